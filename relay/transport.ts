@@ -1,0 +1,68 @@
+import type { Envelope } from "../src/envelope.ts";
+
+/** What the next hop said: RFC 5321 section 4.2, with the RFC 3463 code when it gave one. */
+export interface Reply {
+  /** 200 to 599. */
+  readonly code: number;
+  /** Such as `5.1.1`; undefined when the server gave none. */
+  readonly enhanced?: string;
+  /** At most 1,024 characters, lines joined by a blank, control characters removed. */
+  readonly text: string;
+}
+
+/** The part of the dialogue in which something was decided. `final` begins when the final dot is written. */
+export type Phase =
+  | "connect"
+  | "greeting"
+  | "ehlo"
+  | "starttls"
+  | "auth"
+  | "mail"
+  | "rcpt"
+  | "data"
+  | "body"
+  | "final";
+
+/** Who has to change something so that it works. */
+export type Blame = "message" | "recipient" | "sender" | "route" | "network";
+
+/** What one attempt meant for one recipient. */
+export interface Outcome {
+  /** The recipient's position in the message (`EnvelopeRecipient.position`). */
+  readonly position: number;
+  readonly kind: "sent" | "deferred" | "bounced" | "uncertain";
+  readonly phase: Phase;
+  readonly blame: Blame;
+  /** The reply that decided; undefined when the connection ended without one. */
+  readonly reply?: Reply;
+  /** One sentence for people, without addresses: the reply's text, or what happened instead of a reply. */
+  readonly reason: string;
+}
+
+/** Trouble before the server accepted this mail's MAIL: the mail is as untried as before. */
+export interface RouteTrouble {
+  /** A stable name: `connect_refused`, `connect_timeout`, `dns`, `tls_required`, `tls_verify`, `tls_injection`,
+   * `auth_rejected`, `auth_unavailable`, `greeting_refused`, `shutting_down`, `protocol`, `timeout`, `closed`, `aborted`. */
+  readonly code: string;
+  readonly phase: Phase;
+  readonly reply?: Reply;
+  readonly reason: string;
+}
+
+/** The result of one call of `send`: an attempt with one outcome per recipient, or no attempt at all. */
+export type Delivery =
+  | { readonly kind: "attempted"; readonly outcomes: readonly Outcome[] }
+  | { readonly kind: "unavailable"; readonly trouble: RouteTrouble };
+
+/** A way out: hands one mail to the next hop. */
+export interface Transport {
+  /**
+   * Tries one mail once. Resolves with an outcome for every recipient of the envelope; rejects only for faults of our own.
+   *
+   * @param content the mail in wire format (CRLF, 7-bit), without dot-stuffing
+   * @param signal gives the wait up while the mail has not been started; a dialogue under way runs to its end
+   */
+  send(envelope: Envelope, content: Uint8Array, signal: AbortSignal): Promise<Delivery>;
+  /** Ends idle connections with QUIT and waits for busy ones. */
+  close(): Promise<void>;
+}

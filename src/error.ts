@@ -1,0 +1,48 @@
+/** What went wrong, as a closed list: decide by the code, never by the words of the message. */
+export type MailchuteErrorCode =
+  /** The input is wrong; `issues` says where and why. Nothing was stored. */
+  | "validation_error"
+  /** A limit of size or count was passed; `issues` names it. */
+  | "too_large"
+  /** The app's role may not send as this From, Sender or return path (`mailchute grants`). */
+  | "sender_not_allowed"
+  /** The app's role may not send to this address (`mailchute grants --to`). */
+  | "recipient_not_allowed"
+  /** The idempotency key was used before, for a different mail. */
+  | "idempotency_conflict"
+  /** The mailer was made with `transaction: "required"` and `tx` is missing. */
+  | "transaction_required"
+  /** The object given as `db` or `tx` is no connection that we know by its shape. */
+  | "connection_unsupported"
+  /** The database has no mailchute schema, or one older than this client. */
+  | "not_migrated"
+  /** The database role has no right to enqueue (`mailchute grants`). */
+  | "permission_denied"
+  /** No answer within the deadline. The mail may or may not be queued: send again with the same idempotency key. */
+  | "timeout"
+  /** Any other refusal or failure of the database; `cause` holds the driver's error. */
+  | "database_error";
+
+/** One fault of the input: where, and what to do about it. */
+export interface Issue {
+  /** The path in the message, such as `to.0` or `attachments.1.content`. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** The one error class of the client. Its message holds no content, address lists or credentials. */
+export class MailchuteError extends Error {
+  override readonly name = "MailchuteError";
+  readonly code: MailchuteErrorCode;
+  readonly issues: readonly Issue[];
+
+  constructor(
+    code: MailchuteErrorCode,
+    message: string,
+    options: { readonly issues?: readonly Issue[]; readonly cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.issues = options.issues ?? [];
+  }
+}
