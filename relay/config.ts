@@ -1,0 +1,245 @@
+import { type DatabaseSettings, readDatabaseUrls } from "./settings/database_url.ts";
+import { DJANGO_NAMES, readDjangoEmail } from "./settings/django_email.ts";
+import { createEnvironment, type Environment } from "./settings/environment.ts";
+import type { Secret } from "./settings/secret.ts";
+import { SettingsError } from "./settings/settings_error.ts";
+import { parseSmtpUrl, type SmtpSettings } from "./settings/smtp_url.ts";
+import { readTable, type Values } from "./settings/table.ts";
+import { checkNames, checkNearMisses } from "./settings/unknown_name.ts";
+
+export { settingsHelp } from "./settings/document.ts";
+export { type DatabaseSettings, type SmtpSettings };
+export { Secret } from "./settings/secret.ts";
+export { SettingsError } from "./settings/settings_error.ts";
+
+/** The health check to ping. */
+export interface HealthcheckSettings {
+  readonly url: Secret;
+  readonly method: "GET" | "POST" | "HEAD";
+  readonly status: number;
+  readonly timeoutMs: number;
+}
+
+/** What holds with and without a server of one's own. */
+export interface CommonSettings {
+  readonly connections: number;
+  readonly leaseMs: number;
+  readonly pollMs: number;
+  readonly maxAgeMs: number;
+  /** Undefined: only the age decides. */
+  readonly maxAttempts: number | undefined;
+  readonly retentionMs: number;
+  readonly retentionContentMs: number;
+  readonly onUncertain: "retry" | "hold";
+  readonly returnPath: string | undefined;
+  readonly stateDirectory: string;
+  readonly graceMs: number;
+  readonly healthcheck: HealthcheckSettings | undefined;
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly adminPassword: Secret | undefined;
+    readonly metricsToken: Secret | undefined;
+  };
+  readonly log: {
+    readonly level: "debug" | "info" | "warn" | "error";
+    readonly format: "json" | "pretty";
+    readonly addresses: "masked" | "full";
+  };
+  /** What is accepted but deserves a word in the log at the start. */
+  readonly notices: readonly string[];
+}
+
+/** The resolved settings. Secrets show as `[secret]` wherever they are printed. */
+export type Settings =
+  & CommonSettings
+  & (
+    | { readonly playground: true; readonly databases: readonly []; readonly smtp: undefined }
+    | {
+      readonly playground: false;
+      /** The first one is home. */
+      readonly databases: readonly [DatabaseSettings, ...DatabaseSettings[]];
+      readonly smtp: SmtpSettings;
+    }
+  );
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the settings of the relay from its environment.
+ *
+ * @example A relay with one database
+ * ```ts
+ * import { readSettings } from "./config.ts";
+ * const env = { DATABASE_URL: "postgres://relay:secret@db.example.com/shop", SMTP_URL: "smtp://smtp.example.com" };
+ * const settings = readSettings(env, () => "");
+ * console.log(settings.playground, settings.smtp?.tls); // false opportunistic
+ * ```
+ *
+ * @param readFile called for `NAME_FILE` and for the certificates that `SMTP_URL` names
+ * @param options `terminal`: stdout is one, which makes the log pretty unless LOG_FORMAT says otherwise
+ * @throws {SettingsError} with one sentence that names the variable and the fix
+ */
+export function readSettings(
+  env: Variables,
+  readFile: (path: string) => string,
+  options: { readonly terminal?: boolean } = {},
+): Settings {
+  const environment = createEnvironment(env, readFile);
+  checkNames(environment.names);
+  const values = readTable(environment);
+  const databases = readDatabaseUrls(environment);
+  const smtp = readSmtp(values, environment);
+  const healthcheck = readHealthcheck(values, environment);
+  const common = readCommon(values, { databases, healthcheck, terminal: options.terminal ?? false });
+  const [home, ...others] = databases;
+  if (home === undefined) {
+    refuseWithoutDatabase(environment);
+    checkNearMisses(environment.names);
+    return { ...common, playground: true, databases: [], smtp: undefined };
+  }
+  if (smtp === undefined) {
+    throw new SettingsError(
+      "SMTP_URL",
+      "Cannot start without an SMTP server: DATABASE_URL is set but neither SMTP_URL nor EMAIL_HOST is; " +
+        "set SMTP_URL=smtp://host:25",
+    );
+  }
+  return { ...common, playground: false, databases: [home, ...others], smtp };
+}
+
+/** Reads only the databases, for commands such as `migrate` that send nothing and so need no SMTP server. */
+export function readDatabases(env: Variables, readFile: (path: string) => string): readonly DatabaseSettings[] {
+  const environment = createEnvironment(env, readFile);
+  checkNames(environment.names);
+  return readDatabaseUrls(environment);
+}
+
+/**
+ * Returns one line for people that says what was resolved: databases as host/name, the SMTP mode, never a secret.
+ *
+ * @example The first line of the log
+ * ```ts
+ * import { describeSettings, readSettings } from "./config.ts";
+ * console.log(describeSettings(readSettings({}, () => "")).startsWith("playground")); // true
+ * ```
+ */
+export function describeSettings(settings: Settings): string {
+  const parts: string[] = [];
+  if (settings.playground) {
+    parts.push("playground: embedded Postgres and a local inbox");
+  } else {
+    const shown = settings.databases.map(({ name, display }) => `${name} ${display}`);
+    parts.push(`${shown.length === 1 ? "database" : "databases"} ${shown.join(", ")}`, describeSmtp(settings.smtp));
+  }
+  parts.push(`${settings.connections} ${settings.connections === 1 ? "connection" : "connections"}`);
+  parts.push(`state in ${settings.stateDirectory}`);
+  parts.push(settings.healthcheck === undefined ? "no health check" : `health check by ${settings.healthcheck.method}`);
+  return parts.join(" · ");
+}
+
+const TLS_WORDS = {
+  implicit: "TLS from the first byte",
+  required: "STARTTLS required",
+  opportunistic: "STARTTLS if offered",
+  none: "no TLS",
+} as const;
+
+function describeSmtp(smtp: SmtpSettings): string {
+  const host = smtp.host.includes(":") ? `[${smtp.host}]` : smtp.host;
+  const login = smtp.credentials === undefined ? "no login" : "with login";
+  return `smtp ${host}:${smtp.port} ${TLS_WORDS[smtp.tls]}, ${login}`;
+}
+
+function readSmtp(values: Values, environment: Environment): SmtpSettings | undefined {
+  const django = DJANGO_NAMES.find((name) => environment.has(name));
+  if (values.smtpUrl !== undefined && django !== undefined) {
+    throw new SettingsError(
+      django,
+      `Cannot use both SMTP_URL and ${django}: they describe the server in two styles; remove one of them`,
+    );
+  }
+  if (values.smtpUrl !== undefined) return parseSmtpUrl(values.smtpUrl.reveal(), environment);
+  return django === undefined ? undefined : readDjangoEmail(values);
+}
+
+function readHealthcheck(values: Values, environment: Environment): HealthcheckSettings | undefined {
+  if (values.healthcheckUrl !== undefined) {
+    return {
+      url: values.healthcheckUrl,
+      method: values.healthcheckMethod,
+      status: values.healthcheckStatus,
+      timeoutMs: values.healthcheckTimeoutMs,
+    };
+  }
+  for (const word of ["METHOD", "STATUS", "TIMEOUT"]) {
+    const name = `RELAY_HEALTHCHECK_${word}`;
+    if (!environment.has(name)) continue;
+    throw new SettingsError(
+      name,
+      `Cannot use ${name} alone: there is no RELAY_HEALTHCHECK_URL; set it or remove ${name}`,
+    );
+  }
+  return undefined;
+}
+
+function readCommon(
+  values: Values,
+  found: {
+    readonly databases: readonly DatabaseSettings[];
+    readonly healthcheck: HealthcheckSettings | undefined;
+    readonly terminal: boolean;
+  },
+): CommonSettings {
+  if (values.retentionContentMs > values.retentionMs) {
+    throw new SettingsError(
+      "RELAY_RETENTION_CONTENT",
+      "Cannot use RELAY_RETENTION_CONTENT: it is longer than RELAY_RETENTION, after which the whole message is gone; shorten it",
+    );
+  }
+  const { host, port, adminPassword, metricsToken, logLevel, logFormat, logAddresses } = values;
+  const { connections, leaseMs, pollMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs } = values;
+  const { onUncertain, returnPath, stateDirectory, graceMs } = values;
+  return {
+    ...{ connections, leaseMs, pollMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs },
+    ...{ onUncertain, returnPath, stateDirectory, graceMs },
+    healthcheck: found.healthcheck,
+    http: { host, port, adminPassword, metricsToken },
+    log: {
+      level: logLevel,
+      format: logFormat ?? (found.terminal ? "pretty" : "json"),
+      addresses: logAddresses,
+    },
+    notices: readNotices(values, found.databases),
+  };
+}
+
+function readNotices(values: Values, databases: readonly DatabaseSettings[]): readonly string[] {
+  const notices: string[] = [];
+  if (values.defaultFromEmail !== undefined) {
+    notices.push(
+      "DEFAULT_FROM_EMAIL has no effect: apps name their own sender, and this version sends nothing of its own",
+    );
+  }
+  for (const database of databases) {
+    if (database.kind !== "postgres" || !database.pooled) continue;
+    const base = database.name === "home" ? "DATABASE_URL" : `DATABASE_URL_${database.name.toUpperCase()}`;
+    notices.push(
+      `${base} points at a pooler, where LISTEN does not work: mail waits for RELAY_POLL; set ${base}_UNPOOLED to the direct address`,
+    );
+  }
+  return notices;
+}
+
+function refuseWithoutDatabase(environment: Environment): void {
+  const fix =
+    "set DATABASE_URL=postgres://user:password@host:5432/name, or DATABASE_URL=embedded:./data for a built-in one";
+  const given = environment.names.find((name) =>
+    name.startsWith("SMTP_URL") || name.startsWith("EMAIL_") || /^RELAY_HEALTHCHECK_URL(_FILE)?$/.test(name)
+  );
+  if (given === undefined) return;
+  throw new SettingsError(
+    "DATABASE_URL",
+    `Cannot start without a database: ${given} is set but DATABASE_URL is not; ${fix}`,
+  );
+}

@@ -1,0 +1,85 @@
+import { formatDuration, parseDuration } from "../duration.ts";
+import { Secret } from "./secret.ts";
+
+/** What values a setting takes: the words for people and the function that reads one. */
+export interface Kind<Value> {
+  /** Completes "must be …" in errors and fills the "Value" column of the docs. */
+  readonly form: string;
+  /** Returns the value, or a `Wrong` that says what is wrong with the text. */
+  readonly parse: (text: string) => Value | Wrong;
+  readonly secret?: true;
+}
+
+/** Why a text is no value of its kind; `fix` replaces "it must be <form>" where a better advice is known. */
+export class Wrong {
+  readonly because: string;
+  readonly fix: string | undefined;
+
+  constructor(because: string, fix?: string) {
+    this.because = because;
+    this.fix = fix;
+  }
+}
+
+/** Any text. */
+export function text(form: string): Kind<string> {
+  return { form, parse: (value) => value };
+}
+
+/** Any text that must not be shown. Values stay text: a password of `0123456` or `true` is just that. */
+export function secret(form: string): Kind<Secret> {
+  return { form, parse: (value) => new Secret(value), secret: true };
+}
+
+/** A whole number of a range, both ends included. */
+export function integer(min: number, max: number): Kind<number> {
+  return {
+    form: `a whole number from ${min} to ${max}`,
+    parse: (value) => {
+      if (!/^-?\d{1,15}$/.test(value)) return new Wrong("it is no whole number");
+      const number = Number(value);
+      if (number < min) return new Wrong(`it is below ${min}`);
+      if (number > max) return new Wrong(`it is above ${max}`);
+      return number;
+    },
+  };
+}
+
+/** A length of time of a range, both ends included, in milliseconds. */
+export function duration(min: string, max: string): Kind<number> {
+  const minMs = knownDuration(min);
+  const maxMs = knownDuration(max);
+  return {
+    form: `a duration from ${min} to ${max} with its unit (ms, s, m, h or d)`,
+    parse: (value) => {
+      if (/^\d+(\.\d+)?$/.test(value)) {
+        return new Wrong("a bare number has no unit", `write ${value}s, ${value}m or another of ms, s, m, h, d`);
+      }
+      const ms = parseDuration(value);
+      if (ms === undefined) return new Wrong("it is no duration such as 500ms, 90s, 2m, 12h or 30d");
+      if (ms < minMs) return new Wrong(`it is shorter than ${formatDuration(minMs)}`);
+      if (ms > maxMs) return new Wrong(`it is longer than ${formatDuration(maxMs)}`);
+      return ms;
+    },
+  };
+}
+
+/** One word of a closed list. */
+export function choice<const Word extends string>(words: readonly Word[]): Kind<Word> {
+  const form = words.length > 1 ? `${words.slice(0, -1).join(", ")} or ${words.at(-1)}` : words.join("");
+  return {
+    form,
+    parse: (value) => words.find((word) => word === value) ?? new Wrong("there is no such choice"),
+  };
+}
+
+/** The word `none`, or a value of another kind. */
+export function orNone<Value>(kind: Kind<Value>): Kind<Value | undefined> {
+  return { form: `none, or ${kind.form}`, parse: (value) => value === "none" ? undefined : kind.parse(value) };
+}
+
+function knownDuration(written: string): number {
+  const ms = parseDuration(written);
+  if (ms === undefined) throw new TypeError(`Cannot make a range: ${written} is no duration`);
+  return ms;
+}

@@ -1,0 +1,11 @@
+/** A setting that stops the start. The message is one sentence: what we cannot do, because of what, and the fix. */
+export class SettingsError extends Error {
+  override readonly name = "SettingsError";
+  /** The variable to look at. */
+  readonly variable: string;
+
+  constructor(variable: string, message: string, options: { readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.variable = variable;
+  }
+}

@@ -1,0 +1,249 @@
+import type { Environment } from "./environment.ts";
+import { choice, duration, integer, type Kind, orNone, secret, text, Wrong } from "./kind.ts";
+import { Secret } from "./secret.ts";
+import { SettingsError } from "./settings_error.ts";
+
+/** One variable: everything that parsing, `--help`, the docs and the error texts know about it. */
+export interface Setting<Value> {
+  readonly name: string;
+  readonly kind: Kind<Value>;
+  /** As one would write it; undefined when the setting has no value unless it is given. */
+  readonly fallback: string | undefined;
+  /** What the docs say in place of a default. */
+  readonly fallbackNote?: string;
+  readonly description: string;
+  readonly group:
+    | "Database"
+    | "SMTP server"
+    | "SMTP server, in Django's words"
+    | "Relay"
+    | "Health check"
+    | "HTTP"
+    | "Log";
+}
+
+type Words = Omit<Setting<never>, "name" | "kind" | "fallback">;
+
+function setting<Value>(name: string, kind: Kind<Value>, words: Words & { readonly fallback: string }): Setting<Value> {
+  return { name, kind, ...words };
+}
+
+function optional<Value>(name: string, kind: Kind<Value>, words: Words): Setting<Value | undefined> {
+  return { name, kind, fallback: undefined, ...words };
+}
+
+const DJANGO = "SMTP server, in Django's words";
+
+/** Every setting of this version, in the order of the docs. `DATABASE_URL_<NAME>` stands for any number of them. */
+export const table = {
+  databaseUrl: optional("DATABASE_URL", secret("postgres://user:password@host:5432/name, or embedded:./directory"), {
+    group: "Database",
+    description:
+      "The home database: its queue is worked off, and throttles and suppressions live there. `embedded:` runs a Postgres of our own in that directory. `DATABASE_URL_UNPOOLED`, when set, is preferred.",
+  }),
+  databaseUrlNamed: optional("DATABASE_URL_<NAME>", secret("as DATABASE_URL"), {
+    group: "Database",
+    description:
+      "A further app's database, called `name` in logs. `DATABASE_URL_<NAME>_UNPOOLED` is preferred here too; FILE and UNPOOLED are reserved as last words.",
+  }),
+  smtpUrl: optional(
+    "SMTP_URL",
+    secret("smtp://host, smtp://user:password@host:587 or smtps://user:password@host:465"),
+    {
+      group: "SMTP server",
+      description:
+        "The next hop. `?tls=` is `implicit`, `required` (STARTTLS, verified), `opportunistic` or `none`; default: `implicit` for smtps, `required` with credentials, else `opportunistic`. `?name=` is the EHLO name, `?ca=` a PEM file of trusted certificates, `?insecure-auth=yes` allows credentials without TLS. Default port: 25, with credentials 587, smtps 465.",
+    },
+  ),
+  emailHost: optional("EMAIL_HOST", text("a host name or address"), {
+    group: DJANGO,
+    fallbackNote: "localhost",
+    description: "Instead of SMTP_URL: the next hop.",
+  }),
+  emailPort: optional("EMAIL_PORT", integer(1, 65_535), {
+    group: DJANGO,
+    fallbackNote: "25",
+    description: "Its port.",
+  }),
+  emailUser: optional("EMAIL_HOST_USER", text("a user name"), { group: DJANGO, description: "The SMTP user." }),
+  emailPassword: optional("EMAIL_HOST_PASSWORD", secret("a password"), {
+    group: DJANGO,
+    description: "The SMTP password; always text, also when it looks like a number.",
+  }),
+  emailUseTls: optional("EMAIL_USE_TLS", choice(["true", "false", "True", "False", "1", "0"]), {
+    group: DJANGO,
+    fallbackNote: "false",
+    description: "STARTTLS, required and verified.",
+  }),
+  emailUseSsl: optional("EMAIL_USE_SSL", choice(["true", "false", "True", "False", "1", "0"]), {
+    group: DJANGO,
+    fallbackNote: "false",
+    description: "Implicit TLS, most often on port 465.",
+  }),
+  emailTimeout: optional("EMAIL_TIMEOUT", integer(1, 3_600), {
+    group: DJANGO,
+    description: "Longest wait for the server, in seconds as in Django.",
+  }),
+  defaultFromEmail: optional("DEFAULT_FROM_EMAIL", text("an address"), {
+    group: DJANGO,
+    description:
+      "Accepted, so that an app's environment can be shared; the relay sends nothing of its own in this version.",
+  }),
+  connections: setting("RELAY_CONNECTIONS", integer(1, 100), {
+    group: "Relay",
+    fallback: "4",
+    description: "SMTP connections open at the same time.",
+  }),
+  leaseMs: setting("RELAY_LEASE", duration("1s", "1h"), {
+    group: "Relay",
+    fallback: "2m",
+    description: "How long a claim holds without renewal. Another relay takes over a dead one's mail after this time.",
+  }),
+  pollMs: setting("RELAY_POLL", duration("100ms", "10m"), {
+    group: "Relay",
+    fallback: "5s",
+    description: "How often the relay looks for due mail when no notification arrives.",
+  }),
+  maxAgeMs: setting("RELAY_MAX_AGE", duration("1m", "90d"), {
+    group: "Relay",
+    fallback: "5d",
+    description: "A mail that could not be handed over for this long is `expired`.",
+  }),
+  maxAttempts: setting("RELAY_MAX_ATTEMPTS", orNone(integer(1, 1_000)), {
+    group: "Relay",
+    fallback: "none",
+    description: "Attempts per recipient; `none` leaves it to RELAY_MAX_AGE. An outage of the server is no attempt.",
+  }),
+  retentionMs: setting("RELAY_RETENTION", duration("7d", "3650d"), {
+    group: "Relay",
+    fallback: "30d",
+    description: "How long finished messages stay. At least 7d, since idempotency keys live that long.",
+  }),
+  retentionContentMs: setting("RELAY_RETENTION_CONTENT", duration("0s", "3650d"), {
+    group: "Relay",
+    fallback: "7d",
+    description: "How long the content of a finished message stays; at most RELAY_RETENTION.",
+  }),
+  onUncertain: setting("RELAY_ON_UNCERTAIN", choice(["retry", "hold"]), {
+    group: "Relay",
+    fallback: "retry",
+    description:
+      "When the server's answer to the final dot was never read: `retry` after at least 5 minutes (the receiver may get it twice), or `hold` for a person.",
+  }),
+  returnPath: optional("RELAY_RETURN_PATH", { form: "an address such as bounces@example.com", parse: address }, {
+    group: "Relay",
+    fallbackNote: "the message's own",
+    description: "Where bounces go, for mails that name no return path.",
+  }),
+  stateDirectory: setting("RELAY_STATE_DIR", text("a directory"), {
+    group: "Relay",
+    fallback: ".mailchute",
+    description: "The journal and the playground's files. Must survive a restart.",
+  }),
+  graceMs: setting("RELAY_GRACE", duration("0s", "10m"), {
+    group: "Relay",
+    fallback: "25s",
+    description: "How long a stopping relay finishes what it has begun. Shorter than what your supervisor grants.",
+  }),
+  healthcheckUrl: optional(
+    "RELAY_HEALTHCHECK_URL",
+    { form: "an http:// or https:// URL", parse: webUrl, secret: true },
+    {
+      group: "Health check",
+      description:
+        "Called while the database answers and mail flows, at most every 30 seconds. A secret: it is never logged.",
+    },
+  ),
+  healthcheckMethod: setting("RELAY_HEALTHCHECK_METHOD", choice(["GET", "POST", "HEAD"]), {
+    group: "Health check",
+    fallback: "GET",
+    description: "POST carries a one-line summary.",
+  }),
+  healthcheckStatus: setting("RELAY_HEALTHCHECK_STATUS", integer(200, 599), {
+    group: "Health check",
+    fallback: "200",
+    description: 'The status that means "received".',
+  }),
+  healthcheckTimeoutMs: setting("RELAY_HEALTHCHECK_TIMEOUT", duration("100ms", "1m"), {
+    group: "Health check",
+    fallback: "5s",
+    description: "Longest wait for that answer.",
+  }),
+  host: setting("HOST", { form: "a host name or an IP address", parse: hostName }, {
+    group: "HTTP",
+    fallback: "127.0.0.1",
+    description: "The address to listen on. On any but loopback, all but the probes need the password or the token.",
+  }),
+  port: setting("PORT", integer(0, 65_535), {
+    group: "HTTP",
+    fallback: "8025",
+    description: "The port to listen on; 0 takes any free one.",
+  }),
+  adminPassword: optional("RELAY_ADMIN_PASSWORD", secret("a password"), {
+    group: "HTTP",
+    description: "Opens the pages, /status and /metrics from other machines (HTTP Basic, any user name).",
+  }),
+  metricsToken: optional("RELAY_METRICS_TOKEN", secret("a token"), {
+    group: "HTTP",
+    description: "Opens /status and /metrics from other machines (HTTP Bearer).",
+  }),
+  logLevel: setting("LOG_LEVEL", choice(["debug", "info", "warn", "error"]), {
+    group: "Log",
+    fallback: "info",
+    description: "The least important lines to write.",
+  }),
+  logFormat: optional("LOG_FORMAT", choice(["json", "pretty"]), {
+    group: "Log",
+    fallbackNote: "pretty on a terminal, else json",
+    description: "One JSON object a line (pino's field names), or text for people.",
+  }),
+  logAddresses: setting("LOG_ADDRESSES", choice(["masked", "full"]), {
+    group: "Log",
+    fallback: "masked",
+    description: "`masked` hides local parts in every line: a**@example.com.",
+  }),
+} as const;
+
+/** The value of every setting. */
+export type Values = {
+  readonly [Key in keyof typeof table]: (typeof table)[Key] extends Setting<infer Value> ? Value : never;
+};
+
+/** Reads one setting, or its default. */
+export function readSetting<Value>(entry: Setting<Value>, environment: Environment): Value | undefined {
+  const written = environment.get(entry.name) ?? entry.fallback;
+  if (written === undefined) return undefined;
+  const value = entry.kind.parse(written);
+  if (!(value instanceof Wrong)) return value;
+  // Wrong is not part of Value: kinds never produce it as a value.
+  const shown = entry.kind.secret ? entry.name : `${entry.name}=${JSON.stringify(written)}`;
+  throw new SettingsError(
+    entry.name,
+    `Cannot use ${shown}: ${value.because}; ${value.fix ?? `it must be ${entry.kind.form}`}`,
+  );
+}
+
+/** Reads the whole table but the database and SMTP families, which have files of their own. */
+export function readTable(environment: Environment): Values {
+  const values: Record<string, unknown> = {};
+  for (const [key, entry] of Object.entries(table)) values[key] = readSetting<unknown>(entry, environment);
+  return values as Values; // built key by key from the very table that Values is derived from
+}
+
+function address(value: string): string | Wrong {
+  // A shape check only: the relay's gate for addresses looks again before it is used.
+  return /^[^\s<>()[\],;:"\\@]{1,64}@[^\s<>()[\],;:"\\@]{1,255}$/.test(value)
+    ? value
+    : new Wrong("it is no bare address");
+}
+
+function hostName(value: string): string | Wrong {
+  return /^[A-Za-z0-9._:%-]{1,255}$/.test(value) ? value : new Wrong("it has characters that no host has");
+}
+
+function webUrl(value: string): Secret | Wrong {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  return url?.protocol === "http:" || url?.protocol === "https:"
+    ? new Secret(value)
+    : new Wrong("it is no web address");
+}

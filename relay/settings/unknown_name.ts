@@ -1,0 +1,107 @@
+import { SettingsError } from "./settings_error.ts";
+import { table } from "./table.ts";
+
+// Names that belong to a later version: an error beats a limit that is believed in and does nothing.
+const LATER: Readonly<Record<string, string>> = {
+  RELAY_ROUTES: "this version has one route",
+  RELAY_RATE: "this version does not limit the rate",
+  RELAY_MAX_QUEUE: "this version does not limit the queue",
+  RELAY_ON_BOUNCE: "this version does not read bounces",
+  RELAY_REDIRECT_TO: "this version cannot redirect mail",
+  RELAY_ALLOWED_RECIPIENTS: "this version cannot limit recipients",
+  EMAIL_SSL_CERTFILE: "this version has no client certificates",
+  EMAIL_SSL_KEYFILE: "this version has no client certificates",
+};
+
+// What people bring along from django-email-relay.
+const PREDECESSOR: Readonly<Record<string, string>> = {
+  EMAIL_MAX_RETRIES: "it is called RELAY_MAX_ATTEMPTS here, which counts the first try too",
+  EMPTY_QUEUE_SLEEP: "it is called RELAY_POLL here; write it with a unit, such as 30s",
+  EMAIL_THROTTLE: "this version does not limit the rate; remove it",
+  EMAIL_MAX_BATCH: "the relay takes only what it can send at once and needs no such limit; remove it",
+  EMAIL_MAX_DEFERRED: "an outage of the server stops the relay by itself; remove it",
+  MESSAGES_BATCH_SIZE: "the client stores many messages in one statement; remove it",
+  MESSAGES_RETENTION_SECONDS: "it is called RELAY_RETENTION here; write it with a unit, such as 30d",
+  RELAY_HEALTHCHECK_STATUS_CODE: "it is called RELAY_HEALTHCHECK_STATUS here",
+};
+
+/** Refuses the first name that looks like a setting of ours and is none. */
+export function checkNames(names: readonly string[]): void {
+  for (const name of names) {
+    const bare = name.replace(/_FILE$/, "").replace(/^DJANGO_EMAIL_RELAY__/, "");
+    const known = PREDECESSOR[bare];
+    if (known !== undefined) throw new SettingsError(name, `Cannot use ${name}: ${known}`);
+    const later = LATER[bare];
+    if (later !== undefined) throw new SettingsError(name, `Cannot use ${name}: ${later}; remove it`);
+    if (bare.startsWith("SMTP_URL_")) {
+      throw new SettingsError(name, `Cannot use ${name}: this version has one route; use SMTP_URL and remove it`);
+    }
+    if (name.startsWith("RELAY_") && !isKnown(name)) {
+      const near = name === "RELAY_PORT" ? "PORT" : name === "RELAY_HOST" ? "HOST" : nearest(name, isRelayName);
+      const hint = near === undefined ? "--help lists them all" : `did you mean ${near}?`;
+      throw new SettingsError(name, `Cannot use ${name}: there is no such setting; ${hint}`);
+    }
+  }
+}
+
+/**
+ * Refuses a name that is one or two letters away from `DATABASE_URL` or `SMTP_URL`.
+ *
+ * Called before the playground starts: a slip of the pen must not give a production relay an empty queue of its own.
+ */
+export function checkNearMisses(names: readonly string[]): void {
+  for (const name of names) {
+    for (const meant of ["DATABASE_URL", "SMTP_URL"]) {
+      if (editDistance(name, meant) > 2) continue;
+      throw new SettingsError(
+        name,
+        `Cannot start the playground: ${name} is set, which is no setting; did you mean ${meant}?`,
+      );
+    }
+  }
+}
+
+/** Counts the letters to insert, remove, replace or swap with their neighbour (optimal string alignment). */
+export function editDistance(left: string, right: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: right.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= left.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= right.length; j++) {
+      const same = left[i - 1] === right[j - 1] ? 0 : 1;
+      let best = Math.min(cell(last, j) + 1, cell(row, j - 1) + 1, cell(last, j - 1) + same);
+      if (i > 1 && j > 1 && left[i - 1] === right[j - 2] && left[i - 2] === right[j - 1]) {
+        best = Math.min(best, cell(beforeLast, j - 2) + 1);
+      }
+      row.push(best);
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return cell(last, right.length);
+}
+
+function cell(row: readonly number[], index: number): number {
+  return row[index] ?? Number.POSITIVE_INFINITY;
+}
+
+function isKnown(name: string): boolean {
+  return knownNames().some((known) => name === known || name === `${known}_FILE`);
+}
+
+function isRelayName(name: string): boolean {
+  return name.startsWith("RELAY_");
+}
+
+function nearest(name: string, include: (known: string) => boolean): string | undefined {
+  const bare = name.replace(/_FILE$/, "");
+  const ranked = knownNames().filter(include)
+    .map((known) => ({ known, distance: editDistance(bare, known) }))
+    .sort((a, b) => a.distance - b.distance);
+  const best = ranked[0];
+  return best !== undefined && best.distance <= Math.max(3, Math.floor(bare.length / 3)) ? best.known : undefined;
+}
+
+function knownNames(): readonly string[] {
+  return Object.values(table).map((entry) => entry.name);
+}

@@ -1,0 +1,335 @@
+import { expect, test } from "bun:test";
+import { describeSettings, readDatabases, readSettings, SettingsError, settingsHelp } from "../relay/config.ts";
+import { SETTINGS_PAGE, settingsPage } from "../relay/settings/document.ts";
+
+const NO_FILES = (path: string): string => {
+  throw Object.assign(new Error(`no ${path}`), { code: "ENOENT" });
+};
+const BASE = { DATABASE_URL: "postgres://relay:pw-db@db.example.com/shop", SMTP_URL: "smtp://smtp.example.com" };
+
+function read(env: Record<string, string>, files: Record<string, string> = {}) {
+  return readSettings(env, (path) => files[path] ?? NO_FILES(path));
+}
+
+/** The sentence that stops the start; every one must keep the rules for error texts. */
+function refusal(env: Record<string, string>, files: Record<string, string> = {}): string {
+  try {
+    read(env, files);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    expect(error.message).toMatch(/^Cannot /);
+    expect(error.message).not.toMatch(/\.$|\n/);
+    expect(error.message).toContain(";"); // the fix follows
+    return error.message;
+  }
+  throw new Error(`accepted: ${JSON.stringify(env)}`);
+}
+
+test("with an empty environment the playground starts on loopback with the documented defaults", () => {
+  const settings = read({ PATH: "/bin", HOME: "/root" });
+  expect(settings.playground).toBe(true);
+  expect(settings.databases).toEqual([]);
+  expect(settings).toMatchObject({
+    connections: 4,
+    leaseMs: 120_000,
+    pollMs: 5_000,
+    maxAgeMs: 432_000_000,
+    maxAttempts: undefined,
+    retentionMs: 2_592_000_000,
+    retentionContentMs: 604_800_000,
+    onUncertain: "retry",
+    returnPath: undefined,
+    stateDirectory: ".mailchute",
+    graceMs: 25_000,
+    healthcheck: undefined,
+    http: { host: "127.0.0.1", port: 8025, adminPassword: undefined, metricsToken: undefined },
+    log: { level: "info", format: "json", addresses: "masked" },
+    notices: [],
+  });
+});
+
+test("the log is pretty on a terminal unless LOG_FORMAT says otherwise", () => {
+  expect(readSettings({}, NO_FILES, { terminal: true }).log.format).toBe("pretty");
+  expect(readSettings({ LOG_FORMAT: "json" }, NO_FILES, { terminal: true }).log.format).toBe("json");
+});
+
+test("every setting can be given, and arrives in its own unit", () => {
+  const settings = read({
+    ...BASE,
+    RELAY_CONNECTIONS: "12",
+    RELAY_LEASE: "90s",
+    RELAY_POLL: "250ms",
+    RELAY_MAX_AGE: "12h",
+    RELAY_MAX_ATTEMPTS: "7",
+    RELAY_RETENTION: "60d",
+    RELAY_RETENTION_CONTENT: "0s",
+    RELAY_ON_UNCERTAIN: "hold",
+    RELAY_RETURN_PATH: "bounces@example.com",
+    RELAY_STATE_DIR: "./state",
+    RELAY_GRACE: "10s",
+    RELAY_HEALTHCHECK_URL: "https://health.example.com/secret-uuid",
+    RELAY_HEALTHCHECK_METHOD: "POST",
+    RELAY_HEALTHCHECK_STATUS: "204",
+    RELAY_HEALTHCHECK_TIMEOUT: "2s",
+    HOST: "0.0.0.0",
+    PORT: "0",
+    RELAY_ADMIN_PASSWORD: "0123456",
+    RELAY_METRICS_TOKEN: "true",
+    LOG_LEVEL: "debug",
+    LOG_FORMAT: "pretty",
+    LOG_ADDRESSES: "full",
+  });
+  expect(settings).toMatchObject({
+    playground: false,
+    connections: 12,
+    leaseMs: 90_000,
+    pollMs: 250,
+    maxAgeMs: 43_200_000,
+    maxAttempts: 7,
+    retentionMs: 5_184_000_000,
+    retentionContentMs: 0,
+    onUncertain: "hold",
+    returnPath: "bounces@example.com",
+    stateDirectory: "./state",
+    graceMs: 10_000,
+    healthcheck: { method: "POST", status: 204, timeoutMs: 2_000 },
+    http: { host: "0.0.0.0", port: 0 },
+    log: { level: "debug", format: "pretty", addresses: "full" },
+  });
+  expect(settings.healthcheck?.url.reveal()).toBe("https://health.example.com/secret-uuid");
+  expect(settings.http.adminPassword?.reveal()).toBe("0123456");
+  expect(settings.http.metricsToken?.reveal()).toBe("true");
+});
+
+test("a setting may come from a file, whose last newline is no part of it", () => {
+  const files = {
+    "/run/a": "pass word \n",
+    "/run/b": "two\n\n",
+    "/run/c": "dos\r\n",
+    "/run/db": `${BASE.DATABASE_URL}\n`,
+  };
+  const password = (path: string) =>
+    read({ ...BASE, RELAY_ADMIN_PASSWORD_FILE: path }, files).http.adminPassword?.reveal();
+  expect(password("/run/a")).toBe("pass word ");
+  expect(password("/run/b")).toBe("two\n");
+  expect(password("/run/c")).toBe("dos");
+  const settings = read({ DATABASE_URL_FILE: "/run/db", SMTP_URL: BASE.SMTP_URL }, files);
+  expect(settings.databases[0]?.display).toBe("db.example.com/shop");
+});
+
+test("NAME and NAME_FILE together are refused", () => {
+  expect(refusal({ ...BASE, RELAY_ADMIN_PASSWORD: "a", RELAY_ADMIN_PASSWORD_FILE: "/run/a" }, { "/run/a": "a" }))
+    .toBe("Cannot use both RELAY_ADMIN_PASSWORD and RELAY_ADMIN_PASSWORD_FILE: they say the same thing; remove one");
+  expect(refusal({ ...BASE, DATABASE_URL_FILE: "/run/a" }, { "/run/a": "a" })).toContain("DATABASE_URL_FILE");
+  expect(refusal({ ...BASE, SMTP_URL_FILE: "/run/a" }, { "/run/a": "a" })).toContain("SMTP_URL_FILE");
+});
+
+test("a file that is missing or empty is refused by the name of its variable", () => {
+  expect(refusal({ ...BASE, RELAY_METRICS_TOKEN_FILE: "/run/gone" })).toContain("RELAY_METRICS_TOKEN_FILE names");
+  expect(refusal({ ...BASE, RELAY_METRICS_TOKEN_FILE: "/run/a" }, { "/run/a": "\n" })).toContain("the file is empty");
+});
+
+test("an empty value stops the start, so that a secret left unfilled does not start the playground", () => {
+  expect(refusal({ DATABASE_URL: "" })).toBe(
+    "Cannot use DATABASE_URL: it is set but empty; give it a value or remove it",
+  );
+  expect(refusal({ ...BASE, RELAY_POLL: "" })).toContain("RELAY_POLL");
+  expect(refusal({ ...BASE, RELAY_ADMIN_PASSWORD: "" })).toContain("RELAY_ADMIN_PASSWORD");
+});
+
+test("an unknown RELAY_ name is refused with the name that was meant", () => {
+  const unknown = (name: string) => refusal({ ...BASE, [name]: "1" });
+  expect(unknown("RELAY_CONECTIONS")).toBe(
+    "Cannot use RELAY_CONECTIONS: there is no such setting; did you mean RELAY_CONNECTIONS?",
+  );
+  expect(unknown("RELAY_MAX_ATTEMPT")).toContain("did you mean RELAY_MAX_ATTEMPTS?");
+  expect(unknown("RELAY_CONCURRENCY")).not.toContain("RELAY_GRACE");
+  expect(unknown("RELAY_ADMIN_PASWORD_FILE")).toContain("did you mean RELAY_ADMIN_PASSWORD?");
+  expect(unknown("RELAY_SOMETHING_ELSE_ENTIRELY")).toContain("--help lists them all");
+  expect(unknown("RELAY_PORT")).toContain("did you mean PORT?");
+  expect(unknown("RELAY_HOST")).toContain("did you mean HOST?");
+});
+
+test("what Kubernetes injects for a service called relay is ignored", () => {
+  const injected = {
+    RELAY_PORT: "tcp://10.0.0.1:8025",
+    RELAY_SERVICE_HOST: "10.0.0.1",
+    RELAY_SERVICE_PORT: "8025",
+    RELAY_SERVICE_PORT_HTTP: "8025",
+    RELAY_PORT_8025_TCP: "tcp://10.0.0.1:8025",
+    RELAY_PORT_8025_TCP_PROTO: "tcp",
+    RELAY_PORT_8025_TCP_PORT: "8025",
+    RELAY_PORT_8025_TCP_ADDR: "10.0.0.1",
+    EMAIL_PORT: "tcp://10.0.0.2:25",
+    EMAIL_SERVICE_HOST: "10.0.0.2",
+  };
+  expect(read({ ...BASE, ...injected }).playground).toBe(false);
+  expect(read(injected).playground).toBe(true);
+});
+
+test("names of django-email-relay and of later versions are answered, not ignored", () => {
+  const answers: Record<string, string> = {
+    EMAIL_MAX_RETRIES: "RELAY_MAX_ATTEMPTS",
+    EMPTY_QUEUE_SLEEP: "RELAY_POLL",
+    EMAIL_THROTTLE: "this version does not limit the rate",
+    EMAIL_MAX_BATCH: "remove it",
+    EMAIL_MAX_DEFERRED: "remove it",
+    MESSAGES_RETENTION_SECONDS: "RELAY_RETENTION",
+    DJANGO_EMAIL_RELAY__EMAIL_MAX_RETRIES: "RELAY_MAX_ATTEMPTS",
+    RELAY_HEALTHCHECK_STATUS_CODE: "RELAY_HEALTHCHECK_STATUS here",
+    RELAY_RATE: "this version",
+    RELAY_ROUTES: "one route",
+    SMTP_URL_BULK: "one route",
+    SMTP_URL_BULK_FILE: "one route",
+    RELAY_MAX_QUEUE: "this version",
+    RELAY_ON_BOUNCE: "this version",
+    RELAY_REDIRECT_TO: "this version",
+    RELAY_ALLOWED_RECIPIENTS: "this version",
+    EMAIL_SSL_CERTFILE: "this version",
+  };
+  for (const [name, words] of Object.entries(answers)) {
+    const sentence = refusalOf(() => read({ ...BASE, [name]: "3" }));
+    expect(sentence).toContain(`Cannot use ${name}: `);
+    expect(sentence).toContain(words);
+  }
+});
+
+test("a bare number as a duration is refused with the forms it could have", () => {
+  expect(refusal({ ...BASE, RELAY_LEASE: "120" })).toBe(
+    'Cannot use RELAY_LEASE="120": a bare number has no unit; write 120s, 120m or another of ms, s, m, h, d',
+  );
+  expect(refusal({ ...BASE, RELAY_HEALTHCHECK_URL: "https://h.example.com", RELAY_HEALTHCHECK_TIMEOUT: "5.0" }))
+    .toContain("RELAY_HEALTHCHECK_TIMEOUT");
+  expect(refusal({ ...BASE, RELAY_POLL: "soon" })).toContain("500ms, 90s, 2m, 12h or 30d");
+});
+
+test("each range holds at its ends and not one beyond", () => {
+  const ranges: [string, string[], string[]][] = [
+    ["RELAY_CONNECTIONS", ["1", "100"], ["0", "101", "-1", "1.5", "four", "0x10"]],
+    ["RELAY_LEASE", ["1s", "1000ms", "1h"], ["999ms", "3601s"]],
+    ["RELAY_POLL", ["100ms", "10m"], ["99ms", "601s"]],
+    ["RELAY_MAX_AGE", ["1m", "90d"], ["59s", "91d"]],
+    ["RELAY_MAX_ATTEMPTS", ["none", "1", "1000"], ["0", "1001", "NONE"]],
+    ["RELAY_RETENTION", ["7d", "3650d"], ["167h", "3651d"]],
+    ["RELAY_GRACE", ["0s", "10m"], ["601s"]],
+    ["PORT", ["0", "65535"], ["65536", "-1", "http", "80.0"]],
+  ];
+  for (const [name, good, bad] of ranges) {
+    for (const value of good) read({ ...BASE, [name]: value });
+    for (const value of bad) expect(refusal({ ...BASE, [name]: value })).toContain(`Cannot use ${name}="${value}"`);
+  }
+});
+
+test("a word outside a closed list is refused with the list", () => {
+  expect(refusal({ ...BASE, RELAY_ON_UNCERTAIN: "drop" })).toContain("it must be retry or hold");
+  expect(refusal({ ...BASE, LOG_LEVEL: "INFO" })).toContain("it must be debug, info, warn or error");
+});
+
+test("content kept longer than its message is refused", () => {
+  expect(refusal({ ...BASE, RELAY_RETENTION: "7d", RELAY_RETENTION_CONTENT: "8d" })).toContain(
+    "RELAY_RETENTION_CONTENT",
+  );
+  read({ ...BASE, RELAY_RETENTION: "7d", RELAY_RETENTION_CONTENT: "7d" });
+});
+
+test("an SMTP server without a database, and the reverse, are refused", () => {
+  expect(refusal({ SMTP_URL: "smtp://x" })).toContain("SMTP_URL is set but DATABASE_URL is not");
+  expect(refusal({ EMAIL_HOST: "x" })).toContain("EMAIL_HOST is set but DATABASE_URL is not");
+  expect(refusal({ EMAIL_BACKEND: "x" })).toContain("EMAIL_BACKEND is set but DATABASE_URL is not");
+  expect(refusal({ RELAY_HEALTHCHECK_URL: "https://h.example.com/u" })).toContain(
+    "RELAY_HEALTHCHECK_URL is set but DATABASE_URL is not",
+  );
+  expect(refusal({ DATABASE_URL: BASE.DATABASE_URL })).toContain("neither SMTP_URL nor EMAIL_HOST");
+  expect(refusal({ DATABASE_URL: BASE.DATABASE_URL, EMAIL_BACKEND: "x" })).toContain("neither SMTP_URL nor EMAIL_HOST");
+});
+
+test("a misspelt DATABASE_URL does not start the playground", () => {
+  for (const name of ["DATABSE_URL", "DATABASE_URI", "DATABASEURL", "DATABASE_ULR"]) {
+    expect(refusal({ [name]: BASE.DATABASE_URL })).toContain("did you mean DATABASE_URL?");
+  }
+  expect(refusal({ STMP_URL: BASE.SMTP_URL })).toContain("did you mean SMTP_URL?");
+});
+
+test("health-check details without a URL are refused", () => {
+  expect(refusal({ ...BASE, RELAY_HEALTHCHECK_METHOD: "POST" })).toContain("RELAY_HEALTHCHECK_URL");
+  expect(refusal({ ...BASE, RELAY_HEALTHCHECK_URL: "ftp://secret-host/u" })).toBe(
+    "Cannot use RELAY_HEALTHCHECK_URL: it is no web address; it must be an http:// or https:// URL",
+  );
+});
+
+test("a return path must be one bare address", () => {
+  for (const bad of ["bounces", "Ann <a@example.com>", "a@b c", "a@b\nRCPT TO:<x@y>", "a@b>", "a@b,c@d", "<>"]) {
+    expect(refusal({ ...BASE, RELAY_RETURN_PATH: bad })).toContain("RELAY_RETURN_PATH");
+  }
+});
+
+test("a host other than loopback is fine", () => {
+  for (const HOST of ["0.0.0.0", "::", "relay.internal", "fe80::1%eth0"]) {
+    expect(read({ ...BASE, HOST }).http.host).toBe(HOST);
+  }
+  expect(refusal({ ...BASE, HOST: "http://x" })).toContain("HOST");
+});
+
+test("secrets stay out of JSON, of inspection, of string conversion and of the resolved line", () => {
+  const settings = read({
+    DATABASE_URL: "postgres://relay:pw-db@db.example.com:6432/shop",
+    SMTP_URL: "smtp://mailer:pw-smtp@smtp.example.com",
+    RELAY_HEALTHCHECK_URL: "https://health.example.com/pw-health",
+    RELAY_ADMIN_PASSWORD: "pw-admin",
+    RELAY_METRICS_TOKEN: "pw-token",
+  });
+  for (const shown of [JSON.stringify(settings), Bun.inspect(settings, { depth: 10 }), describeSettings(settings)]) {
+    expect(shown).not.toContain("pw-");
+  }
+  expect(`${settings.http.adminPassword}`).toBe("[secret]");
+  expect(Object.values(settings.http.adminPassword ?? {})).toEqual([]);
+  expect(describeSettings(settings)).toBe(
+    "database home db.example.com:6432/shop · smtp smtp.example.com:587 STARTTLS required, with login · " +
+      "4 connections · state in .mailchute · health check by GET",
+  );
+});
+
+test("no refusal shows a secret value", () => {
+  const cases: Record<string, string>[] = [
+    { ...BASE, DATABASE_URL: "mysql://u:pw-x@h/d" },
+    { ...BASE, DATABASE_URL: "postgres://u:pw-x@" },
+    { ...BASE, DATABASE_URL: "postgres://u:pw-x@h" },
+    { ...BASE, SMTP_URL: "http://u:pw-x@h" },
+    { ...BASE, SMTP_URL: "smtp://u:pw-x@h/pw-x" },
+    { ...BASE, SMTP_URL: "smtp://u:pw-x@h?tls=none" },
+    { ...BASE, SMTP_URL: "smtp://u:pw-x%zz@h" },
+    { ...BASE, RELAY_HEALTHCHECK_URL: "pw-x" },
+    { ...BASE, RELAY_HEALTHCHECK_URL: "ftp://pw-x" },
+  ];
+  for (const env of cases) expect(refusal(env)).not.toContain("pw-x");
+});
+
+test("readDatabases needs no SMTP server", () => {
+  expect(readDatabases({ DATABASE_URL: BASE.DATABASE_URL }, NO_FILES).map(({ name }) => name)).toEqual(["home"]);
+  expect(readDatabases({}, NO_FILES)).toEqual([]);
+  expect(() => readDatabases({ RELAY_POL: "1s" }, NO_FILES)).toThrow("did you mean RELAY_POLL?");
+});
+
+test("--help names every setting with its default, in lines that fit a terminal", () => {
+  const help = settingsHelp();
+  for (const name of ["DATABASE_URL_<NAME>", "SMTP_URL", "EMAIL_TIMEOUT", "RELAY_LEASE [2m]", "PORT [8025]"]) {
+    expect(help).toContain(`  ${name}`);
+  }
+  for (const line of help.split("\n")) expect(line.length).toBeLessThanOrEqual(100);
+});
+
+test("docs/settings.md is the text that the table makes", async () => {
+  const path = new URL(`../${SETTINGS_PAGE}`, import.meta.url);
+  // To write it again: bun -e 'import("./relay/settings/document.ts").then((it) => it.writeSettingsPage())'
+  expect(await Bun.file(path).text()).toBe(settingsPage());
+});
+
+function refusalOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof SettingsError) return error.message;
+    throw error;
+  }
+  throw new Error("accepted");
+}
