@@ -9,7 +9,8 @@
  */
 export function maskAddress(address: string): string {
   const at = address.lastIndexOf("@");
-  if (at <= 0) return address;
+  // What is masked already stays, so that masking twice is masking once.
+  if (at <= 0 || /^.?\*\*$/u.test(address.slice(0, at))) return address;
   const [first = ""] = address.slice(0, at);
   // One letter would be the whole local part; a quote would be the first letter of a quoted one.
   const shown = at === first.length || first === '"' ? "" : first;

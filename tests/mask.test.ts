@@ -15,6 +15,12 @@ test("the mask does not tell how long the local part is, nor a local part of one
   expect(maskAddress('"ann smith"@example.com')).toBe("**@example.com");
 });
 
+test("masking twice is masking once", () => {
+  for (const text of ["ann@example.com", "a@example.com", "smtp://u:p@h", "<ann@example.com>, bob@example.com"]) {
+    expect(maskAddresses(maskAddresses(text))).toBe(maskAddresses(text));
+  }
+});
+
 test("every address inside a text is masked, whatever stands around it", () => {
   expect(maskAddresses("550 <ann@example.com>: unknown; ask bob@example.org, or carol.x+y@example.net.")).toBe(
     "550 <a**@example.com>: unknown; ask b**@example.org, or c**@example.net.",

@@ -1,3 +1,4 @@
+import { parseAddress } from "../../src/address.ts";
 import type { Environment } from "./environment.ts";
 import { choice, duration, integer, type Kind, orNone, secret, text, Wrong } from "./kind.ts";
 import { Secret } from "./secret.ts";
@@ -231,10 +232,9 @@ export function readTable(environment: Environment): Values {
 }
 
 function address(value: string): string | Wrong {
-  // A shape check only: the relay's gate for addresses looks again before it is used.
-  return /^[^\s<>()[\],;:"\\@]{1,64}@[^\s<>()[\],;:"\\@]{1,255}$/.test(value)
-    ? value
-    : new Wrong("it is no bare address");
+  const result = parseAddress(value);
+  if (!result.ok) return new Wrong(result.reason);
+  return result.mailbox.name === undefined ? result.mailbox.email : new Wrong("it has a name, which SMTP cannot carry");
 }
 
 function hostName(value: string): string | Wrong {
