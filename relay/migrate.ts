@@ -1,0 +1,116 @@
+import type { Sql, TransactionSql } from "postgres";
+import { isOlder, MIGRATIONS, OLDEST_PROGRAM, PROGRAM_VERSION, ROLES, SCHEMA_VERSION } from "./schema.ts";
+
+// DESIGN: everything happens in one transaction under an advisory lock, as the owner of the schema. A superuser makes the owner
+// `mailchute_owner`, a role that nobody can log in as; a plain database owner owns the schema itself. Roles belong to the cluster, so
+// two databases may make them at the same moment: each is made in a block that takes "exists already" and "may not" for an answer.
+
+/** The group roles; a role that is missing is granted nothing, and `grants` gives an app's role its rights directly. */
+export const GROUP_ROLES = ["mailchute_client", "mailchute_relay", "mailchute_viewer", "mailchute_admin"] as const;
+
+/** What is there, compared with what this program knows. */
+export interface SchemaState {
+  /** 0 when there is no schema. */
+  readonly version: number;
+  readonly oldestProgram: string | undefined;
+}
+
+const SCHEMA_STATE = "select version, oldest_program from mailchute.schema_info";
+
+/** Reads the version of the schema. */
+export async function schemaState(sql: Sql | TransactionSql): Promise<SchemaState> {
+  const [exists] = await sql.unsafe("select to_regclass('mailchute.schema_info') is not null as yes");
+  if (!exists?.yes) return { version: 0, oldestProgram: undefined };
+  const [row] = await sql.unsafe(SCHEMA_STATE);
+  return { version: Number(row?.version ?? 0), oldestProgram: row?.oldest_program as string | undefined };
+}
+
+/** One sentence when this program must not work with that schema; undefined when it may. */
+export function schemaProblem(state: SchemaState, database: string): string | undefined {
+  if (state.oldestProgram !== undefined && isOlder(PROGRAM_VERSION, state.oldestProgram)) {
+    return `Cannot serve the database ${database}: its schema ${state.version} is too new and needs mailchute ${state.oldestProgram} ` +
+      `or later, this is ${PROGRAM_VERSION}: install that version`;
+  }
+  if (state.version < SCHEMA_VERSION) {
+    return `Cannot serve the database ${database}: its schema is at version ${state.version}, this program needs ${SCHEMA_VERSION}: ` +
+      "run mailchute migrate as the owner of the database";
+  }
+  return undefined;
+}
+
+/**
+ * Brings the schema to this program's version.
+ *
+ * @returns the names of the migrations that were applied
+ * @throws {PostgresError} when the role may not; nothing is changed then
+ */
+export async function migrate(sql: Sql): Promise<readonly string[]> {
+  for (let round = 1;; round++) {
+    try {
+      return await sql.begin((tx) => migrateIn(tx));
+    } catch (error) {
+      // Another database of this cluster changed the same role in the same instant.
+      const raced = error instanceof Error && /tuple concurrently updated/.test(error.message);
+      if (!raced || round === 5) throw error;
+    }
+  }
+}
+
+async function migrateIn(tx: TransactionSql): Promise<readonly string[]> {
+  await tx.unsafe("select pg_advisory_xact_lock(hashtext('mailchute.migrate'))");
+  const before = await schemaState(tx);
+  if (before.oldestProgram !== undefined && isOlder(PROGRAM_VERSION, before.oldestProgram)) return [];
+  await tx.unsafe(MAKE_ROLES).simple();
+  await tx.unsafe(MAKE_SCHEMA).simple();
+  const [owner] = await tx.unsafe(
+    "select nspowner::regrole::text as name from pg_namespace where nspname = 'mailchute'",
+  );
+  await tx.unsafe(`set local role ${owner?.name}`).simple();
+  const pending = MIGRATIONS.filter((migration) => migration.version > before.version);
+  for (const migration of pending) await tx.unsafe(migration.text).simple();
+  if (pending.length > 0) await tx.unsafe(recordVersion()).simple();
+  await tx.unsafe(ROLES).simple();
+  return pending.map((migration) => migration.name);
+}
+
+/** Makes the group roles and the owner where this role may; leaves out what it may not. */
+export const MAKE_ROLES = `do $$
+declare
+  wanted text;
+begin
+  foreach wanted in array array[${[...GROUP_ROLES, "mailchute_owner"].map((name) => `'${name}'`).join(", ")}] loop
+    if not exists (select from pg_roles where rolname = wanted) then
+      begin
+        execute format('create role %I nologin', wanted);
+      exception when insufficient_privilege or duplicate_object or unique_violation then
+        null;
+      end;
+    end if;
+  end loop;
+end $$;`;
+
+/** Makes the schema: owned by mailchute_owner where a superuser migrates, else by the role that migrates. */
+export const MAKE_SCHEMA = `do $$
+begin
+  if not exists (select from pg_namespace where nspname = 'mailchute') then
+    if (select rolsuper from pg_roles where rolname = current_user) then
+      create schema mailchute authorization mailchute_owner;
+    else
+      create schema mailchute;
+    end if;
+  end if;
+end $$;`;
+
+function recordVersion(): string {
+  return `insert into mailchute.schema_info (version, oldest_program) values (${SCHEMA_VERSION}, '${OLDEST_PROGRAM}')
+on conflict (only_row) do update set version = excluded.version, oldest_program = excluded.oldest_program, changed_at = now();`;
+}
+
+/** The text of the migrations after `from`, for another migration tool. */
+export function migrationText(from: number): string {
+  const pending = MIGRATIONS.filter((migration) => migration.version > from);
+  const files = pending.map((migration) => `-- ${migration.name}.sql\n${migration.text}`);
+  return [...(from === 0 ? [MAKE_ROLES, MAKE_SCHEMA] : []), ...files, recordVersion(), `-- roles.sql\n${ROLES}`].join(
+    "\n",
+  );
+}

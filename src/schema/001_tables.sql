@@ -1,0 +1,161 @@
+-- The tables. `migrate` has created the schema, this is run as its owner, and search_path is pg_catalog, mailchute.
+--
+-- No foreign keys between the tables of a mail: rows are written only by the functions of this schema and by the relay, purged
+-- together, and a key check on each insert would cost the apps a lock and a lookup per mail.
+
+-- The version that the schema has, and the oldest program that may still work on it.
+create table mailchute.schema_info (
+  only_row boolean primary key default true check (only_row),
+  version integer not null,
+  oldest_program text not null,
+  changed_at timestamptz not null default now()
+);
+
+-- Who may enqueue. A database role acts for one app; an app has one or more roles.
+create table mailchute.app (
+  name text primary key check (name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$'),
+  -- Patterns for From, Sender and return path: 'ann@shop.example', '*@shop.example', '*'. Compared in lower case.
+  senders text[] not null check (cardinality(senders) > 0),
+  -- Patterns for recipients; null means anybody.
+  recipients text[] check (cardinality(recipients) > 0),
+  created_at timestamptz not null default now()
+);
+
+create table mailchute.app_role (
+  role name primary key,
+  app text not null references mailchute.app on update cascade on delete cascade
+);
+create index app_role_app on mailchute.app_role (app);
+
+-- What a mail says; shared by the messages of a bulk send, never changed.
+create table mailchute.content (
+  id uuid primary key,
+  subject text not null,
+  text text,
+  html text,
+  -- [["Name", "value"], …], in the order given.
+  headers jsonb not null default '[]',
+  created_at timestamptz not null default now()
+);
+
+create table mailchute.attachment (
+  content_id uuid not null,
+  position smallint not null,
+  filename text not null,
+  content_type text not null,
+  -- The Content-ID without angle brackets, for images that the HTML shows (cid:…).
+  cid text,
+  bytes bytea not null,
+  primary key (content_id, position)
+);
+-- Attachments are mostly compressed already; uncompressed storage is faster and can be read in slices.
+alter table mailchute.attachment alter column bytes set storage external;
+
+-- What an app asked to send. Never changed, except that `reschedule` moves scheduled_at before the first attempt.
+create table mailchute.message (
+  seq bigint generated always as identity primary key,
+  id uuid not null,
+  app text not null,
+  content_id uuid not null,
+  idempotency_key text,
+  -- SHA-256 of the request, kept with a key: the same key with another mail is an error.
+  request_hash bytea,
+  from_email text not null,
+  from_name text,
+  reply_to jsonb not null default '[]',
+  return_path text,
+  unsubscribe text,
+  tags text[] not null default '{}',
+  metadata jsonb not null default '{}',
+  -- 0 high, 1 normal, 2 low.
+  lane smallint not null check (lane between 0 and 2),
+  on_uncertain text check (on_uncertain in ('retry', 'hold')),
+  scheduled_at timestamptz,
+  expires_at timestamptz,
+  created_at timestamptz not null default statement_timestamp()
+);
+-- Ids and idempotency keys belong to an app. `id` first, so that an operator finds a message by its id alone.
+create unique index message_id on mailchute.message (id, app);
+create unique index message_idempotency_key on mailchute.message (app, idempotency_key) where idempotency_key is not null;
+create index message_content on mailchute.message (content_id);
+
+-- One address of a message, with a state of its own. docs/states.md tells what each state means.
+create table mailchute.recipient (
+  seq bigint not null,
+  -- Counted from 0 over To, then Cc, then Bcc.
+  position smallint not null,
+  kind text not null check (kind in ('to', 'cc', 'bcc')),
+  email text not null,
+  name text,
+  -- `scheduled` and `sending` are not stored: they follow from the message's schedule and the queue row's lease.
+  state text not null default 'queued' check (state in
+    ('queued', 'deferred', 'held', 'sent', 'bounced', 'failed', 'expired', 'suppressed', 'canceled')),
+  -- Why it is in this state, when no attempt says so.
+  reason text,
+  changed_at timestamptz not null default statement_timestamp(),
+  primary key (seq, position)
+) with (fillfactor = 85);
+create index recipient_email on mailchute.recipient (lower(email), seq);
+
+-- What the next hop said to each recipient in each attempt. Append-only.
+create table mailchute.attempt (
+  seq bigint not null,
+  number integer not null check (number > 0),
+  position smallint not null,
+  outcome text not null check (outcome in ('sent', 'deferred', 'bounced', 'uncertain')),
+  phase text not null,
+  blame text not null,
+  code smallint,
+  enhanced text,
+  reply text not null,
+  route text not null,
+  relay bigint not null,
+  at timestamptz not null default now(),
+  primary key (seq, number, position)
+);
+
+-- The messages that are not final: narrow, hot, and nothing else. A row exists exactly as long as a recipient is open.
+create table mailchute.queue (
+  seq bigint primary key,
+  lane smallint not null,
+  -- The schedule, the time of the next attempt, or while claimed the end of the lease; 'infinity' while held for a person.
+  due timestamptz not null,
+  -- Counts the claims. Every write of a relay names the lease that it holds (the fence).
+  lease bigint not null default 0,
+  -- Counts the attempts: numbered at claim, given back if the mail was not started.
+  attempts integer not null default 0,
+  -- The relay that holds it; null unless claimed. Not indexed: it changes with every claim.
+  leased_by bigint
+) with (
+  fillfactor = 80,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_vacuum_threshold = 2000,
+  autovacuum_vacuum_cost_delay = 0
+);
+create index queue_due on mailchute.queue (lane, due, seq);
+
+-- Addresses that we do not mail.
+create table mailchute.suppression (
+  address text not null check (address = lower(address)),
+  scope text not null default 'all',
+  reason text not null,
+  until timestamptz,
+  created_at timestamptz not null default now(),
+  created_by text not null default session_user,
+  primary key (address, scope)
+);
+
+-- The relays that serve this database, one row for each start.
+create table mailchute.relay (
+  id bigint generated always as identity primary key,
+  -- The identity of the state directory: a relay that starts again takes back what its predecessor held.
+  instance uuid not null,
+  host text not null,
+  pid integer not null,
+  version text not null,
+  started_at timestamptz not null default now(),
+  heartbeat_at timestamptz not null default now(),
+  -- True while it waits for the bell: only then does enqueue pay for NOTIFY.
+  asleep boolean not null default false,
+  stopped_at timestamptz
+);

@@ -1,0 +1,84 @@
+-- Checks on what apps hand in. Not every caller is our client: these hold for a trigger in plain SQL too.
+
+-- Tells whether a text can stand in a header or in an SMTP command: no control character. (Postgres text holds no NUL.)
+create function mailchute.is_line(value text) returns boolean
+language sql immutable parallel safe
+return value !~ E'[\\u0001-\\u001f\\u007f]';
+
+-- Tells whether a text is one mail address (RFC 5321 section 4.1.2; sizes: section 4.5.3.1).
+create function mailchute.is_address(value text) returns boolean
+language sql immutable parallel safe
+return value ~ E'^("([^"\\\\\\u0001-\\u001f\\u007f<>]|\\\\["\\\\ ])+"|[^][\\u0001-\\u0020\\u007f"(),:;<>@\\\\]+)@(\\[[0-9A-Za-z:.]+\\]|[^][\\u0001-\\u0020\\u007f"(),:;<>@\\\\]+)$'
+  and octet_length(value) <= 254
+  and octet_length(regexp_replace(value, '@[^@]*$', '')) <= 64;
+
+-- Tells whether an address matches one of the patterns; `*` stands for any run of characters.
+create function mailchute.address_matches(address text, patterns text[]) returns boolean
+language sql immutable parallel safe
+return exists (
+  select from unnest(patterns) as p(pattern)
+  where lower(address) like replace(replace(replace(replace(lower(pattern), '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
+);
+
+-- The faults of a list of mailboxes ({"email", "name"}), as issues.
+create function mailchute.mailbox_issues(list jsonb, path text) returns jsonb
+language plpgsql immutable parallel safe as $$
+declare
+  issues jsonb := '[]';
+  item jsonb;
+  place text;
+  number integer := 0;
+begin
+  if list is null or list = 'null' then
+    return issues;
+  end if;
+  if jsonb_typeof(list) <> 'array' then
+    return jsonb_build_array(jsonb_build_object('path', path, 'message', 'must be a list of {"email", "name"}'));
+  end if;
+  for item in select value from jsonb_array_elements(list) loop
+    place := path || '.' || number;
+    number := number + 1;
+    if jsonb_typeof(item) <> 'object' or jsonb_typeof(item -> 'email') is distinct from 'string'
+      or not mailchute.is_address(item ->> 'email') then
+      issues := issues || jsonb_build_object('path', place, 'message', 'is not a mail address');
+    end if;
+    if jsonb_typeof(item) = 'object' and (item ->> 'name') is not null
+      and (jsonb_typeof(item -> 'name') <> 'string' or not mailchute.is_line(item ->> 'name')
+        or octet_length(item ->> 'name') > 1024) then
+      issues := issues || jsonb_build_object('path', place || '.name', 'message', 'must be at most 1,024 bytes without control characters');
+    end if;
+  end loop;
+  return issues;
+end $$;
+
+-- The faults of custom headers ([["Name", "value"], …]), as issues.
+create function mailchute.header_issues(headers jsonb) returns jsonb
+language plpgsql immutable parallel safe as $$
+declare
+  issues jsonb := '[]';
+  item jsonb;
+  place text;
+  number integer := 0;
+begin
+  if headers is null or headers = 'null' then
+    return issues;
+  end if;
+  if jsonb_typeof(headers) <> 'array' then
+    return jsonb_build_array(jsonb_build_object('path', 'headers', 'message', 'must be a list of ["Name", "value"]'));
+  end if;
+  for item in select value from jsonb_array_elements(headers) loop
+    place := 'headers.' || number;
+    number := number + 1;
+    if jsonb_typeof(item) <> 'array' or jsonb_array_length(item) <> 2
+      or jsonb_typeof(item -> 0) <> 'string' or jsonb_typeof(item -> 1) <> 'string' then
+      issues := issues || jsonb_build_object('path', place, 'message', 'must be ["Name", "value"]');
+    elsif (item ->> 0) !~ '^[!-9;-~]{1,76}$' then
+      issues := issues || jsonb_build_object('path', place, 'message', 'has a name that is not printable ASCII without a colon');
+    elsif lower(item ->> 0) ~ '^(from|to|cc|bcc|reply-to|subject|date|message-id|mime-version|return-path|received|list-unsubscribe-post|content-.*|resent-.*|dkim-signature)$' then
+      issues := issues || jsonb_build_object('path', place, 'message', 'is a header that mailchute writes itself: ' || (item ->> 0));
+    elsif not mailchute.is_line(item ->> 1) then
+      issues := issues || jsonb_build_object('path', place, 'message', 'has a value with a line break or a control character');
+    end if;
+  end loop;
+  return issues;
+end $$;

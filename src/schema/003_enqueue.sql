@@ -1,0 +1,182 @@
+-- What apps call. SECURITY DEFINER with a pinned search_path: a role needs EXECUTE here and no right on any table.
+
+-- Finds the app that the login role acts for, with its allow-lists.
+-- session_user and not current_user: in a definer function the latter is the owner.
+-- The schema's owner and its members, superusers among them, act for an app of their own name that may send as anybody.
+create function mailchute.current_app(out app text, out senders text[], out recipients text[])
+language plpgsql stable security definer set search_path = pg_catalog, mailchute as $$
+begin
+  select a.name, a.senders, a.recipients into app, senders, recipients
+  from mailchute.app_role r join mailchute.app a on a.name = r.app
+  where r.role = session_user;
+  if app is null then
+    if not pg_has_role(session_user, (select nspowner from pg_namespace where nspname = 'mailchute'), 'member') then
+      raise exception 'Role % has no app here', session_user using errcode = 'MC002',
+        hint = format('An administrator runs: mailchute grants %s --from ''*@your.domain''', session_user);
+    end if;
+    app := session_user;
+    senders := array['*'];
+  end if;
+end $$;
+
+-- Raises one error with all issues, as JSON in its detail.
+create function mailchute.refuse(issues jsonb) returns void
+language plpgsql immutable as $$
+begin
+  raise exception 'Cannot enqueue the mail: % %', issues -> 0 ->> 'path', issues -> 0 ->> 'message'
+    using errcode = 'MC001', detail = issues::text;
+end $$;
+
+-- The faults of one request, but for who may send what to whom.
+create function mailchute.request_issues(request jsonb) returns jsonb
+language plpgsql immutable as $$
+declare
+  issues jsonb := '[]';
+  field text;
+  header_bytes integer;
+  recipient_count integer;
+begin
+  if jsonb_typeof(request) is distinct from 'object' then
+    return '[{"path": "", "message": "must be a JSON object"}]';
+  end if;
+  for field in select key from jsonb_object_keys(request) as k(key) where key <> all (array[
+    'id', 'idempotencyKey', 'from', 'to', 'cc', 'bcc', 'replyTo', 'returnPath', 'subject', 'text', 'html', 'headers',
+    'attachments', 'tags', 'metadata', 'priority', 'scheduledAt', 'expiresAt', 'onUncertain', 'unsubscribe'])
+  loop
+    issues := issues || jsonb_build_object('path', field, 'message', 'is not a field of a mail in this version');
+  end loop;
+
+  if (request ->> 'id') !~* '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' or request ->> 'id' is null then
+    issues := issues || '{"path": "id", "message": "must be a UUID"}';
+  end if;
+  foreach field in array array['subject', 'text', 'html', 'idempotencyKey', 'returnPath', 'unsubscribe', 'scheduledAt', 'expiresAt'] loop
+    if (request ->> field) is not null and jsonb_typeof(request -> field) <> 'string' then
+      issues := issues || jsonb_build_object('path', field, 'message', 'must be a string');
+    elsif field <> all (array['text', 'html']) and not mailchute.is_line(request ->> field) then
+      issues := issues || jsonb_build_object('path', field, 'message', 'has a line break or a control character');
+    end if;
+  end loop;
+  if (request ->> 'subject') is null then
+    issues := issues || '{"path": "subject", "message": "is missing"}';
+  end if;
+  if (request ->> 'text') is null and (request ->> 'html') is null then
+    issues := issues || '{"path": "text", "message": "is missing, and html too"}';
+  end if;
+  if octet_length(request ->> 'text') > 10000000 then
+    issues := issues || '{"path": "text", "message": "has more than 10,000,000 bytes"}';
+  end if;
+  if octet_length(request ->> 'html') > 10000000 then
+    issues := issues || '{"path": "html", "message": "has more than 10,000,000 bytes"}';
+  end if;
+
+  if jsonb_typeof(request -> 'from') is distinct from 'object' then
+    issues := issues || '{"path": "from", "message": "must be {\"email\", \"name\"}"}';
+  else
+    issues := issues || coalesce((
+      select jsonb_agg(jsonb_set(i, '{path}', to_jsonb(replace(i ->> 'path', 'from.0', 'from'))))
+      from jsonb_array_elements(mailchute.mailbox_issues(jsonb_build_array(request -> 'from'), 'from')) as i), '[]');
+  end if;
+  foreach field in array array['to', 'cc', 'bcc', 'replyTo'] loop
+    issues := issues || mailchute.mailbox_issues(request -> field, field);
+  end loop;
+  select coalesce(sum(jsonb_array_length(list)), 0) into recipient_count
+  from (values (request -> 'to'), (request -> 'cc'), (request -> 'bcc')) as l(list) where jsonb_typeof(list) = 'array';
+  if recipient_count = 0 then
+    issues := issues || '{"path": "to", "message": "is missing, and cc and bcc too"}';
+  elsif recipient_count > 500 then
+    issues := issues || '{"path": "to", "message": "has more than 500 recipients together with cc and bcc"}';
+  end if;
+  if (request ->> 'returnPath') <> '' and not mailchute.is_address(request ->> 'returnPath') then
+    issues := issues || '{"path": "returnPath", "message": "is not a mail address"}';
+  end if;
+
+  issues := issues || mailchute.header_issues(request -> 'headers');
+  header_bytes := coalesce(octet_length(request ->> 'headers'), 0) + coalesce(octet_length(request ->> 'subject'), 0);
+  if header_bytes > 65536 then
+    issues := issues || '{"path": "headers", "message": "have more than 65,536 bytes together with the subject"}';
+  end if;
+
+  if request -> 'tags' is not null and request -> 'tags' <> 'null' then
+    if jsonb_typeof(request -> 'tags') <> 'array' or exists (
+      select from jsonb_array_elements(request -> 'tags') as t(tag) where jsonb_typeof(tag) <> 'string') then
+      issues := issues || '{"path": "tags", "message": "must be a list of strings"}';
+    elsif jsonb_array_length(request -> 'tags') > 50 then
+      issues := issues || '{"path": "tags", "message": "has more than 50 tags"}';
+    elsif exists (select from jsonb_array_elements_text(request -> 'tags') as t(tag)
+      where not mailchute.is_line(tag) or octet_length(tag) not between 1 and 256) then
+      issues := issues || '{"path": "tags", "message": "must each have 1 to 256 bytes without control characters"}';
+    end if;
+  end if;
+  if request -> 'metadata' is not null and request -> 'metadata' <> 'null' then
+    if jsonb_typeof(request -> 'metadata') <> 'object' or exists (
+      select from jsonb_each(request -> 'metadata') as m(key, value) where jsonb_typeof(value) <> 'string') then
+      issues := issues || '{"path": "metadata", "message": "must be an object of strings"}';
+    elsif octet_length((request -> 'metadata')::text) > 16384 then
+      issues := issues || '{"path": "metadata", "message": "has more than 16,384 bytes"}';
+    end if;
+  end if;
+  if octet_length(request ->> 'idempotencyKey') not between 1 and 256 then
+    issues := issues || '{"path": "idempotencyKey", "message": "must have 1 to 256 bytes"}';
+  end if;
+  if (request ->> 'unsubscribe') !~ '^(https://|mailto:)[!-;=?-~]+$' or octet_length(request ->> 'unsubscribe') > 2000 then
+    issues := issues || '{"path": "unsubscribe", "message": "must be an https: or mailto: URL of at most 2,000 characters"}';
+  end if;
+  if coalesce(request ->> 'priority', 'normal') <> all (array['high', 'normal', 'low']) then
+    issues := issues || '{"path": "priority", "message": "must be high, normal or low"}';
+  end if;
+  if coalesce(request ->> 'onUncertain', 'retry') <> all (array['retry', 'hold']) then
+    issues := issues || '{"path": "onUncertain", "message": "must be retry or hold"}';
+  end if;
+  foreach field in array array['scheduledAt', 'expiresAt'] loop
+    if (request ->> field) !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$' then
+      issues := issues || jsonb_build_object('path', field, 'message', 'must be an ISO 8601 time with a zone');
+    end if;
+  end loop;
+  return issues || mailchute.attachment_issues(request -> 'attachments');
+end $$;
+
+-- The faults of attachments ({"filename", "contentType", "contentId", "base64"}), as issues.
+create function mailchute.attachment_issues(attachments jsonb) returns jsonb
+language plpgsql immutable as $$
+declare
+  issues jsonb := '[]';
+  item jsonb;
+  place text;
+  number integer := 0;
+  base64_bytes bigint := 0;
+begin
+  if attachments is null or attachments = 'null' then
+    return issues;
+  end if;
+  if jsonb_typeof(attachments) <> 'array' then
+    return '[{"path": "attachments", "message": "must be a list"}]';
+  end if;
+  for item in select value from jsonb_array_elements(attachments) loop
+    place := 'attachments.' || number;
+    number := number + 1;
+    if jsonb_typeof(item -> 'base64') is distinct from 'string' then
+      issues := issues || jsonb_build_object('path', place || '.content', 'message', 'is missing');
+    else
+      base64_bytes := base64_bytes + octet_length(item ->> 'base64');
+    end if;
+    if jsonb_typeof(item -> 'filename') is distinct from 'string' or not mailchute.is_line(item ->> 'filename')
+      or octet_length(item ->> 'filename') not between 1 and 1024 then
+      issues := issues || jsonb_build_object('path', place || '.filename', 'message', 'must have 1 to 1,024 bytes without control characters');
+    end if;
+    if coalesce(item ->> 'contentType', '') !~ '^[!#$&^_.+A-Za-z0-9-]{1,127}/[!#$&^_.+A-Za-z0-9-]{1,127}( *;[ -~]*)?$'
+      or octet_length(item ->> 'contentType') > 512 then
+      issues := issues || jsonb_build_object('path', place || '.contentType', 'message', 'must be a MIME type such as application/pdf');
+    end if;
+    if (item ->> 'contentId') !~ '^[!-;=?-~]{1,256}$' then
+      issues := issues || jsonb_build_object('path', place || '.contentId', 'message', 'must have 1 to 256 printable ASCII characters, without < and >');
+    end if;
+  end loop;
+  if number > 500 then
+    issues := issues || '{"path": "attachments", "message": "has more than 500 entries"}';
+  end if;
+  -- Four characters carry three bytes; the exact size is checked when they are decoded.
+  if base64_bytes > 33333400 then
+    issues := issues || '{"path": "attachments", "message": "have more than 25,000,000 bytes"}';
+  end if;
+  return issues;
+end $$;

@@ -1,0 +1,121 @@
+-- What an app may ask about its own mail. A foreign id answers as an unknown one.
+
+-- The state that people see: `scheduled` and `sending` follow from the schedule and the lease.
+create function mailchute.shown_state(state text, leased boolean, scheduled_at timestamptz, attempts integer) returns text
+language sql stable
+return case
+  when state not in ('queued', 'deferred') then state
+  when leased then 'sending'
+  when state = 'queued' and attempts = 0 and scheduled_at > statement_timestamp() then 'scheduled'
+  else state
+end;
+
+-- A message's state, derived from its recipients': the open ones first, then the worst final one.
+create function mailchute.message_state(states text[]) returns text
+language sql immutable
+return (
+  select s.state
+  from unnest(array['sending', 'queued', 'deferred', 'scheduled', 'held',
+    'failed', 'bounced', 'expired', 'canceled', 'suppressed', 'sent']) with ordinality as s(state, rank)
+  where s.state = any (states)
+  order by s.rank
+  limit 1
+);
+
+-- All about one message but its content, as JSON; null if there is none.
+create function mailchute.describe(message_seq bigint) returns jsonb
+language sql stable as $$
+  with message as (
+    select m.*, q.due, q.leased_by is not null as leased, coalesce(q.attempts, 0) as attempts, q.seq is not null as open
+    from mailchute.message m left join mailchute.queue q on q.seq = m.seq where m.seq = message_seq
+  ), recipients as (
+    select r.position, mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts) as state,
+      jsonb_strip_nulls(jsonb_build_object('position', r.position, 'kind', r.kind, 'address', r.email,
+        'state', mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts), 'at', r.changed_at,
+        'code', a.code, 'enhanced', a.enhanced, 'reason', coalesce(r.reason, a.reply))) as shown
+    from message m join mailchute.recipient r on r.seq = m.seq
+    left join lateral (select code, enhanced, reply from mailchute.attempt a
+      where a.seq = r.seq and a.position = r.position order by a.number desc limit 1) a on true
+  )
+  select jsonb_strip_nulls(jsonb_build_object(
+    'id', m.id, 'app', m.app,
+    'state', (select mailchute.message_state(array_agg(r.state)) from recipients r),
+    'createdAt', m.created_at, 'scheduledAt', m.scheduled_at, 'expiresAt', m.expires_at,
+    'nextAttemptAt', case when m.open and not m.leased and isfinite(m.due) then m.due end,
+    'tags', to_jsonb(m.tags), 'metadata', m.metadata,
+    'recipients', (select jsonb_agg(r.shown order by r.position) from recipients r),
+    'attempts', coalesce((select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('number', a.number, 'at', a.at, 'address', r.email,
+        'outcome', a.outcome, 'phase', a.phase, 'blame', a.blame, 'code', a.code, 'enhanced', a.enhanced, 'reply', a.reply, 'route', a.route))
+        order by a.number, a.position)
+      from mailchute.attempt a join mailchute.recipient r on r.seq = a.seq and r.position = a.position where a.seq = m.seq), '[]'),
+    'events', '[]'::jsonb))
+  from message m
+$$;
+
+-- The caller's message by its id.
+create function mailchute.status_v1(message_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, mailchute as $$
+declare
+  caller_app text;
+begin
+  select c.app into caller_app from mailchute.current_app() c;
+  return (select mailchute.describe(m.seq) from mailchute.message m where m.id = message_id and m.app = caller_app);
+end $$;
+
+-- Takes a message out of the queue. Answers `canceled`, `too_late` (being sent, or final) or `unknown`; a second cancel is `canceled` too.
+create function mailchute.cancel_message(message_seq bigint, why text) returns text
+language plpgsql as $$
+begin
+  -- A claimed row stays: the relay that holds it decides what becomes of it.
+  delete from mailchute.queue where seq = message_seq and leased_by is null;
+  if found then
+    update mailchute.recipient set state = 'canceled', reason = why, changed_at = statement_timestamp()
+    where seq = message_seq and state in ('queued', 'deferred', 'held');
+    return 'canceled';
+  end if;
+  if exists (select from mailchute.recipient where seq = message_seq and state = 'canceled') then
+    return 'canceled';
+  end if;
+  return 'too_late';
+end $$;
+
+create function mailchute.cancel_v1(message_id uuid) returns text
+language plpgsql security definer set search_path = pg_catalog, mailchute as $$
+declare
+  caller_app text;
+  message_seq bigint;
+begin
+  select c.app into caller_app from mailchute.current_app() c;
+  select m.seq into message_seq from mailchute.message m where m.id = message_id and m.app = caller_app;
+  if not found then
+    return 'unknown';
+  end if;
+  return mailchute.cancel_message(message_seq, 'Canceled by the app');
+end $$;
+
+-- Moves a message that has not been tried to another time. Answers `rescheduled`, `too_late` or `unknown`.
+create function mailchute.reschedule_v1(message_id uuid, at timestamptz) returns text
+language plpgsql security definer set search_path = pg_catalog, mailchute as $$
+declare
+  caller_app text;
+  message_seq bigint;
+begin
+  if at is null or not isfinite(at) then
+    perform mailchute.refuse('[{"path": "at", "message": "must be a time"}]');
+  end if;
+  select c.app into caller_app from mailchute.current_app() c;
+  select m.seq into message_seq from mailchute.message m where m.id = message_id and m.app = caller_app;
+  if not found then
+    return 'unknown';
+  end if;
+  update mailchute.queue set due = greatest(at, statement_timestamp()) where seq = message_seq and leased_by is null and attempts = 0;
+  if not found then
+    return 'too_late';
+  end if;
+  -- Before the first attempt the mail's Date is still open: the later of enqueue and schedule.
+  update mailchute.message set scheduled_at = at where seq = message_seq;
+  if exists (select from mailchute.relay where asleep and heartbeat_at > statement_timestamp() - interval '2 minutes') then
+    perform pg_notify('mailchute', '');
+  end if;
+  return 'rescheduled';
+end $$;

@@ -1,0 +1,42 @@
+-- Who may do what. Run after every migration, as often as one likes; roles that could not be made are left out (migrate says so).
+do $$
+declare
+  target record;
+  entry text;
+  apps text[] := array['enqueue_v1(jsonb)', 'send(jsonb)', 'status_v1(uuid)', 'cancel_v1(uuid)', 'reschedule_v1(uuid, timestamptz)',
+    'new_id()', 'to_mailbox(jsonb)', 'to_mailboxes(jsonb)'];
+begin
+  revoke all on schema mailchute from public;
+  revoke all on all functions in schema mailchute from public;
+  revoke all on all tables in schema mailchute from public;
+
+  -- The group role for apps, and every role that `grants` named where the group could not be made.
+  for target in
+    select rolname as role from pg_roles where rolname = 'mailchute_client'
+    union select r.role from mailchute.app_role r join pg_roles p on p.rolname = r.role
+  loop
+    execute format('grant usage on schema mailchute to %I', target.role);
+    foreach entry in array apps loop
+      execute format('grant execute on function mailchute.%s to %I', entry, target.role);
+    end loop;
+  end loop;
+
+  for target in select rolname as role from pg_roles where rolname in ('mailchute_relay', 'mailchute_viewer', 'mailchute_admin') loop
+    execute format('grant usage on schema mailchute to %I', target.role);
+    execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.queue,
+      mailchute.suppression, mailchute.relay, mailchute.app, mailchute.app_role to %I', target.role);
+    execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
+      mailchute.message_state(text[]), mailchute.describe(bigint) to %I', target.role);
+  end loop;
+  if exists (select from pg_roles where rolname = 'mailchute_relay') then
+    grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.message, mailchute.recipient,
+      mailchute.attempt, mailchute.queue, mailchute.relay to mailchute_relay;
+    grant execute on function mailchute.cancel_message(bigint, text) to mailchute_relay;
+  end if;
+  if exists (select from pg_roles where rolname = 'mailchute_admin') then
+    grant select, insert, update, delete on mailchute.app, mailchute.app_role, mailchute.suppression to mailchute_admin;
+    grant update on mailchute.recipient, mailchute.message to mailchute_admin;
+    grant insert, update, delete on mailchute.queue to mailchute_admin;
+    grant execute on function mailchute.cancel_message(bigint, text) to mailchute_admin;
+  end if;
+end $$;

@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import postgres from "postgres";
+import { type EmbeddedPostgres, startEmbedded } from "../relay/embedded.ts";
+import { migrate } from "../relay/migrate.ts";
+
+// One real Postgres for a whole test run, one database for each test that asks: copied from a migrated template.
+
+let server: Promise<{ readonly embedded: EmbeddedPostgres; readonly admin: postgres.Sql }> | undefined;
+let count = 0;
+
+/** A database of its own for one test, with the current schema. */
+export interface TestDatabase extends AsyncDisposable {
+  /** As superuser. */
+  readonly url: string;
+  /** As superuser; at most 10 connections. */
+  readonly sql: postgres.Sql;
+  /** The same database for another login role, made with password `secret` if it is new. */
+  readonly as: (role: string) => Promise<string>;
+}
+
+/** Starts the server of the test run, once. */
+export function testServer(): Promise<{ readonly embedded: EmbeddedPostgres; readonly admin: postgres.Sql }> {
+  server ??= start();
+  return server;
+}
+
+async function start(): Promise<{ readonly embedded: EmbeddedPostgres; readonly admin: postgres.Sql }> {
+  const directory = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "mailchute-test-"));
+  const embedded = await startEmbedded({ directory, durable: false });
+  // The server itself ends with this process (embedded.ts); its files go first.
+  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+  const admin = postgres(embedded.url, { max: 1, onnotice: () => {} });
+  await admin.unsafe("create database mailchute_template");
+  const template = postgres(withDatabase(embedded.url, "mailchute_template"), { max: 1, onnotice: () => {} });
+  await migrate(template);
+  await template.end();
+  return { embedded, admin };
+}
+
+/** Makes a database for one test: migrated, or empty with `{ empty: true }`. */
+export async function createDatabase(options: { readonly empty?: boolean } = {}): Promise<TestDatabase> {
+  const { embedded, admin } = await testServer();
+  const name = `test_${++count}`;
+  await admin.unsafe(`create database ${name} ${options.empty ? "" : "template mailchute_template"}`);
+  const url = withDatabase(embedded.url, name);
+  const sql = postgres(url, { onnotice: () => {} });
+  return {
+    url,
+    sql,
+    as: async (role) => {
+      const [known] = await admin`select from pg_roles where rolname = ${role}`;
+      if (!known) await admin.unsafe(`create role "${role}" login password 'secret'`);
+      const login = new URL(url);
+      login.username = role;
+      login.password = "secret";
+      return login.href;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await sql.end({ timeout: 1 });
+      await admin.unsafe(`drop database ${name} with (force)`);
+    },
+  };
+}
+
+function withDatabase(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}
