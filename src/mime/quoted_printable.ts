@@ -41,7 +41,7 @@ export function quotedPrintable(text: string): string {
     }
     const literal = isLiteral(text, i);
     const point = literal ? code : text.codePointAt(i) ?? code;
-    const encoded = literal ? "" : escape(point);
+    const encoded = literal ? "" : escapePoint(point);
     const width = literal ? 1 : encoded.length;
     if (column + width > LINE_CHARS) {
       out += `${text.slice(run, i)}=\r\n`;
@@ -52,7 +52,7 @@ export function quotedPrintable(text: string): string {
       column++;
       continue;
     }
-    const escaped = encoded === "" ? escape(code) : encoded;
+    const escaped = encoded === "" ? escapePoint(code) : encoded;
     out += text.slice(run, i) + escaped;
     column += escaped.length;
     if (point > 0xffff) i++;
@@ -74,8 +74,15 @@ function isFragile(text: string, i: number): boolean {
   return text.charCodeAt(i) === DOT || text.startsWith("From ", i);
 }
 
-/** Writes the UTF-8 octets of a code point (RFC 3629 section 3). */
-function escape(point: number): string {
+/**
+ * Writes the UTF-8 octets of a code point (RFC 3629 section 3) as `=XX`.
+ *
+ * @example
+ * ```ts
+ * if (escapePoint(0xfc) !== "=C3=BC") throw new Error("unexpected");
+ * ```
+ */
+export function escapePoint(point: number): string {
   if (point < 0x80) return hex(point);
   if (point < 0x800) return hex(0xc0 | (point >> 6)) + tail(point);
   if (point < 0x10000) return hex(0xe0 | (point >> 12)) + tail(point >> 6) + tail(point);

@@ -1,0 +1,101 @@
+import { encodeAttachment, type MailAttachment } from "./attachment.ts";
+import { encodeText } from "./encoding.ts";
+
+/** Where an attachment's content goes: whoever joins the pieces puts it there, encoded as it says. */
+export interface AttachmentSlot {
+  /** Which of the mail's attachments. */
+  readonly index: number;
+  readonly encoding: "7bit" | "base64";
+  /** How many octets it takes on the wire. */
+  readonly encodedBytes: number;
+}
+
+/** A stretch of the mail on the wire. */
+export type MailPiece = string | AttachmentSlot;
+
+/** What a body is made of. */
+export interface BodyContent {
+  readonly text?: string;
+  readonly html?: string;
+  readonly attachments: readonly MailAttachment[];
+}
+
+/** One node of the MIME tree (RFC 2046): its Content-* header and its body. */
+interface Part {
+  readonly header: string;
+  readonly body: readonly MailPiece[];
+}
+
+/**
+ * Builds the MIME tree, as flat as the content allows: `text`, else `alternative(text, html)`, the HTML in
+ * `related(html, …)` with what it shows by Content-ID, all in `mixed(…)` with the files. Yields the Content-*
+ * header and the blank line first, then the body, which ends with CRLF.
+ *
+ * @example
+ * ```ts
+ * const [head] = bodyPieces({ text: "Hi", attachments: [] }, "=_1");
+ * if (typeof head !== "string" || !head.startsWith("Content-Type: text/plain")) throw new Error("unexpected");
+ * ```
+ * @param stem what the boundaries begin with; it holds `=_`, which neither quoted-printable nor base64 can contain
+ */
+export function* bodyPieces(content: BodyContent, stem: string): Generator<MailPiece> {
+  const texts = [content.text, content.html].map((text) => text === undefined ? undefined : encodeText(text));
+  const boundary = freeStem(
+    stem,
+    texts.flatMap((text) => text?.encoding === "7bit" ? [text.body] : []),
+    content.attachments,
+  );
+  const [plain, markup] = texts.map((text, index) =>
+    text && leaf(`text/${index === 0 ? "plain" : "html"}; charset=utf-8`, text.encoding, text.body)
+  );
+  const inline: Part[] = [];
+  const files: Part[] = [];
+  content.attachments.forEach((attachment, index) => {
+    const shown = markup !== undefined && attachment.contentId !== undefined;
+    const { header, encoding, encodedBytes } = encodeAttachment(attachment, shown ? "inline" : "attachment");
+    (shown ? inline : files).push({ header, body: [{ index, encoding, encodedBytes }] });
+  });
+  // RFC 2387 section 3.1: the type of the root is required.
+  const shownHtml = markup && nest(`related; type="text/html"`, [markup, ...inline], `${boundary}_r`);
+  const versions = [plain, shownHtml].filter((part) => part !== undefined);
+  const empty = versions.length === 0 && files.length === 0 ? [leaf("text/plain; charset=utf-8", "7bit", "")] : [];
+  const readable = versions.length < 2 ? [...versions, ...empty] : [nest("alternative", versions, `${boundary}_a`)];
+  const root = files.length === 0
+    ? nest("mixed", readable, "")
+    : multipart("mixed", [...readable, ...files], `${boundary}_m`);
+  yield `${root.header}\r\n`;
+  yield* root.body;
+  const last = root.body.at(-1);
+  if (typeof last !== "string" || !last.endsWith("\r\n")) yield "\r\n";
+}
+
+function leaf(contentType: string, encoding: string, body: string): Part {
+  return { header: `Content-Type: ${contentType}\r\nContent-Transfer-Encoding: ${encoding}\r\n`, body: [body] };
+}
+
+/** A multipart of one part is that part. */
+function nest(subtype: string, parts: readonly Part[], boundary: string): Part {
+  const [only] = parts;
+  return only !== undefined && parts.length === 1 ? only : multipart(subtype, parts, boundary);
+}
+
+/** RFC 2046 section 5.1.1: the CRLF in front of a delimiter belongs to it. */
+function multipart(subtype: string, parts: readonly Part[], boundary: string): Part {
+  const body: MailPiece[] = [];
+  parts.forEach((part, index) => {
+    body.push(`${index === 0 ? "" : "\r\n"}--${boundary}\r\n${part.header}\r\n`, ...part.body);
+  });
+  body.push(`\r\n--${boundary}--\r\n`);
+  return { header: `Content-Type: multipart/${subtype};\r\n boundary="${boundary}"\r\n`, body };
+}
+
+/** Finds a stem that no part sent as it is contains: a mail may quote or carry an earlier copy of itself. */
+function freeStem(stem: string, texts: readonly string[], attachments: readonly MailAttachment[]): string {
+  const messages = attachments
+    .filter((attachment) => /^\s*message\//i.test(attachment.contentType))
+    .map((attachment) => new TextDecoder("latin1").decode(attachment.content));
+  const haystacks = [...texts, ...messages];
+  let free = stem;
+  for (let suffix = 1; haystacks.some((text) => text.includes(free)); suffix++) free = `${stem}.${suffix}`;
+  return free;
+}

@@ -1,0 +1,162 @@
+import { domainOf, type Mailbox, mailboxOf } from "../address.ts";
+import { MailchuteError } from "../error.ts";
+import { addressHeader } from "./address_list.ts";
+import { attachmentProblem, type MailAttachment } from "./attachment.ts";
+import { writeBase64 } from "./base64.ts";
+import { type AttachmentSlot, bodyPieces, type MailPiece } from "./body.ts";
+import { headerProblem, repeatedHeader, textHeader, valueProblem } from "./header.ts";
+import { unsubscribeHeaders, unsubscribeProblem } from "./unsubscribe.ts";
+
+export type { AttachmentSlot, MailAttachment, MailPiece };
+
+/** A mail with all that readers will see of it; who else gets it is the envelope's business. */
+export interface Mail {
+  /** The message's UUID: Message-ID and boundaries come from it, so that every copy has the same bytes. */
+  readonly id: string;
+  readonly date: Date;
+  readonly from: Mailbox;
+  readonly to: readonly Mailbox[];
+  readonly cc: readonly Mailbox[];
+  readonly replyTo: readonly Mailbox[];
+  readonly subject: string;
+  readonly text?: string;
+  readonly html?: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly attachments: readonly MailAttachment[];
+  /** An https or mailto URL, written as List-Unsubscribe. */
+  readonly unsubscribe?: string;
+}
+
+const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
+/** RFC 5322 section 3.3 writes years with four digits, from 1900 on. */
+const MIN_DATE_MS = Date.UTC(1900);
+const MAX_DATE_MS = Date.UTC(10_000) - 1;
+
+/**
+ * Writes a mail in wire format: CRLF, 7-bit, not dot-stuffed. The same mail always makes the same bytes.
+ *
+ * The one exception to 7-bit is an address whose local part is not ASCII: it stands in its header as UTF-8 (RFC 6532), and
+ * the next hop needs SMTPUTF8. Everything is checked again here, since rows may have other writers than our client.
+ *
+ * @example
+ * ```ts
+ * const bytes = compose({
+ *   id: "0190d5a0-0000-7000-8000-000000000000",
+ *   date: new Date(0),
+ *   from: { email: "shop@example.com" },
+ *   to: [{ email: "ann@example.com" }],
+ *   cc: [],
+ *   replyTo: [],
+ *   subject: "Hello",
+ *   text: "Hi Ann",
+ *   headers: [],
+ *   attachments: [],
+ * });
+ * if (!new TextDecoder().decode(bytes).endsWith("\r\n\r\nHi Ann\r\n")) throw new Error("unexpected");
+ * ```
+ * @throws {MailchuteError} `validation_error` when a field would break the mail or let somebody write headers
+ */
+export function compose(mail: Mail): Uint8Array {
+  const encoder = new TextEncoder();
+  const pieces = [...mailPieces(mail)];
+  if (!pieces.some((piece) => typeof piece !== "string")) return encoder.encode(pieces.join(""));
+  const parts = pieces.map((piece) => typeof piece === "string" ? encoder.encode(piece) : piece);
+  const total = parts.reduce((sum, part) => sum + (part instanceof Uint8Array ? part.length : part.encodedBytes), 0);
+  const wire = new Uint8Array(total);
+  let at = 0;
+  for (const part of parts) {
+    const bytes = part instanceof Uint8Array ? part : mail.attachments[part.index]?.content ?? new Uint8Array();
+    if (part instanceof Uint8Array || part.encoding === "7bit") {
+      wire.set(bytes, at);
+      at += bytes.length;
+    } else at = writeBase64(bytes, wire, at);
+  }
+  return wire;
+}
+
+/**
+ * Yields a mail piece by piece: text, and slots that say which attachment's content belongs there and how. {@linkcode compose}
+ * joins them; a writer that streams attachments can do without holding the whole.
+ *
+ * @example
+ * ```ts
+ * function wireBytes(mail: Mail): number {
+ *   let bytes = 0;
+ *   for (const piece of mailPieces(mail)) bytes += typeof piece === "string" ? piece.length : piece.encodedBytes;
+ *   return bytes;
+ * }
+ * ```
+ * @throws {MailchuteError} `validation_error`, before the first piece
+ */
+export function* mailPieces(mail: Mail): Generator<MailPiece> {
+  check(mail);
+  yield header(mail);
+  yield* bodyPieces(mail, `=_${mail.id.replaceAll("-", "")}`);
+}
+
+/**
+ * Returns the Message-ID: fixed from the first attempt on, so that a receiver can tell a second copy.
+ *
+ * @example
+ * ```ts
+ * const id = messageId({ id: "0190d5a0-0000-7000-8000-000000000000", from: { email: "a@Bücher.example" } });
+ * if (id !== "<0190d5a0-0000-7000-8000-000000000000@xn--bcher-kva.example>") throw new Error("unexpected");
+ * ```
+ */
+export function messageId(mail: Pick<Mail, "id" | "from">): string {
+  return `<${mail.id}@${domainOf(mail.from.email)}>`;
+}
+
+function header(mail: Mail): string {
+  return [
+    // RFC 5322 section 3.3 wants a numeric zone where toUTCString() writes GMT.
+    `Date: ${mail.date.toUTCString().replace("GMT", "+0000")}\r\n`,
+    addressHeader("From", [mailboxOf(mail.from, "from")]),
+    mail.replyTo.length === 0 ? "" : addressHeader("Reply-To", mailboxes(mail.replyTo, "replyTo")),
+    // RFC 5322 section 3.6.3, appendix A.1.3: a mail whose recipients are all hidden.
+    mail.to.length === 0 ? "To: undisclosed-recipients:;\r\n" : addressHeader("To", mailboxes(mail.to, "to")),
+    mail.cc.length === 0 ? "" : addressHeader("Cc", mailboxes(mail.cc, "cc")),
+    textHeader("Subject", mail.subject),
+    `Message-ID: ${messageId(mail)}\r\n`,
+    ...mail.headers.map(([name, value]) =>
+      name.toLowerCase() === "sender" ? senderHeader(value) : textHeader(name, value)
+    ),
+    mail.unsubscribe === undefined ? "" : unsubscribeHeaders(mail.unsubscribe),
+    "MIME-Version: 1.0\r\n",
+  ].join("");
+}
+
+function senderHeader(value: string): string {
+  return addressHeader("Sender", [mailboxOf(value, "headers.Sender")]);
+}
+
+function mailboxes(list: readonly Mailbox[], field: string): readonly Mailbox[] {
+  return list.map((mailbox, index) => mailboxOf(mailbox, `${field}.${index}`));
+}
+
+function check(mail: Mail): void {
+  if (!UUID.test(mail.id)) refuse("id", "it is not a UUID");
+  const dateMs = mail.date.getTime();
+  if (!(dateMs >= MIN_DATE_MS && dateMs <= MAX_DATE_MS)) refuse("date", "it is not a date from 1900 to 9999");
+  ensure("subject", valueProblem(mail.subject));
+  for (const [name, value] of mail.headers) ensure(`headers.${quote(name)}`, headerProblem(name, value));
+  const written = mail.unsubscribe === undefined ? [] : ["List-Unsubscribe", "List-Unsubscribe-Post"];
+  const repeated = repeatedHeader([...written, ...mail.headers.map(([name]) => name)]);
+  if (repeated !== undefined) refuse(`headers.${repeated}`, "it is there more than once");
+  mail.attachments.forEach((attachment, index) => ensure(`attachments.${index}`, attachmentProblem(attachment)));
+  if (mail.unsubscribe !== undefined) ensure("unsubscribe", unsubscribeProblem(mail.unsubscribe));
+}
+
+function ensure(field: string, problem: string | undefined): void {
+  if (problem !== undefined) refuse(field, problem);
+}
+
+function refuse(field: string, reason: string): never {
+  const message = `Cannot compose the mail: ${field}: ${reason}`;
+  throw new MailchuteError("validation_error", message, { issues: [{ path: field, message: reason }] });
+}
+
+/** A name that is in doubt must not break the log line that shows it. */
+function quote(name: string): string {
+  return /^[!-~]{1,76}$/.test(name) ? name : JSON.stringify(String(name).slice(0, 76));
+}

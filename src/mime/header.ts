@@ -1,0 +1,103 @@
+import { parseAddress } from "../address.ts";
+import { HeaderLine } from "./header_line.ts";
+
+/** Ours: a longer name leaves no room for a value on its line. RFC 5322 knows only the line's 998. */
+const MAX_NAME_CHARS = 76;
+
+/** RFC 5322 section 3.6.8: visible ASCII but the colon. */
+const FIELD_NAME = /^[!-9;-~]+$/;
+const CONTROL = /[\0-\x1f\x7f]/;
+
+/** Header fields that the message's own fields write, or the servers on the way. The value says what to use instead. */
+const RESERVED: ReadonlyMap<string, string> = new Map([
+  ["from", "use `from`"],
+  ["to", "use `to`"],
+  ["cc", "use `cc`"],
+  ["bcc", "use `bcc`; a header would show the addresses to everybody"],
+  ["reply-to", "use `replyTo`"],
+  ["subject", "use `subject`"],
+  ["date", "it comes from the time of the mail"],
+  ["message-id", "it comes from `id`"],
+  ["mime-version", "it is always written"],
+  ["return-path", "use `returnPath`; the last server writes the header"],
+  ["received", "only servers write it"],
+]);
+
+/** RFC 5322 section 3.6, RFC 2369 and RFC 8058: at most one of each, so that no two readers see different ones. */
+const ONCE: ReadonlySet<string> = new Set([
+  "sender",
+  "in-reply-to",
+  "references",
+  "list-unsubscribe",
+  "list-unsubscribe-post",
+]);
+
+/**
+ * Says why callers may not set this header field, or undefined when they may. The client asks at enqueue, the relay again.
+ *
+ * @example
+ * ```ts
+ * if (headerProblem("X-Order", "17") !== undefined) throw new Error("unexpected");
+ * if (headerProblem("bcc", "ann@example.com") === undefined) throw new Error("unexpected");
+ * ```
+ */
+export function headerProblem(name: string, value: string): string | undefined {
+  if (!FIELD_NAME.test(name)) return "a header name is visible ASCII without a colon";
+  if (name.length > MAX_NAME_CHARS) return `a header name has at most ${MAX_NAME_CHARS} characters`;
+  const lower = name.toLowerCase();
+  const instead = RESERVED.get(lower) ?? (/^(?:content|resent)-/.test(lower) ? "it is not for callers" : undefined);
+  if (instead !== undefined) return `the header ${name} cannot be set here: ${instead}`;
+  const problem = valueProblem(value);
+  if (problem !== undefined || lower !== "sender") return problem;
+  const sender = parseAddress(value);
+  return sender.ok ? undefined : `Sender is not one address: ${sender.reason}`;
+}
+
+/**
+ * Says why a text cannot stand in a header (a subject, a header's value), or undefined when it can: no line break, no
+ * other control character.
+ *
+ * @example
+ * ```ts
+ * if (valueProblem("a\r\nBcc: b@c") === undefined) throw new Error("unexpected");
+ * ```
+ */
+export function valueProblem(value: string): string | undefined {
+  if (typeof value !== "string") return "it is not a string";
+  return CONTROL.test(value) ? "it holds a line break or another control character" : undefined;
+}
+
+/**
+ * Returns the name of a header that is there twice though it may be there once, or undefined.
+ *
+ * @example
+ * ```ts
+ * if (repeatedHeader(["Sender", "X-A", "SENDER", "x-a"]) !== "SENDER") throw new Error("unexpected");
+ * ```
+ * @param names with `List-Unsubscribe` when the message's `unsubscribe` writes it
+ */
+export function repeatedHeader(names: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  return names.find((name) => {
+    const lower = name.toLowerCase();
+    if (!ONCE.has(lower)) return false;
+    if (seen.has(lower)) return true;
+    seen.add(lower);
+    return false;
+  });
+}
+
+/**
+ * Writes a header field whose value is text for people, folded and encoded, with its CRLF.
+ *
+ * @example
+ * ```ts
+ * if (textHeader("Subject", "Hello") !== "Subject: Hello\r\n") throw new Error("unexpected");
+ * ```
+ * @param value one for which {@linkcode valueProblem} found nothing
+ */
+export function textHeader(name: string, value: string): string {
+  const line = new HeaderLine(name);
+  line.text(value);
+  return line.end();
+}
