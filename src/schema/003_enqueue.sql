@@ -4,7 +4,7 @@
 -- session_user and not current_user: in a definer function the latter is the owner.
 -- The schema's owner and its members, superusers among them, act for an app of their own name that may send as anybody.
 create function mailchute.current_app(out app text, out senders text[], out recipients text[])
-language plpgsql stable security definer set search_path = pg_catalog, mailchute as $$
+language plpgsql stable security definer set search_path = pg_catalog, mailchute, pg_temp as $$
 begin
   select a.name, a.senders, a.recipients into app, senders, recipients
   from mailchute.app_role r join mailchute.app a on a.name = r.app

@@ -46,7 +46,7 @@ end $$;
 -- Puts one mail into the queue, in the caller's transaction. `created` is false when the id or the idempotency key was there.
 -- It waits for nobody, except a transaction that has just inserted the same id or the same key.
 create function mailchute.enqueue_v1(request jsonb) returns table (id uuid, created boolean)
-language plpgsql security definer set search_path = pg_catalog, mailchute as $$
+language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp as $$
 #variable_conflict use_column
 declare
   caller record;
