@@ -41,8 +41,9 @@ export interface Outcome {
 
 /** Trouble before the server accepted this mail's MAIL: the mail is as untried as before. */
 export interface RouteTrouble {
-  /** A stable name: `connect_refused`, `connect_timeout`, `dns`, `tls_required`, `tls_verify`, `tls_injection`,
-   * `auth_rejected`, `auth_unavailable`, `greeting_refused`, `shutting_down`, `protocol`, `timeout`, `closed`, `aborted`. */
+  /** A stable name: `connect_refused`, `connect_timeout`, `dns`, `tls_required`, `tls_handshake`, `tls_verify`,
+   * `tls_injection`, `auth_required`, `auth_rejected`, `auth_unavailable`, `greeting_refused`, `shutting_down`, `protocol`,
+   * `timeout`, `closed`, `aborted`. */
   readonly code: string;
   readonly phase: Phase;
   readonly reply?: Reply;

@@ -1,0 +1,134 @@
+import type { RouteTrouble } from "./transport.ts";
+
+/**
+ * DESIGN: one circuit breaker per route. Pure: time and randomness are arguments.
+ *
+ * ```
+ * closed ──different mails fail in a row──▶ open ──delay──▶ half-open ──the probe succeeds──▶ closed
+ *                                            ▲                  └──the probe fails: twice the delay──┐
+ *                                            └───────────────────────────────────────────────────────┘
+ * ```
+ * One mail alone never opens it: a mail that the server chokes on is not the route's trouble. `failed` tells how long
+ * such a mail has to wait by itself.
+ */
+
+export interface BreakerRules {
+  /** Different mails in a row after which the breaker opens. @default {3} */
+  readonly mails: number;
+  /** @default {1_000} */
+  readonly firstDelayMs: number;
+  /** The longest delay, before its jitter. @default {60_000} */
+  readonly maxDelayMs: number;
+  /** The share by which a delay may be shorter or longer. @default {0.2} */
+  readonly jitter: number;
+}
+
+export const BREAKER_RULES: BreakerRules = { mails: 3, firstDelayMs: 1_000, maxDelayMs: 60_000, jitter: 0.2 };
+
+/** How many mails may be begun now; `retryAtMs` says when to ask again, if time alone can change the answer. */
+export interface Allowance {
+  readonly limit: number;
+  readonly retryAtMs?: number;
+}
+
+/** Troubles that are the route's by their nature, whatever the mail: settings, certificates, credentials. */
+const OF_THE_ROUTE: ReadonlySet<string> = new Set([
+  "auth_rejected",
+  "auth_unavailable",
+  "auth_required",
+  "tls_required",
+  "tls_verify",
+  "tls_injection",
+  "tls_handshake",
+]);
+
+/**
+ * Stops sending on a route that has trouble, and finds out when it works again.
+ *
+ * @example
+ * ```ts
+ * const breaker = new Breaker(Math.random);
+ * const { limit } = breaker.allowance(nowMs); // claim no more than this
+ * breaker.started(id, nowMs);
+ * delivery.kind === "unavailable" ? breaker.failed(id, delivery.trouble, nowMs) : breaker.succeeded();
+ * ```
+ */
+export class Breaker {
+  readonly #random: () => number;
+  readonly #rules: BreakerRules;
+  #failedMails = new Set<string>();
+  /** Failures in a row, of whichever mail. */
+  #failures = 0;
+  #state: "closed" | "open" = "closed";
+  /** While open: when a probe may go. */
+  #probeAtMs = 0;
+  #probe: string | undefined;
+  #openings = 0;
+
+  constructor(random: () => number, rules: Partial<BreakerRules> = {}) {
+    this.#random = random;
+    this.#rules = { ...BREAKER_RULES, ...rules };
+  }
+
+  /** Says how many mails may be begun. Asking changes nothing: a probe is out when `started` says so. */
+  allowance(nowMs: number): Allowance {
+    if (this.#state === "closed") return { limit: Infinity };
+    if (nowMs < this.#probeAtMs) return { limit: 0, retryAtMs: this.#probeAtMs };
+    return { limit: this.#probe === undefined ? 1 : 0 };
+  }
+
+  /** A mail has been begun. While the breaker is half-open, the first one is the probe. */
+  started(mailId: string, nowMs: number): void {
+    if (this.#state === "open" && this.#probe === undefined && nowMs >= this.#probeAtMs) this.#probe = mailId;
+  }
+
+  /** A mail was given back untried: if it was the probe, another may be. */
+  released(mailId: string): void {
+    if (this.#probe === mailId) this.#probe = undefined;
+  }
+
+  /** The server has taken up a mail, whatever it said about it: the route works. */
+  succeeded(): void {
+    this.#state = "closed";
+    this.#probe = undefined;
+    this.#failures = 0;
+    this.#openings = 0;
+    if (this.#failedMails.size > 0) this.#failedMails = new Set();
+  }
+
+  /** A mail met trouble of the route. Returns when this mail may be tried again at the earliest. */
+  failed(mailId: string, trouble: Pick<RouteTrouble, "code">, nowMs: number): { readonly retryAtMs: number } {
+    if (trouble.code === "aborted") {
+      // We ourselves gave it up.
+      this.released(mailId);
+      return { retryAtMs: nowMs };
+    }
+    if (this.#state === "open") return { retryAtMs: this.#failedWhileOpen(mailId, nowMs) };
+
+    this.#failures++;
+    if (this.#failedMails.size < this.#rules.mails) this.#failedMails.add(mailId);
+    const opens = this.#failedMails.size >= this.#rules.mails || OF_THE_ROUTE.has(trouble.code);
+    if (!opens) return { retryAtMs: nowMs + this.#delayMs(this.#failures - 1) };
+    return { retryAtMs: this.#open(nowMs) };
+  }
+
+  /** Mails that were under way when it opened tell nothing new; only the probe does. */
+  #failedWhileOpen(mailId: string, nowMs: number): number {
+    if (mailId !== this.#probe) return Math.max(this.#probeAtMs, nowMs);
+    return this.#open(nowMs);
+  }
+
+  #open(nowMs: number): number {
+    this.#state = "open";
+    this.#probe = undefined;
+    this.#probeAtMs = nowMs + this.#delayMs(this.#openings++);
+    return this.#probeAtMs;
+  }
+
+  #delayMs(doublings: number): number {
+    const { firstDelayMs, maxDelayMs, jitter } = this.#rules;
+    // 2 ** 1024 is Infinity, which the maximum takes care of.
+    const delayMs = Math.min(maxDelayMs, firstDelayMs * 2 ** doublings);
+    return Math.round(delayMs * (1 - jitter + 2 * jitter * this.#random()));
+  }
+}

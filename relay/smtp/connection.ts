@@ -1,0 +1,168 @@
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { type Cause, causeOf } from "./cause.ts";
+
+/**
+ * DESIGN: the one file that opens sockets. Bytes, TLS and back-pressure; it knows no SMTP and no deadlines.
+ *
+ * Short pieces are collected and written at once by `flush`. A long piece goes out in slices of one buffer, the next when
+ * the kernel has the last one, so that a slow peer costs no memory. After `close` no event comes any more.
+ */
+
+/** Where to, and whom to believe. */
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+  /** TLS from the first byte. */
+  readonly isImplicitTls: boolean;
+  /** Whether the certificate must be valid for the host: false only for opportunistic TLS without credentials. */
+  readonly verify: boolean;
+  /** Certificates in PEM to trust instead of the well-known ones. */
+  readonly ca: string | undefined;
+  readonly minTls: "TLSv1.2" | "TLSv1.3";
+}
+
+export interface ConnectionEvents {
+  /** The connection stands, and so does implicit TLS. */
+  connected(): void;
+  /** The handshake that `startTls` began is done and verified. */
+  secured(): void;
+  data(bytes: Uint8Array): void;
+  /** The kernel has taken a slice of a long piece: the peer reads. */
+  progressed(): void;
+  /** The kernel has all of the long piece. */
+  handed(): void;
+  ended(cause: Cause): void;
+}
+
+export interface Connection {
+  write(bytes: Uint8Array): void;
+  stream(bytes: Uint8Array): void;
+  flush(): void;
+  startTls(): void;
+  close(): void;
+}
+
+/** Opens a connection. An argument of the transport, so that tests can put a black hole in its place. */
+export type Connector = (target: Target, events: ConnectionEvents) => Connection;
+
+/** How much of a long piece is given to the kernel at once. */
+const SLICE_BYTES = 65_536;
+
+/** Opens a TCP connection. */
+export const openSocket: Connector = (target, events) => new SocketConnection(target, events);
+
+class SocketConnection implements Connection {
+  readonly #target: Target;
+  readonly #events: ConnectionEvents;
+  #socket: Socket;
+  #pieces: Uint8Array[] = [];
+  #isStreaming = false;
+  #isClosed = false;
+  #isTls: boolean;
+
+  constructor(target: Target, events: ConnectionEvents) {
+    this.#target = target;
+    this.#events = events;
+    this.#isTls = target.isImplicitTls;
+    const { host, port } = target;
+    this.#socket = target.isImplicitTls
+      ? connectTls({ port, ...this.#tlsOptions() })
+      : connectTcp({ host, port, noDelay: true });
+    if (target.isImplicitTls) this.#socket.setNoDelay(true);
+    this.#listen(this.#socket, target.isImplicitTls ? "secureConnect" : "connect", () => events.connected());
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#pieces.push(bytes);
+  }
+
+  flush(): void {
+    if (this.#isClosed || this.#isStreaming || this.#pieces.length === 0) return;
+    const bytes = joined(this.#pieces);
+    this.#pieces = [];
+    this.#socket.write(bytes);
+  }
+
+  stream(bytes: Uint8Array): void {
+    this.flush();
+    this.#isStreaming = true;
+    this.#writeSlice(bytes, 0);
+  }
+
+  startTls(): void {
+    const plain = this.#socket;
+    // From here on these bytes are TLS records: the old listeners must not see one of them.
+    plain.removeAllListeners("data");
+    plain.removeAllListeners("end");
+    plain.removeAllListeners("error");
+    plain.removeAllListeners("close");
+    this.#isTls = true;
+    this.#socket = connectTls({ socket: plain, ...this.#tlsOptions() });
+    // A failure below TLS is reported by the TLS socket too; without a listener it would end the process.
+    plain.on("error", () => undefined);
+    this.#listen(this.#socket, "secureConnect", () => this.#events.secured());
+    plain.on("close", () => this.#end({ code: "closed", reason: "The server closed the connection" }));
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#pieces = [];
+    this.#socket.destroy();
+  }
+
+  #listen(socket: Socket, ready: "connect" | "secureConnect", onReady: () => void): void {
+    let isReady = false;
+    socket.once(ready, () => {
+      isReady = true;
+      if (!this.#isClosed) onReady();
+    });
+    socket.on("data", (bytes: Uint8Array) => {
+      if (!this.#isClosed) this.#events.data(bytes);
+    });
+    socket.on("error", (error: Error) => this.#end(causeOf(error, { isHandshake: this.#isTls && !isReady })));
+    socket.on("end", () => this.#end({ code: "closed", reason: "The server closed the connection" }));
+    socket.on("close", () => this.#end({ code: "closed", reason: "The connection was closed" }));
+  }
+
+  #end(cause: Cause): void {
+    if (this.#isClosed) return;
+    this.close();
+    this.#events.ended(cause);
+  }
+
+  #writeSlice(bytes: Uint8Array, from: number): void {
+    const to = Math.min(from + SLICE_BYTES, bytes.length);
+    this.#socket.write(bytes.subarray(from, to), () => {
+      if (this.#isClosed) return;
+      this.#events.progressed();
+      if (to < bytes.length) return this.#writeSlice(bytes, to);
+      this.#isStreaming = false;
+      this.#events.handed();
+      this.flush();
+    });
+  }
+
+  #tlsOptions(): TlsOptions {
+    const { host, verify, ca, minTls } = this.#target;
+    // RFC 6066 section 3: no address as a server name. The certificate is then checked against the address itself.
+    const servername = isIP(host) === 0 ? host : "";
+    const options = { host, servername, rejectUnauthorized: verify, minVersion: minTls };
+    return ca === undefined ? options : { ...options, ca };
+  }
+}
+
+interface TlsOptions {
+  readonly host: string;
+  readonly servername: string;
+  readonly rejectUnauthorized: boolean;
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  readonly ca?: string;
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first] = pieces;
+  if (pieces.length === 1 && first !== undefined) return first;
+  return Buffer.concat(pieces);
+}

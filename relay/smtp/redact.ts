@@ -1,0 +1,31 @@
+import { base64, type Credentials } from "./auth.ts";
+import { MAX_TEXT_CHARACTERS, type ServerReply } from "./reply.ts";
+
+/**
+ * Takes the credentials out of what the server says during AUTH: some answer a command they do not know by repeating it.
+ *
+ * @example
+ * ```ts
+ * redact("502 no such command: AUTH PLAIN AGFubgBzM2NyZXQ=", { user: "ann", password: "s3cret" });
+ * // "502 no such command: AUTH PLAIN ****"
+ * ```
+ */
+export function redact(text: string, credentials: Credentials): string {
+  const { user, password } = credentials;
+  const secrets = [base64(`\0${user}\0${password}`), base64(password), base64(user), password, user];
+  let clean = text;
+  // The longest first: a password may be a part of another of these.
+  for (const secret of secrets.filter((each) => each !== "").sort((a, b) => b.length - a.length)) {
+    clean = clean.replaceAll(secret, "****");
+  }
+  return clean;
+}
+
+/** Redacts a reply. The text is made anew from the whole lines: in a text that was cut, half a secret could stand at the end. */
+export function redactReply(reply: ServerReply, credentials: Credentials): ServerReply {
+  const { code, enhanced } = reply;
+  const lines = reply.lines.map((line) => redact(line, credentials));
+  const wasCut = reply.text.length >= MAX_TEXT_CHARACTERS - 1;
+  const text = wasCut ? lines.join(" ").slice(0, MAX_TEXT_CHARACTERS).toWellFormed() : redact(reply.text, credentials);
+  return enhanced === undefined ? { code, text, lines } : { code, enhanced, text, lines };
+}

@@ -1,0 +1,197 @@
+import type { Delivery, RouteTrouble } from "../transport.ts";
+import { type Capabilities, NO_CAPABILITIES } from "./capability.ts";
+import { Dialogue, type DialogueOwner, type ReplyReader, type Wire } from "./dialogue.ts";
+import { troubleOf } from "./ending.ts";
+import { Opening, type OpeningSettings } from "./opening.ts";
+import type { ServerReply } from "./reply.ts";
+import type { Mail } from "./command.ts";
+import { Transaction, type TransactionOwner } from "./transaction.ts";
+
+/**
+ * DESIGN: one SMTP session as a state machine without I/O.
+ *
+ * ```
+ * opening ──ready──▶ idle ──deliver──▶ busy ──delivered──▶ idle …
+ *    │                │ quit             │
+ *    └────────────────┴──▶ closed ◀──────┘
+ * ```
+ * Owner: one link (`link.ts`), which feeds it events and acts on its `Wire`. Guarantees: each mail given to `deliver`
+ * gets exactly one `delivered`, and that before `closed`; `closed` comes exactly once, and nothing after it.
+ * Every event ends in `Dialogue.commit`: what it made us say goes out as one write.
+ */
+
+export interface SessionSettings extends OpeningSettings {
+  /** Sees the dialogue for debugging: no secrets of AUTH and no content. */
+  readonly onDialogue?: ((line: string) => void) | undefined;
+}
+
+/** What the session reports to its link. */
+export interface SessionEvents {
+  /** The session can take a mail, for the first time. */
+  ready(): void;
+  /** What became of the mail. The session can take the next one, or `closed` follows at once. */
+  delivered(delivery: Delivery): void;
+  /** The connection is over. */
+  closed(trouble: RouteTrouble): void;
+}
+
+export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
+  readonly #wire: Wire;
+  readonly #settings: SessionSettings;
+  readonly #events: SessionEvents;
+  readonly #dialogue: Dialogue;
+  readonly #opening: Opening;
+  #state: "opening" | "handshake" | "idle" | "busy" | "quitting" | "closed" = "opening";
+  #capabilities: Capabilities = NO_CAPABILITIES;
+  #transaction: Transaction | undefined;
+  #needsReset = false;
+
+  constructor(wire: Wire, settings: SessionSettings, events: SessionEvents) {
+    this.#wire = wire;
+    this.#settings = settings;
+    this.#events = events;
+    this.#dialogue = new Dialogue(wire, this, {
+      connectMs: settings.deadlines.connectMs,
+      log: settings.onDialogue,
+    });
+    this.#opening = new Opening(this.#dialogue, settings, {
+      done: (capabilities) => this.#opened(capabilities),
+      fail: (trouble) => this.fail(trouble),
+      startTls: () => {
+        this.#state = "handshake";
+        this.#wire.startTls();
+      },
+    });
+  }
+
+  /** What the server offers. Known once the session is ready. */
+  get capabilities(): Capabilities {
+    return this.#capabilities;
+  }
+
+  /** Begins to wait for the connection. */
+  start(): void {
+    this.#dialogue.commit();
+  }
+
+  /** The connection stands (with TLS when the policy is `implicit`). */
+  connected(): void {
+    this.#opening.connected();
+    this.#dialogue.commit();
+  }
+
+  /** The handshake that `Wire.startTls` began is done, and the server is who it should be. */
+  secured(): void {
+    if (this.#state !== "handshake") return;
+    this.#state = "opening";
+    this.#opening.secured();
+    this.#dialogue.commit();
+  }
+
+  /** Bytes from the server. */
+  receive(bytes: Uint8Array): void {
+    if (this.#state === "handshake") {
+      const reason = "Unencrypted bytes came after the reply to STARTTLS: somebody may be tampering";
+      return this.fail(troubleOf("tls_injection", "starttls", { reason }));
+    }
+    this.#dialogue.receive(bytes);
+  }
+
+  /** The kernel has taken all of what was given to `Wire.stream`. */
+  handed(): void {
+    this.#transaction?.handed();
+    this.#dialogue.commit();
+  }
+
+  /** The deadline armed last has passed. */
+  deadlinePassed(): void {
+    if (this.#state === "idle") return this.quit();
+    const { phase } = this.#dialogue;
+    const code = phase === "connect" ? "connect_timeout" : "timeout";
+    const reason = phase === "connect"
+      ? "The connection was not made in time"
+      : phase === "body"
+      ? "The server did not read the content in time"
+      : "The server did not answer in time";
+    this.fail(troubleOf(code, phase, { reason }));
+  }
+
+  /** The connection is gone, for a reason that the socket knows. */
+  ended(cause: { readonly code: string; readonly reason: string }): void {
+    this.fail(troubleOf(cause.code, this.#dialogue.phase, { reason: cause.reason }));
+  }
+
+  /** Sends a mail. Only while the session is ready for one. */
+  deliver(mail: Mail): void {
+    if (this.#state !== "idle") throw new Error(`Cannot deliver a mail: the session is ${this.#state}`);
+    this.#state = "busy";
+    this.#dialogue.clean = undefined;
+    const transaction = new Transaction(mail, this.#dialogue, {
+      settings: {
+        capabilities: this.#capabilities,
+        deadlines: this.#settings.deadlines,
+        needsReset: this.#needsReset,
+      },
+      owner: this,
+    });
+    this.#transaction = transaction;
+    transaction.start();
+    this.#dialogue.commit();
+  }
+
+  /** Ends an idle session politely, any other at once. */
+  quit(): void {
+    if (this.#state !== "idle") return this.fail(troubleOf("aborted", this.#dialogue.phase, { reason: "Given up" }));
+    this.#state = "quitting";
+    const deadlineMs = this.#settings.deadlines.quitMs;
+    this.#dialogue.say("QUIT", { verb: "QUIT", phase: "connect", deadlineMs, reader: this });
+    this.#dialogue.commit();
+  }
+
+  /** The reply to QUIT. Whatever it says, we have nothing more to say. */
+  replied(): void {
+    this.fail(troubleOf("closed", "connect", { reason: "Ended by QUIT" }));
+  }
+
+  finished(delivery: Delivery, next: { readonly needsReset: boolean }): void {
+    this.#transaction = undefined;
+    this.#needsReset = next.needsReset;
+    this.#rest();
+    this.#events.delivered(delivery);
+  }
+
+  garbled(fault: string): void {
+    this.fail(troubleOf("protocol", this.#dialogue.phase, { reason: fault }));
+  }
+
+  unsolicited(reply: ServerReply): void {
+    if (this.#transaction?.isInBody === true) return this.#transaction.premature(reply);
+    const { phase } = this.#dialogue;
+    if (reply.code === 421) return this.fail(troubleOf("shutting_down", phase, { reply }));
+    const reason = `The server said ${reply.code} without being asked`;
+    this.fail(troubleOf("protocol", phase, { reason }));
+  }
+
+  /** Ends the session: the one way to `closed`. */
+  fail(trouble: RouteTrouble): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    const transaction = this.#transaction;
+    this.#transaction = undefined;
+    this.#dialogue.end();
+    this.#wire.close();
+    if (transaction !== undefined) this.#events.delivered(transaction.interrupted(trouble));
+    this.#events.closed(trouble);
+  }
+
+  #opened(capabilities: Capabilities): void {
+    this.#capabilities = capabilities;
+    this.#rest();
+    this.#events.ready();
+  }
+
+  #rest(): void {
+    this.#state = "idle";
+    this.#dialogue.rest("connect", this.#settings.deadlines.idleMs);
+  }
+}

@@ -1,0 +1,148 @@
+import type { Envelope } from "../../src/envelope.ts";
+import type { Delivery, Transport } from "../transport.ts";
+import type { Credentials } from "./auth.ts";
+import { openSocket } from "./connection.ts";
+import { type Deadlines, DEFAULT_DEADLINES } from "./deadline.ts";
+import { outcomeOf } from "./ending.ts";
+import { limit } from "./limit.ts";
+import type { Rim } from "./link.ts";
+import type { TlsPolicy } from "./opening.ts";
+import { faultOfEnvelope } from "./path.ts";
+import { Pool } from "./pool.ts";
+import { RUNTIME_TIMERS } from "./timers.ts";
+
+/** One SMTP server and how to speak with it. */
+export interface SmtpOptions {
+  /** A name or an address. With TLS, the certificate must be valid for it. */
+  readonly host: string;
+  readonly port: number;
+  /** `implicit`: TLS at once; `required`: STARTTLS or nothing; `opportunistic`: STARTTLS when offered; `none`. */
+  readonly tls: TlsPolicy;
+  /** What we call ourselves in EHLO: a host name or an address literal such as `[192.0.2.1]`. */
+  readonly ehloName: string;
+  readonly auth?: Credentials | undefined;
+  /** Lets the credentials go over a connection without TLS. @default {false} */
+  readonly allowPlaintextAuth?: boolean | undefined;
+  /** The most connections at a time. @default {4} */
+  readonly connections?: number | undefined;
+  /** Certificates in PEM to trust instead of the well-known authorities. */
+  readonly ca?: string | undefined;
+  /** @default {"TLSv1.2"} */
+  readonly minTls?: "TLSv1.2" | "TLSv1.3" | undefined;
+  /** The longest waits; those left out keep their default. */
+  readonly timeouts?: Partial<Deadlines> | undefined;
+  /** Mails after which a connection is replaced. @default {500} */
+  readonly maxMailsPerConnection?: number | undefined;
+  /** @default {300_000} */
+  readonly maxConnectionAgeMs?: number | undefined;
+  /** Sees the dialogue for debugging: no secrets of AUTH and no content, but addresses. */
+  readonly onDialogue?: ((line: string) => void) | undefined;
+}
+
+/**
+ * Makes a transport to one SMTP server: a pool of connections that are opened when mails need them.
+ *
+ * @example
+ * ```ts
+ * const transport = createSmtpTransport({ host: "localhost", port: 1025, tls: "none", ehloName: "relay.example" });
+ * const delivery = await transport.send(envelope, content, AbortSignal.timeout(60_000));
+ * await transport.close();
+ * ```
+ *
+ * @param rim sockets and time; the runtime's by default
+ * @throws {RangeError} when a number is out of its range
+ * @throws {TypeError} when host, ehloName or auth cannot be used
+ */
+export function createSmtpTransport(
+  options: SmtpOptions,
+  rim: Rim = { connector: openSocket, timers: RUNTIME_TIMERS },
+): Transport {
+  const { tls, auth, ca } = options;
+  checkHost(options.host);
+  checkEhloName(options.ehloName);
+  if (auth !== undefined) checkCredentials(auth);
+
+  const pool = new Pool({
+    target: {
+      host: options.host,
+      port: limit("port", options.port, { fallback: 0, max: 65_535 }),
+      isImplicitTls: tls === "implicit",
+      // RFC 7435: TLS that nobody asked for beats none, whoever is at the other end; a password is not for whoever.
+      verify: tls !== "opportunistic" || auth !== undefined,
+      ca,
+      minTls: options.minTls ?? "TLSv1.2",
+    },
+    session: {
+      tls,
+      ehloName: options.ehloName,
+      auth,
+      allowPlaintextAuth: options.allowPlaintextAuth ?? false,
+      deadlines: checkedDeadlines(options.timeouts ?? {}),
+      onDialogue: options.onDialogue,
+    },
+    rim,
+    connections: limit("connections", options.connections, { fallback: 4, max: 1_000 }),
+    maxMailsPerConnection: limit("maxMailsPerConnection", options.maxMailsPerConnection, {
+      fallback: 500,
+      max: 1_000_000,
+    }),
+    maxConnectionAgeMs: limit("maxConnectionAgeMs", options.maxConnectionAgeMs, { fallback: 300_000, max: DAY_MS }),
+  });
+
+  return {
+    send(envelope, content, signal) {
+      const fault = faultOfEnvelope(envelope);
+      if (fault !== undefined) return Promise.resolve(refused(envelope, fault));
+      return pool.deliver({ envelope, content }, signal);
+    },
+    close: () => pool.close(),
+  };
+}
+
+const DAY_MS = 86_400_000;
+
+/** Refused here: nothing was written, and no server can make it right. */
+function refused(envelope: Envelope, reason: string): Delivery {
+  const outcomes = envelope.recipients.map(({ position }) =>
+    outcomeOf(position, { kind: "bounced", phase: "mail", blame: "message" }, { reason })
+  );
+  return { kind: "attempted", outcomes };
+}
+
+function checkedDeadlines(given: Partial<Deadlines>): Deadlines {
+  const checked: Record<string, number> = {};
+  for (const [name, fallback] of Object.entries(DEFAULT_DEADLINES)) {
+    checked[name] = limit(`timeouts.${name}`, given[name as keyof Deadlines], { fallback, max: DAY_MS });
+  }
+  for (const name of Object.keys(given)) {
+    if (!(name in DEFAULT_DEADLINES)) {
+      throw new TypeError(`Cannot use timeouts.${name}: it is none of ${Object.keys(DEFAULT_DEADLINES).join(", ")}`);
+    }
+  }
+  return { ...DEFAULT_DEADLINES, ...checked };
+}
+
+function checkHost(host: string): void {
+  if (!/^[\w.:%-]+$/.test(host)) {
+    throw new TypeError(
+      `Cannot use host = ${JSON.stringify(host)}: give a host name or an IP address, without brackets`,
+    );
+  }
+}
+
+/** The name becomes part of a command (GHSA-vvjj-xcjg-gr5g). */
+function checkEhloName(name: string): void {
+  if (!/^(?:[\w.-]{1,255}|\[[\w.:]{1,64}\])$/.test(name)) {
+    throw new TypeError(
+      `Cannot use ehloName = ${JSON.stringify(name)}: give a host name or an address literal such as [192.0.2.1]`,
+    );
+  }
+}
+
+/** NUL ends a field of AUTH PLAIN (RFC 4616 section 2). The values themselves are never shown. */
+function checkCredentials({ user, password }: Credentials): void {
+  for (const [name, value] of Object.entries({ user, password })) {
+    if (value === "") throw new TypeError(`Cannot use auth.${name}: it is empty; leave auth out to send without AUTH`);
+    if (value.includes("\0")) throw new TypeError(`Cannot use auth.${name}: it contains a NUL character`);
+  }
+}

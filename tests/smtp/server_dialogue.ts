@@ -1,0 +1,304 @@
+import type { Socket } from "node:net";
+import type {
+  AcceptedMail,
+  Answer,
+  ScriptContext,
+  ScriptedServerOptions,
+  Scripts,
+  Transcript,
+} from "../scripted_server.ts";
+
+interface Setup {
+  readonly options: ScriptedServerOptions;
+  readonly transcript: Transcript;
+  readonly number: number;
+  readonly isTls: boolean;
+  readonly secure: (socket: Socket) => Socket;
+  readonly accept: (mail: AcceptedMail) => void;
+}
+
+/** Thrown to leave the loop of a connection that is over. */
+class Over extends Error {}
+
+/** The server's side of one connection: reads what the client says, in order, and answers by script or as usual. */
+export class ServerDialogue {
+  readonly #setup: Setup;
+  #socket: Socket;
+  #isTls: boolean;
+  #input = "";
+  #isEnded = false;
+  /** When all pieces of the replies so far are written. */
+  #written: Promise<void> = Promise.resolve();
+  #wake: (() => void) | undefined;
+  #counts = new Map<string, number>();
+  #reversePath: string | undefined;
+  #parameters = "";
+  #recipients: string[] = [];
+  #user: string | undefined;
+
+  constructor(socket: Socket, setup: Setup) {
+    this.#setup = setup;
+    this.#socket = socket;
+    this.#isTls = setup.isTls;
+    this.#listen();
+  }
+
+  /** Serves the connection until it ends. */
+  run(): void {
+    this.#serve().catch((error: unknown) => {
+      if (!(error instanceof Over)) throw error;
+    });
+  }
+
+  say(text: string): void {
+    this.#write(`${text}\r\n`);
+  }
+
+  hangUp(): void {
+    if (this.#setup.options.splitBytes === undefined) this.#socket.end();
+    else void this.#written.then(() => this.#socket.end());
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+    this.#finish();
+  }
+
+  async #serve(): Promise<void> {
+    if (!await this.#answer("connect", undefined, "220 scripted.example ESMTP")) return;
+    for (;;) {
+      const line = await this.#line();
+      const [verb = ""] = line.toUpperCase().split(/[ :]/, 1);
+      if (await this.#obey(verb, line) === "over") return;
+    }
+  }
+
+  async #obey(verb: string, line: string): Promise<"over" | void> {
+    const argument = line.slice(verb.length + 1);
+    switch (verb) {
+      case "EHLO":
+        this.#forget();
+        return void await this.#answer("ehlo", argument, this.#ehloReply());
+      case "HELO":
+        this.#forget();
+        return void await this.#answer("helo", argument, "250 scripted.example");
+      case "STARTTLS":
+        return this.#startTls();
+      case "AUTH":
+        return this.#auth(argument);
+      case "MAIL":
+        return this.#mail(line);
+      case "RCPT":
+        return this.#rcpt(line);
+      case "DATA":
+        return this.#data();
+      case "RSET":
+        this.#forget();
+        return void await this.#answer("rset", undefined, "250 2.0.0 forgotten");
+      case "NOOP":
+        return this.say("250 2.0.0 nothing done");
+      case "QUIT":
+        if (await this.#answer("quit", undefined, "221 2.0.0 bye")) this.hangUp();
+        return "over";
+      default:
+        return this.say("500 5.5.1 unknown command");
+    }
+  }
+
+  #ehloReply(): string {
+    const { offer = ["PIPELINING", "8BITMIME"], tls, auth } = this.#setup.options;
+    const lines = ["scripted.example", ...offer];
+    if (tls === "starttls" && !this.#isTls) lines.push("STARTTLS");
+    if (auth !== undefined && (this.#isTls || tls === undefined || tls === "none")) lines.push("AUTH PLAIN LOGIN");
+    return lines.map((text, index) => `250${index === lines.length - 1 ? " " : "-"}${text}`).join("\r\n");
+  }
+
+  async #startTls(): Promise<void> {
+    if (!await this.#answer("starttls", undefined, "220 2.0.0 go ahead")) return;
+    this.#socket.removeAllListeners("data");
+    this.#input = "";
+    this.#isTls = true;
+    this.#socket = this.#setup.secure(this.#socket);
+    this.#listen();
+    this.#forget();
+  }
+
+  async #auth(argument: string): Promise<void> {
+    const [mechanism = "", initial] = argument.split(" ");
+    const { auth } = this.#setup.options;
+    if (auth === undefined) return void await this.#answer("auth", mechanism, "502 5.5.1 no AUTH here");
+    if (!await this.#answer("auth", mechanism, undefined)) return;
+    let given: readonly string[];
+    if (mechanism.toUpperCase() === "PLAIN") {
+      given = decoded(initial ?? await this.#ask("")).split("\0").slice(1);
+    } else {
+      given = [decoded(await this.#ask("VXNlcm5hbWU6")), decoded(await this.#ask("UGFzc3dvcmQ6"))];
+    }
+    const isKnown = given[0] === auth.user && given[1] === auth.password;
+    if (isKnown) this.#user = auth.user;
+    this.say(isKnown ? "235 2.7.0 welcome" : "535 5.7.8 who are you");
+  }
+
+  async #mail(line: string): Promise<void> {
+    const match = /^MAIL FROM:<([^>]*)>(.*)$/i.exec(line);
+    if (match === null) return this.say("501 5.5.4 no path");
+    if (this.#reversePath !== undefined) return this.say("503 5.5.1 one mail at a time");
+    const [, path = "", parameters = ""] = match;
+    if (!await this.#answer("mail", path, "250 2.1.0 sender ok")) return;
+    this.#reversePath = path;
+    this.#parameters = parameters.trim();
+  }
+
+  async #rcpt(line: string): Promise<void> {
+    const path = /^RCPT TO:<([^>]+)>/i.exec(line)?.[1];
+    if (path === undefined) return this.say("501 5.5.4 no path");
+    if (this.#reversePath === undefined) return this.say("503 5.5.1 MAIL first");
+    if (await this.#answer("rcpt", path, "250 2.1.5 recipient ok")) this.#recipients.push(path);
+  }
+
+  async #data(): Promise<void> {
+    if (this.#reversePath === undefined) return this.say("503 5.5.1 MAIL first");
+    if (this.#recipients.length === 0) {
+      // A script may say 354 all the same.
+      if (!await this.#answer("data", undefined, "554 5.5.1 no valid recipients")) return;
+    } else if (!await this.#answer("data", undefined, "354 go on")) return;
+
+    const { bodyBytes = 1, on = {} } = this.#setup.options;
+    if (on.body !== undefined) {
+      while (this.#input.length < bodyBytes) await this.#more();
+      if (!await this.#answer("body", this.#input.length, undefined)) return;
+    }
+    const content = await this.#content();
+    const mail: AcceptedMail = {
+      reversePath: this.#reversePath,
+      recipients: this.#recipients,
+      content,
+      parameters: this.#parameters,
+      user: this.#user,
+      isTls: this.#isTls,
+    };
+    this.#forget();
+    const hasRecipients = mail.recipients.length > 0;
+    const usual = hasRecipients ? "250 2.0.0 taken" : "554 5.5.1 no valid recipients";
+    await this.#answer("content", content, usual, () => hasRecipients && this.#setup.accept(mail));
+  }
+
+  /** Everything up to the final dot, dot-stuffing taken off (RFC 5321 section 4.5.2). */
+  async #content(): Promise<string> {
+    for (let from = 0;;) {
+      if (this.#input.startsWith(".\r\n")) {
+        this.#input = this.#input.slice(3);
+        return "";
+      }
+      const end = this.#input.indexOf("\r\n.\r\n", from);
+      if (end !== -1) {
+        const stuffed = this.#input.slice(0, end + 2);
+        this.#input = this.#input.slice(end + 5);
+        return stuffed.replace(/(^|\r\n)\./g, "$1");
+      }
+      from = Math.max(0, this.#input.length - 4);
+      await this.#more();
+    }
+  }
+
+  async #ask(challenge: string): Promise<string> {
+    this.say(`334 ${challenge}`);
+    return this.#line();
+  }
+
+  /** Answers by script or as usual; true when the answer is a positive one and the connection goes on. */
+  async #answer<K extends keyof Scripts>(
+    kind: K,
+    argument: Parameters<NonNullable<Scripts[K]>>[0],
+    usual: string | undefined,
+    accept: () => void = () => undefined,
+  ): Promise<boolean> {
+    const count = (this.#counts.get(kind) ?? 0) + 1;
+    this.#counts.set(kind, count);
+    const context: ScriptContext = { connection: this.#setup.number, count, isTls: this.#isTls };
+    const script = this.#setup.options.on?.[kind] as
+      | ((argument: unknown, context: ScriptContext) => Answer | Promise<Answer>)
+      | undefined;
+    const answer = await script?.(argument, context) ?? usual;
+    if (answer === undefined) return true;
+    if (typeof answer === "string") {
+      const isPositive = /^[23]/.test(answer);
+      if (isPositive) accept();
+      this.say(answer);
+      return isPositive;
+    }
+    if ("raw" in answer) {
+      this.#write(answer.raw);
+      return /^[23]/.test(answer.raw);
+    }
+    if ("acceptAndClose" in answer) accept();
+    if ("close" in answer && answer.close !== undefined) this.say(answer.close);
+    if ("reset" in answer) this.#socket.resetAndDestroy();
+    else if ("hang" in answer) this.#socket.pause();
+    else this.hangUp();
+    throw new Over();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on("data", (bytes: Buffer) => {
+      const text = bytes.toString("latin1");
+      this.#setup.transcript.client += text;
+      this.#input += text;
+      this.#wake?.();
+    });
+    socket.on("error", () => this.#finish());
+    socket.on("close", () => this.#finish());
+    socket.on("end", () => this.#finish());
+  }
+
+  #finish(): void {
+    this.#isEnded = true;
+    this.#wake?.();
+  }
+
+  async #more(): Promise<void> {
+    if (this.#isEnded) throw new Over();
+    await new Promise<void>((resolve) => (this.#wake = resolve));
+    this.#wake = undefined;
+  }
+
+  async #line(): Promise<string> {
+    for (;;) {
+      const end = this.#input.indexOf("\r\n");
+      if (end !== -1) {
+        const line = this.#input.slice(0, end);
+        this.#input = this.#input.slice(end + 2);
+        return line;
+      }
+      await this.#more();
+    }
+  }
+
+  #write(text: string): void {
+    this.#setup.transcript.server += text;
+    const { splitBytes } = this.#setup.options;
+    if (splitBytes === undefined) return this.#send(text);
+    // A turn of the event loop between the pieces: else the client would read them as one.
+    for (let at = 0; at < text.length; at += splitBytes) {
+      this.#written = this.#written.then(() => {
+        this.#send(text.slice(at, at + splitBytes));
+        return new Promise((resolve) => setImmediate(resolve));
+      });
+    }
+  }
+
+  #send(text: string): void {
+    if (!this.#socket.destroyed) this.#socket.write(text, "latin1");
+  }
+
+  #forget(): void {
+    this.#reversePath = undefined;
+    this.#parameters = "";
+    this.#recipients = [];
+  }
+}
+
+function decoded(base64: string): string {
+  return Buffer.from(base64, "base64").toString("utf8");
+}
