@@ -1,0 +1,72 @@
+import type { RelayStatus } from "./status_source.ts";
+
+/** The content type of the Prometheus text format. */
+export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
+
+/** Writes the status in the Prometheus text format. No label holds an address or a domain of one. */
+export function metricsText(status: RelayStatus): string {
+  const { counters, databases, route } = status;
+  const perDatabase = (value: (database: RelayStatus["databases"][number]) => number | undefined): Sample[] =>
+    databases.flatMap((database) => {
+      const number = value(database);
+      return number === undefined ? [] : [[{ database: database.name }, number] as const];
+    });
+  const seconds = (date: Date): number => date.getTime() / 1_000;
+  const messages = databases.flatMap((database) =>
+    Object.entries(database.messages ?? {}).map(([state, count]) =>
+      [{ database: database.name, state }, count] as const
+    )
+  );
+  return [
+    family("info gauge The relay's version.", [[{ version: status.version }, 1]]),
+    family("start_timestamp_seconds gauge When the relay started.", [[{}, seconds(status.startedAt)]]),
+    family("playground gauge 1 while mail is captured instead of sent.", [[{}, Number(status.playground)]]),
+    family("database_up gauge 1 while the database answers.", perDatabase((it) => Number(it.reachable))),
+    family("database_listening gauge 1 while notifications arrive.", perDatabase((it) => Number(it.listening))),
+    family("database_schema_version gauge Version of the schema.", perDatabase((it) => it.schemaVersion)),
+    family("queue_messages gauge Messages by state.", messages),
+    family(
+      "queue_oldest_seconds gauge Age of the oldest due message; 0 when nothing is due.",
+      perDatabase((it) => it.reachable ? it.oldestDueSeconds ?? 0 : undefined),
+    ),
+    family("in_flight_messages gauge Messages claimed by this relay.", perDatabase((it) => it.inFlight)),
+    family(
+      "attempts_total counter Attempts by recipient and outcome.",
+      (["sent", "deferred", "bounced", "uncertain"] as const).map((result) => [{ result }, counters[result]]),
+    ),
+    family(
+      "ended_total counter Recipients that ended without being sent or bounced.",
+      (["failed", "expired", "suppressed"] as const).map((state) => [{ state }, counters[state]]),
+    ),
+    family("settled_stale_total counter Outcomes written after their lease was lost.", [[{}, counters.settledStale]]),
+    family(
+      "route_state gauge 1 for the state of the route's circuit breaker.",
+      (["closed", "open", "half-open"] as const).map((
+        state,
+      ) => [{ route: route.name, state }, Number(route.state === state)]),
+    ),
+    family("smtp_connections gauge Open connections to the next hop.", [[{ route: route.name }, route.connections]]),
+    family(
+      "last_success_timestamp_seconds gauge When the next hop last took a mail.",
+      status.lastSentAt === undefined ? [] : [[{}, seconds(status.lastSentAt)]],
+    ),
+  ].join("");
+}
+
+/** Writes one family; its head is `name type help`. */
+function family(head: string, samples: readonly Sample[]): string {
+  if (samples.length === 0) return "";
+  const [name = "", type = "", ...help] = head.split(" ");
+  const lines = [`# HELP mailchute_${name} ${help.join(" ")}`, `# TYPE mailchute_${name} ${type}`];
+  for (const [labels, value] of samples) {
+    const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escapeLabel(text)}"`);
+    lines.push(`mailchute_${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function escapeLabel(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+}

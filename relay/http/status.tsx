@@ -1,0 +1,150 @@
+/** @jsxImportSource hono/jsx */
+import type { Child } from "hono/jsx";
+import { page } from "./page.tsx";
+import type { DatabaseStatus, RelayStatus } from "./status_source.ts";
+
+/** The page for people at `/`: what is wrong now, in one sentence, and the numbers behind it. */
+export function statusPage(
+  status: RelayStatus,
+  options: { readonly now: Date; readonly hasInbox: boolean; readonly refreshSeconds?: number | undefined },
+): Promise<Response> {
+  const trouble = troubles(status);
+  const links = [
+    { href: "./", text: "Status", current: true },
+    ...(options.hasInbox ? [{ href: "inbox", text: "Inbox" }] : []),
+  ];
+  return page(
+    <>
+      <h1>
+        {trouble.length === 0 ? <span class="good">Mail flows.</span> : <span class="bad">{trouble.join(" ")}</span>}
+      </h1>
+      {status.playground
+        ? (
+          <p class="notice">
+            This is the playground: mail is captured in {options.hasInbox ? <a href="inbox">the inbox</a> : "an inbox"}
+            {" "}
+            and sent to nobody. Set DATABASE_URL and SMTP_URL to run for real.
+          </p>
+        )
+        : ""}
+      {cards(status)}
+      {databaseTable(status.databases)}
+      {routeTable(status)}
+      <p class="dim">
+        Version {status.version}, running for {age((options.now.getTime() - status.startedAt.getTime()) / 1_000)}.{" "}
+        Counted since the start. <a href="?poll=10">Reload every 10 seconds</a>
+      </p>
+    </>,
+    { title: "Status", links, refreshSeconds: options.refreshSeconds },
+  );
+}
+
+/** Says what keeps mail from flowing, one sentence each, the worst first. */
+export function troubles(status: RelayStatus): readonly string[] {
+  const found: string[] = [];
+  for (const { name, reachable, lastError } of status.databases) {
+    if (!reachable) found.push(`Database ${name} does not answer${lastError === undefined ? "" : `: ${lastError}`}.`);
+  }
+  const { route } = status;
+  if (route.state !== "closed") {
+    const because = route.reason === undefined ? "" : `: ${route.reason}`;
+    found.push(`Route ${route.name} is ${route.state === "open" ? "stopped" : "being probed"}${because}.`);
+  }
+  return found;
+}
+
+function cards(status: RelayStatus): Child {
+  const { counters, databases } = status;
+  const oldest = databases.flatMap(({ oldestDueSeconds }) => oldestDueSeconds === undefined ? [] : [oldestDueSeconds]);
+  const facts: readonly (readonly [string, string | number])[] = [
+    ["Oldest due", oldest.length === 0 ? "none" : age(Math.max(...oldest))],
+    ["In flight", databases.reduce((sum, { inFlight }) => sum + inFlight, 0)],
+    ["Sent", counters.sent],
+    ["Deferred", counters.deferred],
+    ["Bounced", counters.bounced],
+    ["Uncertain", counters.uncertain],
+    ["Failed", counters.failed],
+    ["Expired", counters.expired],
+    ["Suppressed", counters.suppressed],
+  ];
+  return (
+    <dl class="cards">
+      {facts.map(([term, value]) => (
+        <div>
+          <dt>{term}</dt>
+          <dd>{typeof value === "number" ? value.toLocaleString("en") : value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function databaseTable(databases: readonly DatabaseStatus[]): Child {
+  return (
+    <div class="scroll">
+      <table>
+        <caption>Databases</caption>
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col">Answers</th>
+            <th scope="col">Notifications</th>
+            <th scope="col">Schema</th>
+            <th scope="col">Oldest due</th>
+            <th scope="col" class="number">In flight</th>
+          </tr>
+        </thead>
+        <tbody>
+          {databases.map((it) => (
+            <tr>
+              <th scope="row">{it.name}</th>
+              <td>{it.reachable ? <span class="good">yes</span> : <span class="bad">no</span>}</td>
+              <td>{it.listening ? "arrive" : "missing, polling"}</td>
+              <td>{it.schemaVersion === undefined ? "unknown" : String(it.schemaVersion)}</td>
+              <td>{it.oldestDueSeconds === undefined ? "none" : age(it.oldestDueSeconds)}</td>
+              <td class="number">{String(it.inFlight)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function routeTable({ route }: RelayStatus): Child {
+  const words = { closed: "open for mail", open: "stopped", "half-open": "being probed" } as const;
+  return (
+    <div class="scroll">
+      <table>
+        <caption>Route</caption>
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col">State</th>
+            <th scope="col">Reason</th>
+            <th scope="col" class="number">Connections</th>
+          </tr>
+        </thead>
+        <tbody>
+          <tr>
+            <th scope="row">{route.name}</th>
+            <td>
+              <span class={route.state === "closed" ? "good" : "bad"}>{words[route.state]}</span>
+            </td>
+            <td>{route.reason ?? "–"}</td>
+            <td class="number">{String(route.connections)}</td>
+          </tr>
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** Writes an age for people: two units at most. */
+export function age(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3_600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3_600)} h ${Math.floor(whole % 3_600 / 60)} min`;
+  return `${Math.floor(whole / 86_400)} d ${Math.floor(whole % 86_400 / 3_600)} h`;
+}

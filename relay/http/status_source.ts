@@ -1,0 +1,60 @@
+/** One database as the relay last saw it. */
+export interface DatabaseStatus {
+  readonly name: string;
+  readonly reachable: boolean;
+  readonly schemaVersion?: number;
+  /** Age of the oldest row that is due; undefined when nothing is due. */
+  readonly oldestDueSeconds?: number;
+  /** Messages that this relay has claimed. */
+  readonly inFlight: number;
+  /** Messages by state, where the relay counts them. */
+  readonly messages?: Readonly<Record<string, number>>;
+  readonly lastError?: string;
+  /** LISTEN works; otherwise mail waits for the poll. */
+  readonly listening: boolean;
+}
+
+/** The way out. */
+export interface RouteStatus {
+  readonly name: string;
+  /** `open`: the circuit breaker keeps mail back; `half-open`: one mail is on its way to find out. */
+  readonly state: "closed" | "open" | "half-open";
+  /** Why it is not closed. */
+  readonly reason?: string;
+  /** Connections that are open now. */
+  readonly connections: number;
+}
+
+/** What happened since the start: attempts by outcome and recipient, and ends without one. */
+export interface StatusCounters {
+  readonly sent: number;
+  readonly deferred: number;
+  readonly bounced: number;
+  readonly uncertain: number;
+  readonly failed: number;
+  readonly expired: number;
+  readonly suppressed: number;
+  /** Outcomes whose lease had gone to somebody else when they were written. */
+  readonly settledStale: number;
+}
+
+/** The relay as a whole. It holds no mail address. */
+export interface RelayStatus {
+  readonly version: string;
+  readonly playground: boolean;
+  readonly startedAt: Date;
+  readonly databases: readonly DatabaseStatus[];
+  readonly route: RouteStatus;
+  readonly counters: StatusCounters;
+  /** When the next hop last took a mail. */
+  readonly lastSentAt?: Date;
+}
+
+/** Where the HTTP side learns about the relay. */
+export interface StatusSource {
+  status(): Promise<RelayStatus>;
+  /** The event loop and the claim loop, and nothing else: a database that is away must get nobody killed. */
+  alive(): boolean;
+  /** Whether mail can flow; the reasons hold no address. */
+  ready(): Promise<{ readonly ok: boolean; readonly reasons: readonly string[] }>;
+}

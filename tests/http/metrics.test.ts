@@ -1,0 +1,52 @@
+import { expect, test } from "bun:test";
+import { metricsText } from "../../relay/http/metrics.ts";
+import { STATUS } from "./setup.ts";
+
+test("every metric is a family with help and type, under our prefix, each named once", () => {
+  const text = metricsText({ ...STATUS, lastSentAt: new Date(5_000) });
+  const names = [...text.matchAll(/^# TYPE (\S+) (gauge|counter)$/gm)].map((match) => match[1] ?? "");
+  expect(new Set(names).size).toBe(names.length);
+  for (const line of text.trimEnd().split("\n")) {
+    expect(line).toMatch(
+      /^(# (HELP|TYPE) mailchute_\w+ .+|mailchute_\w+(\{\w+="[^"\n]*"(,\w+="[^"\n]*")*\})? -?[\d.]+)$/,
+    );
+  }
+  for (const name of names) expect(text).toMatch(new RegExp(`^${name}[ {]`, "m"));
+});
+
+test("the numbers of the status arrive under their names", () => {
+  const text = metricsText({
+    ...STATUS,
+    databases: [
+      { name: "home", reachable: true, inFlight: 2, listening: true, messages: { queued: 8, sent: 9 } },
+      { name: "crm", reachable: false, inFlight: 0, listening: false },
+    ],
+    route: { name: "default", state: "half-open", connections: 1 },
+    lastSentAt: new Date("2026-11-21T12:00:01.500Z"),
+  });
+  for (
+    const line of [
+      'mailchute_info{version="0.1.0"} 1',
+      'mailchute_database_up{database="home"} 1',
+      'mailchute_database_up{database="crm"} 0',
+      'mailchute_queue_messages{database="home",state="queued"} 8',
+      'mailchute_queue_oldest_seconds{database="home"} 0',
+      'mailchute_in_flight_messages{database="home"} 2',
+      'mailchute_attempts_total{result="sent"} 10423',
+      'mailchute_ended_total{state="expired"} 5',
+      "mailchute_settled_stale_total 7",
+      'mailchute_route_state{route="default",state="half-open"} 1',
+      'mailchute_route_state{route="default",state="closed"} 0',
+      'mailchute_smtp_connections{route="default"} 1',
+      "mailchute_last_success_timestamp_seconds 1795262401.5",
+    ]
+  ) expect(text.split("\n")).toContain(line);
+  // A queue nobody can look into is not an empty queue.
+  expect(text).not.toContain('mailchute_queue_oldest_seconds{database="crm"}');
+});
+
+test("attack: a label with quotes, backslashes and newlines stays one label", () => {
+  const text = metricsText({ ...STATUS, version: 'a"} 1\nforged 1\\' });
+  expect(text).toContain('mailchute_info{version="a\\"} 1\\nforged 1\\\\"} 1\n');
+  expect(text).not.toMatch(/^forged/m);
+});
