@@ -101,8 +101,8 @@ export interface ScriptedServer extends AsyncDisposable {
   whenConnections(count: number): Promise<void>;
   /** Resolves when no connection is open. */
   whenEmpty(): Promise<void>;
-  /** Says something on all open connections without being asked. */
-  interject(text: string): void;
+  /** Writes bytes on all open connections without being asked; line ends are the caller's. */
+  interject(raw: string): void;
   /** Closes all open connections (with FIN). */
   dropAll(): void;
   close(): Promise<void>;
@@ -194,8 +194,8 @@ export async function startScriptedServer(options: ScriptedServerOptions = {}): 
     whenMails: (count) => until(() => mails.length >= count),
     whenConnections: (count) => until(() => transcripts.length >= count),
     whenEmpty: () => until(() => open.size === 0),
-    interject: (text) => {
-      for (const dialogue of open) dialogue.say(text);
+    interject: (raw) => {
+      for (const dialogue of open) dialogue.write(raw);
     },
     dropAll: () => {
       for (const dialogue of open) dialogue.hangUp();

@@ -81,6 +81,8 @@ export class Dialogue {
   #commands = "";
   #chunks = 0;
   #isOver = false;
+  #clean: ((reply: ServerReply) => ServerReply) | undefined;
+  #cleanUntilChunk = 0;
   /** What to wait for when no reply is expected: a handshake, a peer that reads, the next mail. */
   #rest: Rest;
   #armed: Rest | undefined;
@@ -99,8 +101,16 @@ export class Dialogue {
   /** Bytes of commands whose replies are still to come. */
   unacknowledgedBytes = 0;
 
-  /** Takes secrets out of replies before anybody sees them; set from AUTH on until the first mail. */
-  clean: ((reply: ServerReply) => ServerReply) | undefined;
+  /** Takes secrets out of replies before anybody sees them: of all that come from now on. */
+  startCleaning(clean: (reply: ServerReply) => ServerReply): void {
+    this.#clean = clean;
+    this.#cleanUntilChunk = Infinity;
+  }
+
+  /** Lets replies be as they are again, from the next chunk on: this one may hold more about our secrets. */
+  stopCleaning(): void {
+    this.#cleanUntilChunk = this.#chunks;
+  }
 
   get hasExpectations(): boolean {
     return this.#pending.length > 0;
@@ -184,7 +194,7 @@ export class Dialogue {
   }
 
   #dispatch(received: ServerReply): void {
-    const reply = this.clean === undefined ? received : this.clean(received);
+    const reply = this.#clean === undefined || this.#chunks > this.#cleanUntilChunk ? received : this.#clean(received);
     if (this.#log !== undefined) { for (const line of reply.lines) this.#log(`S: ${reply.code} ${line}`); }
     const head = this.#pending[0];
     if (head === undefined || head.writtenAfterChunk === this.#chunks) return this.#owner.unsolicited(reply);

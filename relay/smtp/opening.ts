@@ -168,13 +168,16 @@ export class Opening implements ReplyReader {
       return this.#fail(troubleOf("auth_unavailable", "auth", { reason }));
     }
     this.#exchange = authExchange(mechanism, auth);
-    this.#dialogue.clean = (reply) => redactReply(reply, auth);
+    this.#dialogue.startCleaning((reply) => redactReply(reply, auth));
     this.#sayAuth(this.#exchange.command, `AUTH ${mechanism} ****`);
   }
 
   #authAnswered(reply: ServerReply): void {
     const verdict = verdictOn("auth", reply);
-    if (verdict.then === "go") return this.#done(this.#capabilities);
+    if (verdict.then === "go") {
+      this.#dialogue.stopCleaning();
+      return this.#done(this.#capabilities);
+    }
 
     const answer = this.#exchange?.answers[this.#answered];
     if (verdict.then === "answer" && answer !== undefined) {

@@ -60,6 +60,11 @@ export class Pool implements LinkEvents {
     this.#settings = settings;
   }
 
+  /** Connections that are open or being opened. */
+  get size(): number {
+    return this.#links.size;
+  }
+
   /** Delivers a mail, at once or when its turn comes. */
   deliver(mail: Mail, signal: AbortSignal): Promise<Delivery> {
     if (this.#isClosing) return Promise.resolve(aborted("The transport is closed"));

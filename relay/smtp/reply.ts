@@ -96,6 +96,7 @@ export class ReplyParser {
 
   /** Keeps the start of a line. One byte more than a line fits: it may be the CR of its end. */
   #keep(bytes: Uint8Array): boolean {
+    if (bytes.length === 0) return true;
     const total = this.#partialBytes + bytes.length;
     const isOnlyCarriageReturn = total === MAX_LINE_BYTES + 1 && bytes[bytes.length - 1] === CR;
     if (total > MAX_LINE_BYTES && !isOnlyCarriageReturn) {

@@ -125,7 +125,6 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
   deliver(mail: Mail): void {
     if (this.#state !== "idle") throw new Error(`Cannot deliver a mail: the session is ${this.#state}`);
     this.#state = "busy";
-    this.#dialogue.clean = undefined;
     const transaction = new Transaction(mail, this.#dialogue, {
       settings: {
         capabilities: this.#capabilities,

@@ -95,6 +95,7 @@ export function createSmtpTransport(
       if (fault !== undefined) return Promise.resolve(refused(envelope, fault));
       return pool.deliver({ envelope, content }, signal);
     },
+    openConnections: () => pool.size,
     close: () => pool.close(),
   };
 }

@@ -50,8 +50,9 @@ export class ServerDialogue {
     });
   }
 
+  /** Writes a reply. */
   say(text: string): void {
-    this.#write(`${text}\r\n`);
+    this.write(`${text}\r\n`);
   }
 
   hangUp(): void {
@@ -201,7 +202,7 @@ export class ServerDialogue {
     }
   }
 
-  async #ask(challenge: string): Promise<string> {
+  #ask(challenge: string): Promise<string> {
     this.say(`334 ${challenge}`);
     return this.#line();
   }
@@ -228,7 +229,7 @@ export class ServerDialogue {
       return isPositive;
     }
     if ("raw" in answer) {
-      this.#write(answer.raw);
+      this.write(answer.raw);
       return /^[23]/.test(answer.raw);
     }
     if ("acceptAndClose" in answer) accept();
@@ -275,7 +276,8 @@ export class ServerDialogue {
     }
   }
 
-  #write(text: string): void {
+  /** Writes bytes as they are. */
+  write(text: string): void {
     this.#setup.transcript.server += text;
     const { splitBytes } = this.#setup.options;
     if (splitBytes === undefined) return this.#send(text);
