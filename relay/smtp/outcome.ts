@@ -186,7 +186,7 @@ export const REPLY_RULES: Readonly<Record<PhaseWithReplies, readonly Rule[]>> = 
  *
  * @example
  * ```ts
- * verdictOn("rcpt", { code: 550, enhanced: "5.1.1", text: "no such user" }, { hasAccepted: false });
+ * verdictOn("rcpt", { code: 550, enhanced: "5.1.1", text: "no such user" });
  * // { then: "bounce", blame: "recipient" }
  * ```
  */
@@ -195,10 +195,19 @@ export function verdictOn(
   reply: Reply,
   options: { readonly hasAccepted: boolean } = NOTHING_ACCEPTED,
 ): Verdict {
+  return ruleFor(phase, reply, options).verdict;
+}
+
+/** Looks up the row of the table that decides, with its reason. */
+export function ruleFor(
+  phase: PhaseWithReplies,
+  reply: Reply,
+  options: { readonly hasAccepted: boolean } = NOTHING_ACCEPTED,
+): Rule {
   for (const rule of REPLY_RULES[phase]) {
-    if (fitsCode(rule.code, reply.code) && fitsRest(rule, reply, options)) return rule.verdict;
+    if (fitsCode(rule.code, reply.code) && fitsRest(rule, reply, options)) return rule;
   }
-  return UNEXPECTED.verdict;
+  return UNEXPECTED;
 }
 
 const NOTHING_ACCEPTED = { hasAccepted: false };

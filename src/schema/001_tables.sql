@@ -125,7 +125,9 @@ create table mailchute.queue (
   -- Counts the attempts: numbered at claim, given back if the mail was not started.
   attempts integer not null default 0,
   -- The relay that holds it; null unless claimed. Not indexed: it changes with every claim.
-  leased_by bigint
+  leased_by bigint,
+  -- When a person last asked to try again: its age counts from there.
+  retried_at timestamptz
 ) with (
   fillfactor = 80,
   autovacuum_vacuum_scale_factor = 0.02,

@@ -119,3 +119,43 @@ begin
   end if;
   return 'rescheduled';
 end $$;
+
+-- Tries a message again that waits, is held, or ended without being sent; for people, not for apps. Answers `retried`, `too_late` (being
+-- sent), `expired` (its expiresAt has passed), `sent` (nobody is left to try) or `may_duplicate`: the server may have it already, and
+-- accept_duplicate was not given.
+create function mailchute.retry_message(message_seq bigint, accept_duplicate boolean) returns text
+language plpgsql as $$
+declare
+  expires timestamptz;
+  priority smallint;
+begin
+  select m.expires_at, m.lane into expires, priority from mailchute.message m where m.seq = message_seq;
+  if expires <= statement_timestamp() then
+    return 'expired';
+  end if;
+  -- Locks the row against a claim; without a row, a second retry waits at the insert below.
+  perform from mailchute.queue q where q.seq = message_seq and q.leased_by is null for update;
+  if not found and exists (select from mailchute.queue q where q.seq = message_seq) then
+    return 'too_late';
+  end if;
+  if not exists (select from mailchute.recipient r where r.seq = message_seq and r.state not in ('sent', 'suppressed')) then
+    return 'sent';
+  end if;
+  if not accept_duplicate and exists (
+    select from mailchute.recipient r cross join lateral (
+      select a.outcome from mailchute.attempt a where a.seq = r.seq and a.position = r.position order by a.number desc limit 1) last
+    where r.seq = message_seq and r.state not in ('sent', 'bounced', 'suppressed') and last.outcome = 'uncertain') then
+    return 'may_duplicate';
+  end if;
+  insert into mailchute.queue (seq, lane, due, attempts, retried_at)
+  values (message_seq, priority, statement_timestamp(),
+    (select coalesce(max(a.number), 0) from mailchute.attempt a where a.seq = message_seq), statement_timestamp())
+  on conflict (seq) do update set due = excluded.due, retried_at = excluded.retried_at where queue.leased_by is null;
+  if not found then
+    return 'too_late';
+  end if;
+  update mailchute.recipient set state = 'queued', reason = null, changed_at = statement_timestamp()
+  where seq = message_seq and state not in ('sent', 'suppressed');
+  perform pg_notify('mailchute', '');
+  return 'retried';
+end $$;

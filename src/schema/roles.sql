@@ -31,12 +31,12 @@ begin
   if exists (select from pg_roles where rolname = 'mailchute_relay') then
     grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.message, mailchute.recipient,
       mailchute.attempt, mailchute.queue, mailchute.relay to mailchute_relay;
-    grant execute on function mailchute.cancel_message(bigint, text) to mailchute_relay;
+    grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_relay;
   end if;
   if exists (select from pg_roles where rolname = 'mailchute_admin') then
     grant select, insert, update, delete on mailchute.app, mailchute.app_role, mailchute.suppression to mailchute_admin;
     grant update on mailchute.recipient, mailchute.message to mailchute_admin;
     grant insert, update, delete on mailchute.queue to mailchute_admin;
-    grant execute on function mailchute.cancel_message(bigint, text) to mailchute_admin;
+    grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_admin;
   end if;
 end $$;

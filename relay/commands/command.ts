@@ -1,0 +1,100 @@
+import type { ParseArgsConfig } from "node:util";
+import type { Sql } from "postgres";
+import { readDatabases } from "../config.ts";
+import { connect, type ConnectOptions, DatabaseProblem, unreachable } from "../database.ts";
+import { schemaState } from "../migrate.ts";
+import { PROGRAM_VERSION, SCHEMA_VERSION } from "../schema.ts";
+
+/** What a command is given of the world outside. */
+export interface CommandContext {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly readFile: (path: string) => string;
+  /** Data, for people or the next program. */
+  readonly print: (text: string) => void;
+  /** Everything else, for people. */
+  readonly tell: (text: string) => void;
+  /** stdout is a terminal. */
+  readonly terminal: boolean;
+  /** The embedded database of the playground or of `embedded:` URLs, if one runs here. */
+  readonly embeddedUrl: (directory: string) => string | undefined;
+}
+
+/** Exit codes (sysexits.h for 75). */
+export const EXIT = { ok: 0, failed: 1, usage: 2, tryAgain: 75 } as const;
+
+/** The options of a command line, as parsed. */
+export type Options = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
+
+/** One command of the program. */
+export interface Command {
+  readonly name: string;
+  /** What follows the name, such as `ID…`. */
+  readonly usage: string;
+  /** One line for `--help`. */
+  readonly summary: string;
+  readonly options: NonNullable<ParseArgsConfig["options"]>;
+  /** @returns the exit code */
+  run(context: CommandContext, words: readonly string[], options: Options): Promise<number>;
+}
+
+/** A command line that makes no sense; exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** `--database NAME`, for commands on one database. */
+export const DATABASE_OPTION = { database: { type: "string" } } as const;
+
+/** `--json`, for commands that read. */
+export const JSON_OPTION = { json: { type: "boolean" } } as const;
+
+/** The databases of the environment, or the playground's. */
+export function findDatabases(context: CommandContext): readonly ConnectOptions[] {
+  const found = readDatabases(context.env, context.readFile).map((settings) => {
+    const { name, display } = settings;
+    if (settings.kind === "postgres") return { name, display, url: settings.url.reveal(), pooled: settings.pooled };
+    const url = context.embeddedUrl(settings.directory);
+    if (url === undefined) throw new DatabaseProblem(`Cannot use the database ${display}: no relay has started it yet`);
+    return { name, display, url, pooled: false };
+  });
+  if (found.length > 0) return found;
+  const url = context.embeddedUrl(`${context.env.RELAY_STATE_DIR ?? ".mailchute"}/postgres`);
+  if (url === undefined) {
+    throw new DatabaseProblem("Cannot find a database: set DATABASE_URL=postgres://user:password@host:5432/name");
+  }
+  return [{ name: "home", display: "the playground", url, pooled: false }];
+}
+
+/** Runs `work` on the database that `--database` names (default: home), whose schema must be there unless `anySchema`. */
+export async function withDatabase<T>(
+  context: CommandContext,
+  options: { readonly name: unknown; readonly anySchema?: boolean },
+  work: (sql: Sql, database: ConnectOptions) => Promise<T>,
+): Promise<T> {
+  const databases = findDatabases(context);
+  const wanted = typeof options.name === "string" ? options.name.toLowerCase() : "home";
+  const database = databases.find(({ name }) => name === wanted);
+  if (database === undefined) {
+    throw new UsageError(`No database is called ${wanted}: there are ${databases.map(({ name }) => name).join(", ")}`);
+  }
+  const sql = connect(database);
+  try {
+    const state = await schemaState(sql).catch((cause: unknown) => {
+      throw unreachable(database.name, database.display, cause);
+    });
+    if (!options.anySchema && state.version < SCHEMA_VERSION) {
+      throw new DatabaseProblem(
+        `The schema of ${database.display} is at version ${state.version}, mailchute ${PROGRAM_VERSION} needs ${SCHEMA_VERSION}: run mailchute migrate`,
+      );
+    }
+    return await work(sql, database);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+/** The text of a table with aligned columns. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()).join("\n");
+}

@@ -1,0 +1,74 @@
+import { ROLES } from "../schema.ts";
+import { type Command, DATABASE_OPTION, EXIT, UsageError, withDatabase } from "./command.ts";
+
+const SAVE_APP = `
+insert into mailchute.app (name, senders, recipients) values ($1, array(select jsonb_array_elements_text($2::text::jsonb)),
+  case when $3::text is null then null else array(select jsonb_array_elements_text($3::text::jsonb)) end)
+on conflict (name) do update set senders = excluded.senders, recipients = excluded.recipients`;
+
+const SAVE_ROLE =
+  `insert into mailchute.app_role (role, app) values ($1, $2) on conflict (role) do update set app = excluded.app`;
+
+/** `grants`: lets a database role enqueue for an app, under its own sender addresses. */
+export const grantsCommand: Command = {
+  name: "grants",
+  usage: "ROLE --from PATTERN… [--app NAME] [--to PATTERN…] [--database NAME]",
+  summary: "let a database role enqueue for an app, as these senders (and to these recipients only)",
+  options: {
+    app: { type: "string" },
+    from: { type: "string", multiple: true },
+    to: { type: "string", multiple: true },
+    ...DATABASE_OPTION,
+  },
+  async run(context, words, options) {
+    const [role] = words;
+    if (role === undefined || words.length > 1) {
+      throw new UsageError("grants takes one role: mailchute grants ROLE --from '*@your.domain'");
+    }
+    const senders = patterns("--from", options.from);
+    if (senders.length === 0) throw new UsageError("grants needs --from: a sender address, or '*@your.domain', or '*'");
+    const recipients = patterns("--to", options.to);
+    const app = typeof options.app === "string" ? options.app : role;
+    if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(app)) {
+      throw new UsageError(
+        `--app ${app} is no name of an app: letters, digits and _ . - (at most 63); without --app it is the role's name`,
+      );
+    }
+    return await withDatabase(context, { name: options.database }, async (sql, { display }) => {
+      const [known] = await sql`select from pg_roles where rolname = ${role}`;
+      if (!known) {
+        context.tell(
+          `Role ${role} does not exist on ${display}: create it first: create role "${role}" login password '…'`,
+        );
+        return EXIT.failed;
+      }
+      await sql.begin(async (tx) => {
+        await tx.unsafe(SAVE_APP, [
+          app,
+          JSON.stringify(senders),
+          recipients.length > 0 ? JSON.stringify(recipients) : null,
+        ]);
+        await tx.unsafe(SAVE_ROLE, [role, app]);
+        const [owner] = await tx`select nspowner::regrole::text as name from pg_namespace where nspname = 'mailchute'`;
+        await tx.unsafe(`set local role ${owner?.name}`).simple();
+        // Not membership in mailchute_client: that would take a right on the role, which the owner of a database may lack.
+        await tx.unsafe(ROLES).simple();
+      });
+      const to = recipients.length > 0 ? ` to ${recipients.join(", ")}` : "";
+      context.tell(`Role ${role} on ${display} may now enqueue for the app ${app} as ${senders.join(", ")}${to}.`);
+      return EXIT.ok;
+    });
+  },
+};
+
+function patterns(option: string, given: unknown): readonly string[] {
+  const list = (Array.isArray(given) ? given : []) as readonly string[];
+  for (const pattern of list) {
+    if (!/^[^\s<>,;"]+$/.test(pattern) || (pattern !== "*" && !pattern.includes("@"))) {
+      throw new UsageError(
+        `${option} ${pattern} is no address pattern: write ann@shop.example, '*@shop.example' or '*'`,
+      );
+    }
+  }
+  return list;
+}

@@ -1,0 +1,55 @@
+import { MAKE_ROLES, migrate, migrationText, schemaProblem, schemaState } from "../migrate.ts";
+import { isOlder, MIGRATIONS, PROGRAM_VERSION } from "../schema.ts";
+import { type Command, DATABASE_OPTION, EXIT, findDatabases, UsageError, withDatabase } from "./command.ts";
+
+/** `migrate`: brings the schema to this program's version. */
+export const migrateCommand: Command = {
+  name: "migrate",
+  usage: "[--dry-run | --sql [--from N]] [--database NAME]",
+  summary: "bring the schema of every database (or of one) up to date",
+  options: { "dry-run": { type: "boolean" }, sql: { type: "boolean" }, from: { type: "string" }, ...DATABASE_OPTION },
+  async run(context, _words, options) {
+    if (options.sql) {
+      const from = Number(options.from ?? 0);
+      if (!Number.isInteger(from) || from < 0) {
+        throw new UsageError("--from takes the number of a migration, such as --from 3");
+      }
+      context.print(migrationText(from));
+      return EXIT.ok;
+    }
+    const names = typeof options.database === "string"
+      ? [options.database]
+      : findDatabases(context).map(({ name }) => name);
+    let code: number = EXIT.ok;
+    for (const name of names) {
+      code = Math.max(
+        code,
+        await withDatabase(context, { name, anySchema: true }, async (sql, { display }) => {
+          const before = await schemaState(sql);
+          if (before.oldestProgram !== undefined && isOlder(PROGRAM_VERSION, before.oldestProgram)) {
+            context.tell(schemaProblem(before, display) as string);
+            return EXIT.failed;
+          }
+          const pending = MIGRATIONS.filter(({ version }) => version > before.version);
+          if (options["dry-run"]) {
+            context.tell(
+              `${display}: ${
+                pending.length === 0 ? "up to date" : `would apply ${pending.map((each) => each.name).join(", ")}`
+              }`,
+            );
+            context.tell("A DBA runs this part where the role that migrates may not create roles:");
+            context.print(MAKE_ROLES);
+            return EXIT.ok;
+          }
+          const applied = await migrate(sql);
+          context.tell(`${display}: ${applied.length === 0 ? "up to date" : `applied ${applied.join(", ")}`}`);
+          return EXIT.ok;
+        }),
+      );
+    }
+    if (!options["dry-run"] && code === EXIT.ok) {
+      context.tell("Next: mailchute grants ROLE --app NAME --from '*@your.domain', then mailchute run");
+    }
+    return code;
+  },
+};

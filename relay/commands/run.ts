@@ -1,0 +1,54 @@
+import { describeSettings, readSettings } from "../config.ts";
+import { createLog } from "../log.ts";
+import { PROGRAM_VERSION } from "../schema.ts";
+import { type Machine, startService } from "../service.ts";
+import { type Command, type CommandContext, EXIT } from "./command.ts";
+
+/** What `run` is given beside what every command is. */
+export interface RunContext extends CommandContext, Omit<Machine, "log"> {
+  /** Resolves when the process is asked to end (SIGTERM, SIGINT). */
+  readonly stopAsked: Promise<string>;
+}
+
+/** `run`: the service itself. */
+export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Command {
+  return {
+    name: "run",
+    usage: "[--once]",
+    summary: "serve (the default); --once sends what is due and exits: 0 when all is settled, 75 when some remains",
+    options: { once: { type: "boolean" } },
+    async run(context, _words, options) {
+      const settings = readSettings(context.env, context.readFile, { terminal: context.terminal });
+      const log = createLog({ write: context.print, now: () => machine.clock.now(), ...settings.log });
+      log.info(`mailchute ${PROGRAM_VERSION} · ${describeSettings(settings)}`);
+      for (const notice of settings.notices) log.warn(notice);
+      const once = options.once === true;
+      const service = await startService(settings, { ...machine, log, once });
+      if (service.playground !== undefined) {
+        const { database, inbox } = service.playground;
+        log.info("playground ready", {
+          database: database.url.replace(/\/\/.*@/, "//postgres:…@"),
+          smtp: `127.0.0.1:${inbox.port}`,
+          inbox: `${service.url}/inbox`,
+        });
+      }
+      if (once) {
+        const stopped = machine.stopAsked.then(() => service.stop());
+        const { due, leased } = await Promise.race([service.runOnce(), stopped.then(() => ({ due: 1, leased: 0 }))]);
+        await service.stop();
+        if (due + leased > 0) {
+          log.warn("not all that is due is settled", { due, heldByOtherRelays: leased });
+          return EXIT.tryAgain;
+        }
+        log.info("all that was due is settled");
+        return EXIT.ok;
+      }
+      log.info("serving", { status: service.url });
+      const signal = await machine.stopAsked;
+      log.info("draining", { signal });
+      await service.stop();
+      log.info("stopped");
+      return EXIT.ok;
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import { type Command, DATABASE_OPTION, EXIT, findDatabases, JSON_OPTION, table, withDatabase } from "./command.ts";
+
+/** Reads the whole queue, and nothing of the history. */
+const OPEN_BY_STATE = `
+select mailchute.shown_state(r.state, q.leased_by is not null, m.scheduled_at, q.attempts) as state, count(distinct q.seq)::int as messages
+from mailchute.queue q
+join mailchute.message m on m.seq = q.seq
+join mailchute.recipient r on r.seq = q.seq and r.state in ('queued', 'deferred', 'held')
+group by 1 order by 1`;
+
+const OLDEST_DUE =
+  "select extract(epoch from now() - min(due))::float8 as seconds from mailchute.queue where due <= now()";
+
+const RELAYS = `
+select host, pid, version, started_at, heartbeat_at, stopped_at is null and heartbeat_at > now() - interval '1 minute' as alive
+from mailchute.relay where heartbeat_at > now() - interval '1 day' order by id desc limit 20`;
+
+/** `status`: what waits, and who works on it. */
+export const statusCommand: Command = {
+  name: "status",
+  usage: "[--json] [--database NAME]",
+  summary: "what waits in the queue, and which relays serve it",
+  options: { ...JSON_OPTION, ...DATABASE_OPTION },
+  async run(context, _words, options) {
+    const names = typeof options.database === "string"
+      ? [options.database]
+      : findDatabases(context).map(({ name }) => name);
+    const reports = [];
+    for (const name of names) {
+      reports.push(
+        await withDatabase(context, { name }, async (sql, { display }) => {
+          const open = await sql.unsafe(OPEN_BY_STATE);
+          const [oldest] = await sql.unsafe(OLDEST_DUE);
+          return {
+            database: name,
+            at: display,
+            open: Object.fromEntries(open.map((row) => [row.state as string, row.messages as number])),
+            oldestDueSeconds: (oldest?.seconds ?? undefined) as number | undefined,
+            relays: [...await sql.unsafe(RELAYS)],
+          };
+        }),
+      );
+    }
+    if (options.json) {
+      context.print(JSON.stringify(reports, null, 2));
+      return EXIT.ok;
+    }
+    for (const { database, at, open, oldestDueSeconds, relays } of reports) {
+      const states = Object.entries(open).map(([state, count]) => `${count} ${state}`).join(", ") || "nothing open";
+      const age = oldestDueSeconds === undefined ? "" : `, the oldest due for ${Math.round(oldestDueSeconds)} s`;
+      context.print(`${database} (${at}): ${states}${age}`);
+      const rows = relays.map((relay) => [
+        relay.alive ? "alive" : "gone",
+        `${relay.host} (pid ${relay.pid})`,
+        relay.version as string,
+        (relay.heartbeat_at as Date).toISOString(),
+      ]);
+      context.print(
+        rows.length === 0
+          ? "no relay in the last day"
+          : table([["relay", "host", "version", "last heartbeat"], ...rows]),
+      );
+    }
+    return EXIT.ok;
+  },
+};

@@ -1,0 +1,190 @@
+import { Bell } from "./bell.ts";
+import { Workers, type WorkersOptions } from "./workers.ts";
+
+// DESIGN: one drain serves one database. Its loop claims as much as the workers have room for, and otherwise sleeps until the bell
+// (NOTIFY, or room), the next due time, the poll, or the breaker's next probe. Before it sleeps it says so in the database, where
+// enqueue reads it, and looks once more: a commit between the two can miss the bell, and then waits for the first, short poll.
+
+/** What a drain needs, beside what its workers do. */
+export interface DrainOptions extends Omit<WorkersOptions, "onRoom" | "onDatabase"> {
+  /** The longest wait between two looks. */
+  readonly pollMs: number;
+  /** Tells enqueue whether it has to ring. */
+  readonly sleep: (asleep: boolean) => Promise<void>;
+}
+
+/** The shortest wait between two looks, right after there was something to do; it doubles up to the poll. */
+const FIRST_POLL_MS = 50;
+
+/** What a look found: all the room was filled, all that was due was claimed (maybe nothing), or there was no room. */
+type Look = "filled" | "some" | "nothing" | "no_room" | "failed";
+
+/** Takes what is due in one database through a route. */
+export class Drain {
+  readonly #options: DrainOptions;
+  readonly #bell: Bell;
+  readonly #workers: Workers;
+  #stopping = false;
+  #asleep = false;
+  #lastTurnMs: number;
+  #lastError: string | undefined;
+
+  constructor(options: DrainOptions) {
+    this.#options = options;
+    this.#bell = new Bell(options.clock);
+    this.#lastTurnMs = options.clock.now();
+    this.#workers = new Workers({
+      ...options,
+      onRoom: () => this.#bell.ring(),
+      onDatabase: (doing, error) => this.#noteDatabase(doing, error),
+    });
+  }
+
+  /** Messages held at the moment. */
+  get inFlight(): number {
+    return this.#workers.size;
+  }
+
+  /** Epoch milliseconds of the last turn of the claim loop. */
+  get lastTurnMs(): number {
+    return this.#lastTurnMs;
+  }
+
+  /** Why the database could not be used; undefined while it answers. */
+  get lastError(): string | undefined {
+    return this.#lastError;
+  }
+
+  /** Looks now: something may be due. */
+  ring(): void {
+    this.#bell.ring();
+  }
+
+  /** Prolongs all leases. */
+  renew(): Promise<void> {
+    return this.#workers.renew();
+  }
+
+  /** Works until `stop`, and then until the dialogues under way have ended. */
+  async run(): Promise<void> {
+    let pollMs = FIRST_POLL_MS;
+    while (!this.#stopping) {
+      const look = await this.#look();
+      if (look === "filled") continue;
+      if (look === "some") pollMs = FIRST_POLL_MS;
+      const rang = await this.#bell.wait(look === "no_room" ? this.#routeWaitMs() : await this.#sleepMs(pollMs));
+      pollMs = rang ? FIRST_POLL_MS : Math.min(pollMs * 2, this.#options.pollMs);
+    }
+    await this.#workers.finished();
+  }
+
+  /** Works until nothing is due, or the route is out and one probe has failed, or the database does not answer. */
+  async runOnce(): Promise<void> {
+    let probed = false;
+    while (!this.#stopping) {
+      const look = await this.#look();
+      const idle = this.#workers.size === 0;
+      if (look === "failed" || (look === "nothing" && idle && !await this.#waitsForDeadLease())) break;
+      if (look === "no_room" && idle) {
+        if (probed) break;
+        probed = true;
+        await this.#pause(this.#routeWaitMs());
+      } else if (look !== "filled" && !idle) {
+        await this.#bell.wait(this.#options.pollMs);
+      }
+    }
+    await this.#workers.finished();
+  }
+
+  /** Takes nothing new, gives back what was not started, and lets dialogues under way end. */
+  stop(): void {
+    this.#stopping = true;
+    this.#workers.giveBackUnstarted();
+    this.#bell.ring();
+  }
+
+  /** Stops waiting for the server and the database: what is still held keeps its lease and is taken up when that ends. */
+  giveUp(): void {
+    this.#workers.giveUp();
+  }
+
+  async #look(): Promise<Look> {
+    const { queue, contents, clock, route, log } = this.#options;
+    this.#lastTurnMs = clock.now();
+    const room = Math.min(this.#workers.room, route.breaker.allowance(clock.now()).limit);
+    if (room < 1) return "no_room";
+    try {
+      const claimedMs = clock.now();
+      const { messages } = await queue.claim(room);
+      this.#noteDatabase("claim", undefined);
+      if (messages.length === 0) return "nothing";
+      const takenOver = messages.filter((message) => message.takenOver).length;
+      if (takenOver > 0) log.warn("took over messages whose lease had run out", { messages: takenOver });
+      // Contents that cannot be fetched now are fetched one by one: the claim stands.
+      await contents.prefetch(messages.map((message) => message.contentId)).catch(() => undefined);
+      this.#workers.take(messages, claimedMs);
+      if (this.#stopping) this.#workers.giveBackUnstarted();
+      if (this.#asleep) await this.#setAsleep(false);
+      return messages.length === room ? "filled" : "some";
+    } catch (error) {
+      this.#noteDatabase("claim", error);
+      return "failed";
+    }
+  }
+
+  /** Goes to sleep, looks when something is due, and says how long to wait for the bell. */
+  async #sleepMs(pollMs: number): Promise<number> {
+    const { queue } = this.#options;
+    try {
+      if (!this.#asleep) await this.#setAsleep(true);
+      const dueMs = await queue.nextDueMs();
+      this.#noteDatabase("look", undefined);
+      if (dueMs === undefined) return this.#options.pollMs < pollMs ? this.#options.pollMs : pollMs;
+      // Due and not claimed a second time: another relay has it locked.
+      if (dueMs <= 0) return pollMs > FIRST_POLL_MS ? pollMs : 0;
+      return Math.min(dueMs, pollMs);
+    } catch (error) {
+      this.#noteDatabase("look", error);
+      return Math.max(pollMs, 1_000);
+    }
+  }
+
+  /** How long there is no room; without a time of its own (a full house, a probe under way) the bell ends the wait. */
+  #routeWaitMs(): number {
+    const { route, clock, pollMs } = this.#options;
+    const { limit, retryAtMs } = route.breaker.allowance(clock.now());
+    return limit === 0 && retryAtMs !== undefined ? Math.max(1, retryAtMs - clock.now()) : pollMs;
+  }
+
+  async #setAsleep(asleep: boolean): Promise<void> {
+    await this.#options.sleep(asleep);
+    this.#asleep = asleep;
+  }
+
+  /** Waits in full: rings mean room or news, and neither matters here. */
+  async #pause(delayMs: number): Promise<void> {
+    const { clock } = this.#options;
+    for (const endMs = clock.now() + delayMs; clock.now() < endMs && !this.#stopping;) {
+      await this.#bell.wait(endMs - clock.now());
+    }
+  }
+
+  /** Waits for the end of the leases of dead relays, if there are any. */
+  async #waitsForDeadLease(): Promise<boolean> {
+    const waitMs = await this.#options.queue.deadLeaseMs();
+    if (waitMs === undefined) return false;
+    await this.#pause(Math.max(waitMs, 1) + 1);
+    return true;
+  }
+
+  #noteDatabase(doing: string, error: unknown): void {
+    if (error === undefined) {
+      if (this.#lastError !== undefined) this.#options.log.info("database answers again");
+      this.#lastError = undefined;
+      return;
+    }
+    // One line for an outage, not one for each try.
+    if (this.#lastError === undefined) this.#options.log.error("database does not answer", { doing, error });
+    this.#lastError = error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,119 @@
+#!/usr/bin/env bun
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { parseArgs } from "node:util";
+import { systemClock } from "./clock.ts";
+import { cancelCommand } from "./commands/cancel.ts";
+import { type Command, type CommandContext, EXIT, type Options, UsageError } from "./commands/command.ts";
+import { grantsCommand } from "./commands/grants.ts";
+import { healthcheckCommand } from "./commands/healthcheck.ts";
+import { listCommand } from "./commands/list.ts";
+import { migrateCommand } from "./commands/migrate.ts";
+import { retryCommand } from "./commands/retry.ts";
+import { runCommand } from "./commands/run.ts";
+import { showCommand } from "./commands/show.ts";
+import { statusCommand } from "./commands/status.ts";
+import { SettingsError, settingsHelp } from "./config.ts";
+import { embeddedUrl } from "./embedded.ts";
+import { PROGRAM_VERSION } from "./schema.ts";
+
+// The composition root: the only file that reads process.* or writes to the console.
+
+const commands: readonly Command[] = [
+  runCommand({
+    hostname: hostname(),
+    pid: process.pid,
+    clock: systemClock,
+    random: Math.random,
+    stopAsked: stopAsked(),
+  }),
+  migrateCommand,
+  grantsCommand,
+  statusCommand,
+  listCommand,
+  showCommand,
+  retryCommand,
+  cancelCommand,
+  healthcheckCommand,
+];
+
+const context: CommandContext = {
+  env: process.env,
+  readFile: (path) => readFileSync(path, "utf8"),
+  print: (text) => process.stdout.write(`${text}\n`),
+  tell: (text) => process.stderr.write(`${text}\n`),
+  terminal: process.stdout.isTTY === true,
+  embeddedUrl,
+};
+
+process.exit(await main(process.argv.slice(2)));
+
+async function main(args: readonly string[]): Promise<number> {
+  const [first, ...rest] = args;
+  if (first === "help" || first === "--help" || first === "-h") return help();
+  if (first === "--version") {
+    context.print(PROGRAM_VERSION);
+    return EXIT.ok;
+  }
+  const named = first !== undefined && !first.startsWith("-");
+  const command = commands.find(({ name }) => name === (named ? first : "run"));
+  try {
+    if (command === undefined) {
+      throw new UsageError(`No command is called ${first}: there are ${commands.map(({ name }) => name).join(" ")}`);
+    }
+    const { values, positionals } = parse(command, named ? rest : args);
+    if (values.help) {
+      context.print(`mailchute ${command.name} ${command.usage}\n\n${command.summary}`);
+      return EXIT.ok;
+    }
+    return await command.run(context, positionals, values);
+  } catch (error) {
+    context.tell(error instanceof Error ? `mailchute: ${error.message}` : `mailchute: ${error}`);
+    if (error instanceof UsageError || error instanceof SettingsError) return EXIT.usage;
+    return EXIT.failed;
+  }
+}
+
+function parse(
+  command: Command,
+  args: readonly string[],
+): { readonly values: Options; readonly positionals: readonly string[] } {
+  const options = { ...command.options, help: { type: "boolean", short: "h" } as const };
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    if (positionals.length > 0 && command.usage.startsWith("[")) {
+      throw new Error(`Unexpected argument '${positionals[0]}'`);
+    }
+    return { values: values as Options, positionals };
+  } catch (error) {
+    throw new UsageError(
+      `${
+        error instanceof Error ? error.message.split(". ")[0] : error
+      }; usage: mailchute ${command.name} ${command.usage}`,
+    );
+  }
+}
+
+function help(): number {
+  const lines = commands.map(({ name, usage, summary }) => `  ${`${name} ${usage}`.trimEnd()}\n      ${summary}`);
+  context.print(
+    `mailchute ${PROGRAM_VERSION}: collects mail from Postgres and delivers it over SMTP\n\nCommands:\n${
+      lines.join("\n")
+    }\n\n${settingsHelp()}`,
+  );
+  return EXIT.ok;
+}
+
+/** Resolves at the first signal; a second one ends the process at once. */
+function stopAsked(): Promise<string> {
+  return new Promise((resolve) => {
+    let asked = false;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        if (asked) process.exit(128 + (signal === "SIGTERM" ? 15 : 2));
+        asked = true;
+        resolve(signal);
+      });
+    }
+  });
+}

@@ -1,0 +1,43 @@
+import { join } from "node:path";
+import { type EmbeddedPostgres, startEmbedded } from "./embedded.ts";
+import { type Inbox, startInbox } from "./inbox.ts";
+import type { ConnectOptions } from "./database.ts";
+import type { SmtpOptions } from "./smtp/smtp.ts";
+
+/** A first look without any server: an embedded, durable Postgres and a local inbox, both in the state directory. */
+export interface Playground {
+  readonly database: ConnectOptions;
+  readonly smtp: Pick<SmtpOptions, "host" | "port" | "tls">;
+  readonly inbox: Inbox;
+  stop(): Promise<void>;
+}
+
+/** Starts both. @throws {Error} naming the package that is missing */
+export async function startPlayground(stateDirectory: string): Promise<Playground> {
+  const postgres = await startEmbeddedDatabase(join(stateDirectory, "postgres"));
+  const inbox = await startInbox({ directory: join(stateDirectory, "inbox") }).catch(async (error: unknown) => {
+    await postgres.embedded.stop();
+    throw error;
+  });
+  return {
+    database: postgres.database,
+    smtp: { host: "127.0.0.1", port: inbox.port, tls: "none" },
+    inbox,
+    stop: async () => {
+      await inbox.stop();
+      await postgres.embedded.stop();
+    },
+  };
+}
+
+/** Starts the embedded server for the home database. */
+export async function startEmbeddedDatabase(
+  directory: string,
+): Promise<{ readonly database: ConnectOptions; readonly embedded: EmbeddedPostgres }> {
+  const embedded = await startEmbedded({ directory });
+  const { host } = new URL(embedded.url);
+  return {
+    embedded,
+    database: { name: "home", display: `${host}/postgres (embedded)`, url: embedded.url, pooled: false },
+  };
+}

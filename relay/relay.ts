@@ -1,0 +1,110 @@
+import type { Clock } from "./clock.ts";
+import { Counters } from "./counters.ts";
+import type { RelayDatabase } from "./database.ts";
+import type { Log } from "./log.ts";
+import type { RetryRules } from "./policy.ts";
+import type { RetentionRules } from "./retention.ts";
+import type { Route } from "./route.ts";
+import { Station } from "./station.ts";
+
+// DESIGN: the lifecycle. starting ──▶ running ──stop──▶ draining ──▶ stopped. While draining nothing new is claimed, what was not started
+// is given back at once, and dialogues under way have `graceMs` to end; what is left then keeps its lease, to be taken back at the next
+// start from the same state directory, or by another relay when the lease ends.
+
+export interface RelayOptions {
+  /** Opened; the relay ends their connections. */
+  readonly databases: readonly RelayDatabase[];
+  /** The relay closes its transport. */
+  readonly route: Route;
+  readonly rules: RetryRules;
+  readonly retention: RetentionRules;
+  readonly returnPath: string | undefined;
+  readonly leaseMs: number;
+  readonly pollMs: number;
+  readonly graceMs: number;
+  readonly instance: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** How `run --once` ended. */
+export interface OnceResult {
+  /** Messages that are due and were not settled. */
+  readonly due: number;
+  /** Messages that other relays hold. */
+  readonly leased: number;
+}
+
+/** A relay that serves its databases until it is stopped. */
+export class Relay {
+  readonly counters: Counters;
+  readonly stations: readonly Station[];
+  readonly #options: RelayOptions;
+  #runs: readonly Promise<void>[] = [];
+  #draining = false;
+
+  private constructor(stations: readonly Station[], options: RelayOptions & { readonly counters: Counters }) {
+    this.stations = stations;
+    this.counters = options.counters;
+    this.#options = options;
+  }
+
+  /** Registers in every database and takes back what dead predecessors held; claims nothing yet. */
+  static async open(options: RelayOptions): Promise<Relay> {
+    const counters = new Counters(() => options.clock.now());
+    const stations: Station[] = [];
+    for (const database of options.databases) stations.push(await Station.open(database, { ...options, counters }));
+    return new Relay(stations, { ...options, counters });
+  }
+
+  /** The circuit breaker of the route, as the status page names it. */
+  get routeState(): "closed" | "open" | "half-open" {
+    const { limit, retryAtMs } = this.#options.route.breaker.allowance(this.#options.clock.now());
+    if (limit === Infinity) return "closed";
+    return limit === 0 && retryAtMs !== undefined ? "open" : "half-open";
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Begins to serve; returns at once. */
+  start(): void {
+    this.#runs = this.stations.map((station) => {
+      void station.listen();
+      return station.drain.run();
+    });
+  }
+
+  /** Serves until nothing is due. */
+  async runOnce(): Promise<OnceResult> {
+    this.#runs = this.stations.map((station) => station.drain.runOnce());
+    await Promise.all(this.#runs);
+    const counts = await Promise.all(this.stations.map((station) => station.remaining()));
+    return {
+      due: counts.reduce((sum, count) => sum + count.due, 0),
+      leased: counts.reduce((sum, count) => sum + count.leased, 0),
+    };
+  }
+
+  /** Drains and ends. A second call changes nothing. */
+  async stop(): Promise<void> {
+    const { clock, graceMs, log, route } = this.#options;
+    if (this.#draining) return;
+    this.#draining = true;
+    for (const { drain } of this.stations) drain.stop();
+    const cancel = clock.after(graceMs, () => {
+      log.warn("grace is over: what is still being sent keeps its lease", {
+        messages: this.stations.reduce((sum, { drain }) => sum + drain.inFlight, 0),
+      });
+      for (const { drain } of this.stations) drain.giveUp();
+    });
+    await Promise.allSettled(this.#runs);
+    cancel();
+    await route.transport.close();
+    for (const station of this.stations) await station.close();
+  }
+}

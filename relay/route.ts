@@ -1,0 +1,12 @@
+import type { Breaker } from "./breaker.ts";
+import type { Transport } from "./transport.ts";
+
+/** A configured SMTP server: the way out, and what is known of its health. Shared by all databases of a relay. */
+export interface Route {
+  /** As it stands in attempts and on the status page. */
+  readonly name: string;
+  readonly transport: Transport;
+  readonly breaker: Breaker;
+  /** The most dialogues at a time. */
+  readonly connections: number;
+}

@@ -1,0 +1,185 @@
+import { Breaker } from "./breaker.ts";
+import type { Clock } from "./clock.ts";
+import type { Settings, SmtpSettings } from "./config.ts";
+import { type ConnectOptions, openDatabase, type RelayDatabase } from "./database.ts";
+import type { EmbeddedPostgres } from "./embedded.ts";
+import { createApp } from "./http/app.tsx";
+import { type HttpServer, startHttp } from "./http/server.ts";
+import type { Log } from "./log.ts";
+import { periodic } from "./periodic.ts";
+import { createPing } from "./ping.ts";
+import { type Playground, startEmbeddedDatabase, startPlayground } from "./playground.ts";
+import { type OnceResult, Relay } from "./relay.ts";
+import type { Route } from "./route.ts";
+import { PROGRAM_VERSION } from "./schema.ts";
+import { createSmtpTransport, type SmtpOptions } from "./smtp/smtp.ts";
+import { openStateDirectory } from "./state_directory.ts";
+import { watch } from "./watch.ts";
+
+/** What a relay is given of the machine it runs on. */
+export interface Machine {
+  readonly hostname: string;
+  readonly pid: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** A relay with its doors: databases, SMTP server, HTTP, health check. */
+export interface Service {
+  /** Where the status page is; undefined with `once`. */
+  readonly url: string | undefined;
+  readonly playground: Playground | undefined;
+  /** Serves until nothing is due; only with `once`. */
+  runOnce(): Promise<OnceResult>;
+  /** Drains and closes everything, in the reverse order of the start. */
+  stop(): Promise<void>;
+}
+
+const LOOK_MS = 5_000;
+
+/**
+ * Starts a relay as the settings say.
+ *
+ * @param options `once`: neither claims by itself nor listens on HTTP; `runOnce` does the work
+ * @throws {Error} whose message is one sentence with the fix; what was started is stopped again
+ */
+export async function startService(
+  settings: Settings,
+  options: Machine & { readonly once?: boolean },
+): Promise<Service> {
+  const { log, clock } = options;
+  // Closed in reverse: what was opened last is needed by nobody.
+  const opened = new AsyncDisposableStack();
+  try {
+    const state = openStateDirectory(settings.stateDirectory);
+    opened.defer(() => state.release());
+    const playground = settings.playground ? await startPlayground(state.path) : undefined;
+    if (playground !== undefined) opened.defer(() => playground.stop());
+
+    const databases: RelayDatabase[] = [];
+    for (const target of playground ? [playground.database] : await connectionsOf(settings, opened)) {
+      const database = await openDatabase(target);
+      databases.push(database);
+      opened.defer(() => database.sql.end({ timeout: 1 }));
+      if (database.migrated.length > 0) {
+        log.info("schema migrated", { database: database.name, applied: database.migrated });
+      }
+    }
+
+    const route = createRoute(playground?.smtp ?? smtpOptions(settings.smtp as SmtpSettings), settings, options);
+    const relay = await Relay.open({
+      ...options,
+      databases,
+      route,
+      rules: settings,
+      retention: {
+        messagesMs: settings.retentionMs,
+        contentMs: Math.min(settings.retentionContentMs, settings.retentionMs),
+      },
+      returnPath: settings.returnPath,
+      leaseMs: settings.leaseMs,
+      pollMs: settings.pollMs,
+      graceMs: settings.graceMs,
+      instance: state.instance,
+      host: options.hostname,
+    });
+    opened.defer(() => relay.stop());
+
+    const watched = watch({
+      relay,
+      route,
+      clock,
+      version: PROGRAM_VERSION,
+      playground: settings.playground,
+      pollMs: settings.pollMs,
+    });
+    if (settings.healthcheck !== undefined) {
+      const ping = createPing({ ...settings.healthcheck, fetch, clock, log });
+      opened.defer(() => ping.stop());
+      const report = async () => ping.report(await watched.look());
+      if (options.once) opened.defer(() => report().then(() => ping.settled()));
+      else {opened.defer(periodic(report, {
+          everyMs: LOOK_MS,
+          clock,
+          onError: (error) => log.warn("cannot look at the relay", { error }),
+        }));}
+    }
+
+    let http: HttpServer | undefined;
+    if (!options.once) {
+      const app = createApp({
+        source: watched,
+        keys: settings.http,
+        now: () => clock.now(),
+        log,
+        inbox: playground?.inbox,
+      });
+      http = await startHttp({ host: settings.http.host, port: settings.http.port, app });
+      const server = http;
+      opened.defer(() => server.stop());
+      relay.start();
+    }
+    return {
+      url: http?.url,
+      playground,
+      runOnce: () => relay.runOnce(),
+      stop: async () => {
+        // First, so that /readyz says "draining" while it does.
+        await relay.stop();
+        await opened.disposeAsync();
+      },
+    };
+  } catch (error) {
+    await opened.disposeAsync();
+    throw error;
+  }
+}
+
+async function connectionsOf(settings: Settings, opened: AsyncDisposableStack): Promise<readonly ConnectOptions[]> {
+  const targets: ConnectOptions[] = [];
+  for (const database of settings.databases) {
+    const { name, display } = database;
+    if (database.kind === "postgres") {
+      targets.push({ name, display, url: database.url.reveal(), pooled: database.pooled });
+    } else {
+      const { embedded, database: target } = await startEmbeddedDatabase(database.directory);
+      opened.defer(() => (embedded as EmbeddedPostgres).stop());
+      targets.push({ ...target, name, display });
+    }
+  }
+  return targets;
+}
+
+function smtpOptions(smtp: SmtpSettings): Omit<SmtpOptions, "ehloName"> & { readonly ehloName?: string } {
+  const { host, port, tls, credentials, ehloName, trustedCertificates, allowsInsecureAuth, timeoutMs } = smtp;
+  return {
+    host,
+    port,
+    tls,
+    ...(credentials === undefined ? {} : { auth: { user: credentials.user, password: credentials.password.reveal() } }),
+    ...(ehloName === undefined ? {} : { ehloName }),
+    ca: trustedCertificates,
+    allowPlaintextAuth: allowsInsecureAuth,
+    ...(timeoutMs === undefined ? {} : { timeouts: { connectMs: timeoutMs } }),
+  };
+}
+
+function createRoute(smtp: ReturnType<typeof smtpOptions>, settings: Settings, machine: Machine): Route {
+  return {
+    name: "default",
+    connections: settings.connections,
+    breaker: new Breaker(machine.random),
+    transport: createSmtpTransport({
+      ehloName: ehloName(machine.hostname),
+      ...smtp,
+      connections: settings.connections,
+      onDialogue: (line) => machine.log.debug("smtp", { line }),
+    }),
+  };
+}
+
+/** A machine's name that is no host name is not one to introduce oneself with: RFC 5321 section 4.1.1.1 wants an address literal then. */
+function ehloName(hostname: string): string {
+  return /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(hostname) ? hostname : "[127.0.0.1]";
+}

@@ -1,0 +1,59 @@
+import type { Clock } from "./clock.ts";
+import type { Settlement } from "./queue.ts";
+
+// DESIGN: outcomes gather while one settle statement is under way, and the next statement takes all of them: batches grow with the
+// load and a lone mail waits for nothing. While the database is away they stay here and are tried again: what is known about a mail is
+// never dropped. Its size is bounded by what the relay holds, since a held message counts until it is settled.
+
+const LARGEST_BATCH = 500;
+const RETRY_MS = 1_000;
+
+/** What the settler needs; `written` is told which messages were still ours. */
+export interface SettlerOptions {
+  readonly settle: (settlements: readonly Settlement[]) => Promise<ReadonlySet<string>>;
+  readonly written: (settlements: readonly Settlement[], ours: ReadonlySet<string>) => void;
+  readonly failed: (error: unknown) => void;
+  readonly clock: Clock;
+}
+
+/** Writes settlements in batches, one statement at a time. */
+export class Settler {
+  readonly #options: SettlerOptions;
+  #pending: Settlement[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(options: SettlerOptions) {
+    this.#options = options;
+  }
+
+  /** Takes one settlement in; it is written as soon as the statement under way has ended. */
+  add(settlement: Settlement): void {
+    this.#pending.push(settlement);
+    this.#running ??= this.#run();
+  }
+
+  /** Resolves when all that was added is written, or `signal` gives it up. */
+  async drained(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await Promise.race([this.#running ?? Promise.resolve(), aborted]);
+  }
+
+  async #run(): Promise<void> {
+    // One turn of the event loop, so that mails that end together are written together.
+    await new Promise<void>((resolve) => this.#options.clock.after(0, resolve));
+    while (this.#pending.length > 0) {
+      const batch = this.#pending.splice(0, LARGEST_BATCH);
+      try {
+        this.#options.written(batch, await this.#options.settle(batch));
+      } catch (error) {
+        this.#pending = [...batch, ...this.#pending];
+        this.#options.failed(error);
+        await new Promise<void>((resolve) => this.#options.clock.after(RETRY_MS, resolve));
+      }
+    }
+    this.#running = undefined;
+  }
+}

@@ -1,0 +1,112 @@
+import { Contents } from "./contents.ts";
+import { beat, markStopped, registerRelay, type RelayDatabase, setAsleep } from "./database.ts";
+import { Drain, type DrainOptions } from "./drain.ts";
+import { periodic } from "./periodic.ts";
+import { Queue } from "./queue.ts";
+import { purge, type RetentionRules } from "./retention.ts";
+
+/** The bell of the database: what `mailchute.enqueue_v1` notifies. */
+const CHANNEL = "mailchute";
+const HEARTBEAT_MS = 15_000;
+const PURGE_MS = 10 * 60_000;
+/** A relay that misses two renewals in a row still holds its leases. */
+const RENEWALS_PER_LEASE = 4;
+
+/** What the stations of a relay share. */
+export interface StationOptions extends Omit<DrainOptions, "queue" | "contents" | "sleep"> {
+  readonly instance: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly retention: RetentionRules;
+}
+
+/** One served database: its drain, its bell, its heartbeat and its upkeep. */
+export class Station {
+  readonly database: RelayDatabase;
+  readonly drain: Drain;
+  readonly #options: StationOptions;
+  readonly #queue: Queue;
+  readonly #relayId: string;
+  readonly #stopPeriodic: (() => void)[] = [];
+  #listening = false;
+  #unlisten: (() => Promise<void>) | undefined;
+
+  private constructor(database: RelayDatabase, options: StationOptions & { readonly relayId: string }) {
+    const { relayId, clock } = options;
+    this.database = database;
+    this.#options = options;
+    this.#relayId = relayId;
+    this.#queue = new Queue(database.sql, { relayId, leaseMs: options.leaseMs });
+    this.drain = new Drain({
+      ...options,
+      log: options.log.with({ database: database.name }),
+      queue: this.#queue,
+      contents: new Contents(database.sql),
+      sleep: (asleep) => setAsleep(database.sql, relayId, asleep),
+    });
+    const onError = (error: unknown) => options.log.warn("upkeep failed", { database: database.name, error });
+    const { sql } = database;
+    const every = (everyMs: number, task: () => Promise<void>) =>
+      this.#stopPeriodic.push(periodic(task, { everyMs, clock, onError }));
+    every(HEARTBEAT_MS, () => beat(sql, relayId));
+    every(options.leaseMs / RENEWALS_PER_LEASE, () => this.drain.renew());
+    every(PURGE_MS, () => this.#purge());
+  }
+
+  /** Registers the relay and takes back what its dead predecessors held. */
+  static async open(database: RelayDatabase, options: StationOptions): Promise<Station> {
+    const relayId = await registerRelay(database.sql, options);
+    const station = new Station(database, { ...options, relayId });
+    const count = await station.#queue.takeBack(options.instance);
+    if (count > 0) {
+      options.log.info("took back what a relay that died here held", { database: database.name, messages: count });
+    }
+    return station;
+  }
+
+  /** Listens for the bell; where that cannot be (a transaction pooler), the poll has to do. */
+  async listen(): Promise<void> {
+    try {
+      const { unlisten } = await this.database.sql.listen(CHANNEL, () => this.drain.ring(), () => {
+        // Also after a reconnect: what was rung in between is lost, so look.
+        this.#listening = true;
+        this.drain.ring();
+      });
+      this.#unlisten = unlisten;
+    } catch (error) {
+      this.#options.log.warn("cannot listen for new mail: polling only", { database: this.database.name, error });
+    }
+  }
+
+  /** LISTEN was accepted. */
+  get listening(): boolean {
+    return this.#listening;
+  }
+
+  /** The age of the oldest row that is due; undefined when nothing is. */
+  async oldestDueMs(): Promise<number | undefined> {
+    const waitMs = await this.#queue.nextDueMs();
+    return waitMs === undefined || waitMs > 0 ? undefined : -waitMs;
+  }
+
+  /** Counts what is due, and what other relays hold. */
+  remaining(): Promise<{ readonly due: number; readonly leased: number }> {
+    return this.#queue.remaining();
+  }
+
+  /** Ends the upkeep and the connections; the drain has ended before. */
+  async close(): Promise<void> {
+    for (const stop of this.#stopPeriodic) stop();
+    const { sql } = this.database;
+    await this.#unlisten?.().catch(() => undefined);
+    await markStopped(sql, this.#relayId).catch((error) => this.#options.log.warn("stop not recorded", { error }));
+    await sql.end({ timeout: 1 });
+  }
+
+  async #purge(): Promise<void> {
+    const purged = await purge(this.database.sql, this.#options.retention);
+    if (purged.messages + purged.contents > 0) {
+      this.#options.log.info("purged", { database: this.database.name, ...purged });
+    }
+  }
+}

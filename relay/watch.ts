@@ -1,0 +1,99 @@
+import type { Clock } from "./clock.ts";
+import type { RelayStatus, StatusSource } from "./http/status_source.ts";
+import type { Look } from "./ping.ts";
+import type { Relay } from "./relay.ts";
+import type { Route } from "./route.ts";
+
+/** A claim loop that has not turned for so long hangs: it polls far more often. */
+const STUCK_MS = 60_000;
+
+/** Mail that is due and younger than this is simply being worked on. */
+const FLOWING_MS = 60_000;
+
+export interface WatchOptions {
+  readonly relay: Relay;
+  readonly route: Route;
+  readonly clock: Clock;
+  readonly version: string;
+  readonly playground: boolean;
+  /** The longest pause of a claim loop by design. */
+  readonly pollMs: number;
+}
+
+/** Looks at a relay from outside: for the probes, the status page, the metrics and the health check. */
+export function watch(options: WatchOptions): StatusSource & { look(): Promise<Look> } {
+  const { relay, clock } = options;
+  const startedAt = new Date(clock.now());
+  let answeredBefore = 0;
+
+  function alive(): boolean {
+    // While the breaker is open the loop sleeps until the probe, at most about a minute.
+    const longest = STUCK_MS + 2 * options.pollMs + 60_000;
+    return relay.draining || relay.stations.every(({ drain }) => clock.now() - drain.lastTurnMs < longest);
+  }
+
+  async function ready(): Promise<{ readonly ok: boolean; readonly reasons: readonly string[] }> {
+    const reasons: string[] = [];
+    if (relay.draining) reasons.push("draining");
+    for (const { name, reachable } of (await status(options, startedAt)).databases) {
+      if (!reachable) reasons.push(`database ${name} does not answer`);
+    }
+    if (relay.routeState === "open") reasons.push("SMTP route is out");
+    return { ok: reasons.length === 0, reasons };
+  }
+
+  async function look(): Promise<Look> {
+    const { databases, route } = await status(options, startedAt);
+    const answered = relay.counters.answered;
+    const oldestMs = Math.max(0, ...databases.map(({ oldestDueSeconds }) => (oldestDueSeconds ?? 0) * 1_000));
+    const flowing = oldestMs === 0 ||
+      (route.state === "closed" && (answered > answeredBefore || oldestMs < FLOWING_MS));
+    answeredBefore = answered;
+    return {
+      databaseAnswered: databases.every(({ reachable }) => reachable),
+      flowing,
+      summary: `route ${route.state}, ${answered} mails answered, oldest due ${Math.round(oldestMs / 1_000)} s`,
+    };
+  }
+
+  return { alive, ready, look, status: () => status(options, startedAt) };
+}
+
+async function status(options: WatchOptions, startedAt: Date): Promise<RelayStatus> {
+  const { relay, route, version, playground } = options;
+  const count = (kind: string) => relay.counters.byKind.get(kind) ?? 0;
+  const databases = await Promise.all(relay.stations.map(async (station) => {
+    const { database, drain, listening } = station;
+    const base = { name: database.name, schemaVersion: database.schemaVersion, inFlight: drain.inFlight, listening };
+    try {
+      const oldestMs = await station.oldestDueMs();
+      return { ...base, reachable: true, ...(oldestMs === undefined ? {} : { oldestDueSeconds: oldestMs / 1_000 }) };
+    } catch (error) {
+      return { ...base, reachable: false, lastError: error instanceof Error ? error.message : String(error) };
+    }
+  }));
+  const reason = relay.counters.trouble;
+  return {
+    version,
+    playground,
+    startedAt,
+    databases,
+    route: {
+      name: route.name,
+      state: relay.routeState,
+      ...(reason === undefined || relay.routeState === "closed" ? {} : { reason }),
+      connections: route.transport.openConnections(),
+    },
+    counters: {
+      sent: count("sent"),
+      deferred: count("deferred"),
+      bounced: count("bounced"),
+      uncertain: count("uncertain"),
+      failed: count("failed"),
+      expired: count("expired"),
+      suppressed: 0,
+      settledStale: relay.counters.settledStale,
+    },
+    ...(relay.counters.lastSentAtMs === undefined ? {} : { lastSentAt: new Date(relay.counters.lastSentAtMs) }),
+  };
+}
