@@ -178,7 +178,9 @@ test("waitFor ends with its signal and with the inbox", async () => {
   await expect(first).rejects.toThrow("enough");
   await expect(it.inbox.waitFor(() => true, gone.signal)).rejects.toThrow("enough");
   const second = it.inbox.waitFor(() => false, new AbortController().signal);
-  await Promise.all([expect(second).rejects.toThrow("the inbox has stopped"), it.inbox.stop()]);
+  const stopped = it.inbox.stop();
+  await expect(second).rejects.toThrow("the inbox has stopped");
+  await stopped;
 });
 
 test("a listener hears each mail until it stops listening", async () => {

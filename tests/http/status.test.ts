@@ -1,0 +1,24 @@
+import { expect, test } from "bun:test";
+import { age, troubles } from "../../relay/http/status.tsx";
+import { STATUS } from "./setup.ts";
+
+test("an age is written in two units at most", () => {
+  const cases: [number, string][] = [
+    [-1, "0 s"],
+    [0.9, "0 s"],
+    [59, "59 s"],
+    [60, "1 min 0 s"],
+    [3_599, "59 min 59 s"],
+    [3_600, "1 h 0 min"],
+    [86_399, "23 h 59 min"],
+    [86_400, "1 d 0 h"],
+  ];
+  for (const [seconds, text] of cases) expect(age(seconds)).toBe(text);
+});
+
+test("no trouble is found in a relay that is well, and a half-open route is one", () => {
+  expect(troubles(STATUS)).toEqual([]);
+  expect(troubles({ ...STATUS, route: { name: "default", state: "half-open", connections: 0 } })).toEqual([
+    "Route default is being probed.",
+  ]);
+});
