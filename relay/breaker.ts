@@ -48,9 +48,13 @@ const OF_THE_ROUTE: ReadonlySet<string> = new Set([
  * @example
  * ```ts
  * const breaker = new Breaker(Math.random);
- * const { limit } = breaker.allowance(nowMs); // claim no more than this
- * breaker.started(id, nowMs);
- * delivery.kind === "unavailable" ? breaker.failed(id, delivery.trouble, nowMs) : breaker.succeeded();
+ * const nowMs = 0;
+ * if (breaker.allowance(nowMs).limit !== Infinity) throw new Error("unexpected");
+ * for (const id of ["a", "b", "c"]) {
+ *   breaker.started(id, nowMs);
+ *   breaker.failed(id, { code: "connect_refused" }, nowMs);
+ * }
+ * if (breaker.allowance(nowMs).limit !== 0) throw new Error("unexpected");
  * ```
  */
 export class Breaker {

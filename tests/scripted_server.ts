@@ -99,6 +99,8 @@ export interface ScriptedServer extends AsyncDisposable {
   whenMails(count: number): Promise<void>;
   /** Resolves when so many connections have come. */
   whenConnections(count: number): Promise<void>;
+  /** Resolves when a client has said this, as bytes, on any connection; handshakes of TLS are bytes too. */
+  whenSaid(part: string): Promise<void>;
   /** Resolves when no connection is open. */
   whenEmpty(): Promise<void>;
   /** Writes bytes on all open connections without being asked; line ends are the caller's. */
@@ -124,7 +126,10 @@ let defaultCertificate: Certificate | undefined;
  *
  * @example
  * ```ts
- * await using server = await startScriptedServer({ on: { rcpt: () => "550 5.1.1 no such user" } });
+ * await using server = await startScriptedServer({
+ *   offer: ["PIPELINING"],
+ *   on: { rcpt: (address) => address.startsWith("bob@") ? "550 5.1.1 no such user" : undefined },
+ * });
  * ```
  */
 export async function startScriptedServer(options: ScriptedServerOptions = {}): Promise<ScriptedServer> {
@@ -165,6 +170,7 @@ export async function startScriptedServer(options: ScriptedServerOptions = {}): 
       number,
       secure,
       isTls: options.tls === "implicit",
+      heard: notify,
       accept: (mail) => {
         mails.push(mail);
         notify();
@@ -193,6 +199,7 @@ export async function startScriptedServer(options: ScriptedServerOptions = {}): 
     },
     whenMails: (count) => until(() => mails.length >= count),
     whenConnections: (count) => until(() => transcripts.length >= count),
+    whenSaid: (part) => until(() => transcripts.some(({ client }) => client.includes(part))),
     whenEmpty: () => until(() => open.size === 0),
     interject: (raw) => {
       for (const dialogue of open) dialogue.write(raw);

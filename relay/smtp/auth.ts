@@ -30,7 +30,8 @@ export function chooseMechanism(offered: ReadonlySet<string>): Mechanism | undef
  *
  * @example
  * ```ts
- * authExchange("PLAIN", { user: "ann", password: "s3cret" }).command; // "AUTH PLAIN AGFubgBzM2NyZXQ="
+ * const { command } = authExchange("PLAIN", { user: "ann", password: "s3cret" });
+ * if (command !== "AUTH PLAIN AGFubgBzM2NyZXQ=") throw new Error("unexpected");
  * ```
  */
 export function authExchange(mechanism: Mechanism, credentials: Credentials): AuthExchange {

@@ -46,7 +46,7 @@ export const NO_CAPABILITIES: Capabilities = {
  * @example
  * ```ts
  * const reply = { code: 250, text: "", lines: ["mx.example", "size 1000", "AUTH=LOGIN PLAIN"] };
- * parseCapabilities(reply).maxSizeBytes; // 1000
+ * if (parseCapabilities(reply).maxSizeBytes !== 1000) throw new Error("unexpected");
  * ```
  */
 export function parseCapabilities(reply: ServerReply): Capabilities {

@@ -13,8 +13,10 @@ export interface Mail {
  *
  * @example
  * ```ts
- * mailCommand({ envelope: { reversePath: "", recipients: [] }, content: new Uint8Array(12) }, NO_CAPABILITIES);
- * // "MAIL FROM:<>"
+ * import { NO_CAPABILITIES } from "./capability.ts";
+ *
+ * const mail = { envelope: { reversePath: "", recipients: [] }, content: new Uint8Array(12) };
+ * if (mailCommand(mail, NO_CAPABILITIES) !== "MAIL FROM:<>") throw new Error("unexpected");
  * ```
  */
 export function mailCommand(mail: Mail, capabilities: Capabilities): string {

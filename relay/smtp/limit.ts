@@ -3,8 +3,8 @@
  *
  * @example
  * ```ts
- * limit("connections", undefined, { fallback: 4, max: 100 }); // 4
- * limit("connections", 0, { fallback: 4, max: 100 }); // throws: Cannot use connections = 0: …
+ * if (limit("connections", undefined, { fallback: 4, max: 100 }) !== 4) throw new Error("unexpected");
+ * // limit("connections", 0, { fallback: 4, max: 100 }) throws: Cannot use connections = 0: …
  * ```
  *
  * @param name the field, for the error

@@ -186,8 +186,8 @@ export const REPLY_RULES: Readonly<Record<PhaseWithReplies, readonly Rule[]>> = 
  *
  * @example
  * ```ts
- * verdictOn("rcpt", { code: 550, enhanced: "5.1.1", text: "no such user" });
- * // { then: "bounce", blame: "recipient" }
+ * const verdict = verdictOn("rcpt", { code: 550, enhanced: "5.1.1", text: "no such user" });
+ * if (verdict.then !== "bounce" || verdict.blame !== "recipient") throw new Error("unexpected");
  * ```
  */
 export function verdictOn(

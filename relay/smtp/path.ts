@@ -13,8 +13,8 @@ const ASCII = /^[\u0000-\u007f]*$/;
  *
  * @example
  * ```ts
- * faultOfEnvelope({ reversePath: "", recipients: [{ position: 0, email: "a@b.example>\r\nRCPT TO:<c@d.example" }] });
- * // "A recipient address contains a control character or an angle bracket"
+ * const recipients = [{ position: 0, email: "a@b.example>\r\nRCPT TO:<c@d.example" }];
+ * if (faultOfEnvelope({ reversePath: "", recipients }) === undefined) throw new Error("unexpected");
  * ```
  */
 export function faultOfEnvelope(envelope: Envelope): string | undefined {

@@ -6,8 +6,8 @@ import { MAX_TEXT_CHARACTERS, type ServerReply } from "./reply.ts";
  *
  * @example
  * ```ts
- * redact("502 no such command: AUTH PLAIN AGFubgBzM2NyZXQ=", { user: "ann", password: "s3cret" });
- * // "502 no such command: AUTH PLAIN ****"
+ * const text = redact("no such command: AUTH PLAIN AGFubgBzM2NyZXQ=", { user: "ann", password: "s3cret" });
+ * if (text !== "no such command: AUTH PLAIN ****") throw new Error("unexpected");
  * ```
  */
 export function redact(text: string, credentials: Credentials): string {

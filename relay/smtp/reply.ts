@@ -39,9 +39,10 @@ const latin1 = new TextDecoder("latin1");
  * ```ts
  * const parser = new ReplyParser();
  * parser.push(new TextEncoder().encode("250 2.1.0 o"));
- * parser.next(); // undefined: not complete
+ * if (parser.next() !== undefined) throw new Error("unexpected: it is not complete");
  * parser.push(new TextEncoder().encode("k\r\n"));
- * parser.next(); // { code: 250, enhanced: "2.1.0", text: "ok", lines: ["2.1.0 ok"] }
+ * const reply = parser.next(); // { code: 250, enhanced: "2.1.0", text: "ok", lines: ["2.1.0 ok"] }
+ * if (reply === undefined || "fault" in reply || reply.text !== "ok") throw new Error("unexpected");
  * ```
  */
 export class ReplyParser {

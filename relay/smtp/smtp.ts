@@ -44,9 +44,13 @@ export interface SmtpOptions {
  *
  * @example
  * ```ts
- * const transport = createSmtpTransport({ host: "localhost", port: 1025, tls: "none", ehloName: "relay.example" });
+ * const transport = createSmtpTransport({ host: "127.0.0.1", port: 1, tls: "none", ehloName: "relay.example" });
+ * const envelope = { reversePath: "app@shop.example", recipients: [{ position: 0, email: "ann@corp.example" }] };
+ * const content = new TextEncoder().encode("Subject: hello\r\n\r\nHello\r\n");
  * const delivery = await transport.send(envelope, content, AbortSignal.timeout(60_000));
  * await transport.close();
+ * // Nothing listens there: no attempt was made.
+ * if (delivery.kind !== "unavailable" || delivery.trouble.code !== "connect_refused") throw new Error("unexpected");
  * ```
  *
  * @param rim sockets and time; the runtime's by default

@@ -116,9 +116,8 @@ test("a handshake that stalls is trouble after startTlsMs", async () => {
     on: {
       starttls: async () => {
         relay.server.interject("220 go\r\n");
-        // Client hello: the client is in its handshake.
-        while (!relay.server.transcripts[0]?.client.endsWith("STARTTLS\r\n")) await new Promise(setImmediate);
-        while ((relay.server.transcripts[0]?.client.length ?? 0) < 100) await new Promise(setImmediate);
+        // The first record of TLS, a client hello (RFC 8446 section 5.1): the client is in its handshake.
+        await relay.server.whenSaid("STARTTLS\r\n\x16\x03");
         resolve();
         return { hang: true };
       },

@@ -36,7 +36,7 @@ test("with PIPELINING the envelope is one write", async () => {
     on: {
       // Nothing is answered before all of it has come: a client that waited for MAIL's reply would wait for ever.
       mail: async () => {
-        while (!relay.server.transcripts[0]?.client.endsWith("DATA\r\n")) await new Promise(setImmediate);
+        await relay.server.whenSaid("DATA\r\n");
         return undefined;
       },
     },

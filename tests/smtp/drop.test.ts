@@ -95,6 +95,12 @@ for (
   });
 }
 
+test("552 and the end of the connection while a large content is on its way: the 552 counts", async () => {
+  await using relay = await setup({ bodyBytes: 100_000, on: { body: () => ({ close: "552 5.3.4 too big" }) } });
+  const delivery = await relay.transport.send(envelopeTo("ann@corp.example"), BIG, NEVER);
+  expect(outcomesOf(delivery)).toEqual(["bounced body message 552"]);
+});
+
 test("a server that closes between mails costs nothing", async () => {
   await using relay = await setup();
   for (let mail = 1; mail <= 3; mail++) {

@@ -147,8 +147,7 @@ test("close() ends idle connections with QUIT, lets busy ones finish, and gives 
   await using relay = await setup({ on: { content: () => opened } });
   const busy = relay.send("ann@corp.example");
   const waiting = relay.send("bob@corp.example");
-  await relay.server.whenConnections(1);
-  while (!relay.server.transcripts[0]?.client.includes("\r\n.\r\n")) await new Promise(setImmediate);
+  await relay.server.whenSaid("\r\n.\r\n");
   const closing = relay.transport.close();
   expect(troubleIn(await waiting)).toMatchObject({ code: "aborted" });
   open();

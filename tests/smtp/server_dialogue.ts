@@ -15,6 +15,8 @@ interface Setup {
   readonly isTls: boolean;
   readonly secure: (socket: Socket) => Socket;
   readonly accept: (mail: AcceptedMail) => void;
+  /** Something came from the client. */
+  readonly heard: () => void;
 }
 
 /** Thrown to leave the loop of a connection that is over. */
@@ -247,6 +249,7 @@ export class ServerDialogue {
       this.#setup.transcript.client += text;
       this.#input += text;
       this.#wake?.();
+      this.#setup.heard();
     });
     socket.on("error", () => this.#finish());
     socket.on("close", () => this.#finish());
