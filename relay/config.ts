@@ -7,6 +7,7 @@ import { parseSmtpUrl, type SmtpSettings } from "./settings/smtp_url.ts";
 import { readTable, type Values } from "./settings/table.ts";
 import { checkNames, checkNearMisses } from "./settings/unknown_name.ts";
 
+export { describeSettings } from "./settings/describe.ts";
 export { settingsHelp } from "./settings/document.ts";
 export { type DatabaseSettings, type SmtpSettings };
 export { Secret } from "./settings/secret.ts";
@@ -113,42 +114,6 @@ export function readDatabases(env: Variables, readFile: (path: string) => string
   const environment = createEnvironment(env, readFile);
   checkNames(environment.names);
   return readDatabaseUrls(environment);
-}
-
-/**
- * Returns one line for people that says what was resolved: databases as host/name, the SMTP mode, never a secret.
- *
- * @example The first line of the log
- * ```ts
- * import { describeSettings, readSettings } from "./config.ts";
- * console.log(describeSettings(readSettings({}, () => "")).startsWith("playground")); // true
- * ```
- */
-export function describeSettings(settings: Settings): string {
-  const parts: string[] = [];
-  if (settings.playground) {
-    parts.push("playground: embedded Postgres and a local inbox");
-  } else {
-    const shown = settings.databases.map(({ name, display }) => `${name} ${display}`);
-    parts.push(`${shown.length === 1 ? "database" : "databases"} ${shown.join(", ")}`, describeSmtp(settings.smtp));
-  }
-  parts.push(`${settings.connections} ${settings.connections === 1 ? "connection" : "connections"}`);
-  parts.push(`state in ${settings.stateDirectory}`);
-  parts.push(settings.healthcheck === undefined ? "no health check" : `health check by ${settings.healthcheck.method}`);
-  return parts.join(" · ");
-}
-
-const TLS_WORDS = {
-  implicit: "TLS from the first byte",
-  required: "STARTTLS required",
-  opportunistic: "STARTTLS if offered",
-  none: "no TLS",
-} as const;
-
-function describeSmtp(smtp: SmtpSettings): string {
-  const host = smtp.host.includes(":") ? `[${smtp.host}]` : smtp.host;
-  const login = smtp.credentials === undefined ? "no login" : "with login";
-  return `smtp ${host}:${smtp.port} ${TLS_WORDS[smtp.tls]}, ${login}`;
 }
 
 function readSmtp(values: Values, environment: Environment): SmtpSettings | undefined {

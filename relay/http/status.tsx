@@ -55,9 +55,9 @@ export function troubles(status: RelayStatus): readonly string[] {
 
 function cards(status: RelayStatus): Child {
   const { counters, databases } = status;
-  const oldest = databases.flatMap(({ oldestDueSeconds }) => oldestDueSeconds === undefined ? [] : [oldestDueSeconds]);
+  const ages = databases.flatMap(({ oldestDueSeconds }) => oldestDueSeconds === undefined ? [] : [oldestDueSeconds]);
   const facts: readonly (readonly [string, string | number])[] = [
-    ["Oldest due", oldest.length === 0 ? "none" : age(Math.max(...oldest))],
+    ["Oldest due", ages.length === 0 ? "none" : age(Math.max(...ages))],
     ["In flight", databases.reduce((sum, { inFlight }) => sum + inFlight, 0)],
     ["Sent", counters.sent],
     ["Deferred", counters.deferred],
@@ -101,7 +101,7 @@ function databaseTable(databases: readonly DatabaseStatus[]): Child {
               <td>{it.reachable ? <span class="good">yes</span> : <span class="bad">no</span>}</td>
               <td>{it.listening ? "arrive" : "missing, polling"}</td>
               <td>{it.schemaVersion === undefined ? "unknown" : String(it.schemaVersion)}</td>
-              <td>{it.oldestDueSeconds === undefined ? "none" : age(it.oldestDueSeconds)}</td>
+              <td>{oldest(it)}</td>
               <td class="number">{String(it.inFlight)}</td>
             </tr>
           ))}
@@ -109,6 +109,12 @@ function databaseTable(databases: readonly DatabaseStatus[]): Child {
       </table>
     </div>
   );
+}
+
+// A queue nobody can look into is not an empty queue.
+function oldest(database: DatabaseStatus): string {
+  if (!database.reachable) return "unknown";
+  return database.oldestDueSeconds === undefined ? "none" : age(database.oldestDueSeconds);
 }
 
 function routeTable({ route }: RelayStatus): Child {

@@ -44,6 +44,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); b
   border-radius: 6px; padding: .9rem; font: 13px/1.5 ui-monospace, monospace; }
 footer { max-width: 66rem; margin: 2rem auto; padding: 0 1rem; color: var(--dim); font-size: .85rem; }
 @media (max-width: 40rem) {
+  .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .facts th, .facts td { display: block; width: auto; padding-right: 0; }
   .facts th { border-bottom: 0; padding-bottom: 0; }
   .list thead { position: absolute; left: -99rem; }

@@ -1,0 +1,38 @@
+import type { Settings } from "../config.ts";
+import type { SmtpSettings } from "./smtp_url.ts";
+
+/**
+ * Returns one line for people that says what was resolved: databases as host/name, the SMTP mode, never a secret.
+ *
+ * @example The first line of the log
+ * ```ts
+ * import { describeSettings, readSettings } from "../config.ts";
+ * console.log(describeSettings(readSettings({}, () => "")).startsWith("playground")); // true
+ * ```
+ */
+export function describeSettings(settings: Settings): string {
+  const parts: string[] = [];
+  if (settings.playground) {
+    parts.push("playground: embedded Postgres and a local inbox");
+  } else {
+    const shown = settings.databases.map(({ name, display }) => `${name} ${display}`);
+    parts.push(`${shown.length === 1 ? "database" : "databases"} ${shown.join(", ")}`, describeSmtp(settings.smtp));
+  }
+  parts.push(`${settings.connections} ${settings.connections === 1 ? "connection" : "connections"}`);
+  parts.push(`state in ${settings.stateDirectory}`);
+  parts.push(settings.healthcheck === undefined ? "no health check" : `health check by ${settings.healthcheck.method}`);
+  return parts.join(" · ");
+}
+
+const TLS_WORDS = {
+  implicit: "TLS from the first byte",
+  required: "STARTTLS required",
+  opportunistic: "STARTTLS if offered",
+  none: "no TLS",
+} as const;
+
+function describeSmtp(smtp: SmtpSettings): string {
+  const host = smtp.host.includes(":") ? `[${smtp.host}]` : smtp.host;
+  const login = smtp.credentials === undefined ? "no login" : "with login";
+  return `smtp ${host}:${smtp.port} ${TLS_WORDS[smtp.tls]}, ${login}`;
+}
