@@ -47,8 +47,10 @@ export interface InboxOptions {
  *
  * @example Capture and stop
  * ```ts
+ * import { mkdtemp } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
  * import { startInbox } from "./inbox.ts";
- * const directory = await (await import("node:fs/promises")).mkdtemp("/tmp/inbox-");
+ * const directory = await mkdtemp(`${tmpdir()}/inbox-`);
  * const inbox = await startInbox({ directory });
  * console.log(inbox.mails().length); // 0
  * await inbox.stop();

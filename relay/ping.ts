@@ -47,7 +47,7 @@ export const MIN_PING_INTERVAL_MS = 30_000;
  * the last one began 30 s ago or more; so at most one is ever under way. A failing ping is a line in the log, once when
  * it begins to fail and once when it works again; neither holds the URL, which is a secret.
  *
- * @example
+ * @example One good look
  * ```ts
  * import { createLog } from "./log.ts";
  * import { createPing } from "./ping.ts";
