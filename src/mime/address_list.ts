@@ -3,10 +3,8 @@ import { HeaderLine } from "./header_line.ts";
 
 /** A phrase of atoms (RFC 5322 section 3.2.3) that needs no quotes. */
 const ATOMS = /^[\w!#$%&'*+\-/=?^`{|}~]+(?: [\w!#$%&'*+\-/=?^`{|}~]+)*$/;
-/** What may stand between quotes on one line: ASCII, no blanks at the ends. */
-const QUOTABLE = /^[!-~](?:[ -~]*[!-~])?$/;
-/** Longer names are encoded, since a quoted name has no place to fold that every reader respects. */
-const MAX_QUOTED_CHARS = 60;
+/** ASCII words of at most 70, one blank between: between quotes it can be folded at its blanks, and every line keeps to 78. */
+const QUOTABLE = /^[!-~]{1,70}(?: [!-~]{1,70})*$/;
 
 /**
  * Writes a header field of mailboxes (RFC 5322 section 3.4), folded, with its CRLF.
@@ -25,16 +23,17 @@ export function addressHeader(name: string, mailboxes: readonly Mailbox[]): stri
   const line = new HeaderLine(name);
   mailboxes.forEach((mailbox, index) => {
     const comma = index < mailboxes.length - 1 ? "," : "";
-    if (mailbox.name === undefined) return line.token(`${mailbox.email}${comma}`);
-    writePhrase(line, mailbox.name);
-    line.token(`<${mailbox.email}>${comma}`);
+    const { email, name } = mailbox;
+    if (name !== undefined) writePhrase(line, name);
+    // Some readers drop the quotes of a local part that stands without brackets.
+    line.token((name === undefined && !email.startsWith('"') ? email : `<${email}>`) + comma);
   });
   return line.end();
 }
 
 function writePhrase(line: HeaderLine, name: string): void {
   // Readers decode "=?" between quotes as well, though RFC 2047 section 5 forbids it.
-  if (name.length > MAX_QUOTED_CHARS || name.includes("=?") || !QUOTABLE.test(name)) return line.encoded(name);
-  if (!ATOMS.test(name)) return line.token(`"${name.replace(/["\\]/g, "\\$&")}"`);
-  for (const atom of name.split(" ")) line.token(atom);
+  if (name.includes("=?") || !QUOTABLE.test(name)) return line.encoded(name);
+  const phrase = ATOMS.test(name) ? name : `"${name.replace(/["\\]/g, "\\$&")}"`;
+  for (const word of phrase.split(" ")) line.token(word);
 }

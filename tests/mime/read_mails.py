@@ -1,0 +1,54 @@
+"""Reads mails with Python's email package: one base64 mail a line in, one JSON object a line out (readers.ts: Reading)."""
+
+import base64
+import email
+import email.policy
+import hashlib
+import json
+import sys
+
+
+def mailboxes(message, name):
+    header = message[name]
+    return [] if header is None else [[address.display_name, address.addr_spec] for address in header.addresses]
+
+
+def file(part):
+    return [
+        part.get_filename() or "",
+        part.get_content_type(),
+        part.get_content_disposition() or "",
+        part["Content-ID"] or "",
+        hashlib.sha1(part.get_payload(decode=True)).hexdigest(),
+    ]
+
+
+def read(raw):
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    reading = {
+        "subject": message["Subject"] or "",
+        "note": message["X-Note"] or "",
+        "from": mailboxes(message, "From"),
+        "to": mailboxes(message, "To"),
+        "cc": mailboxes(message, "Cc"),
+        "replyTo": mailboxes(message, "Reply-To"),
+        "dateMs": message["Date"].datetime.timestamp() * 1000,
+        "messageId": message["Message-ID"],
+        "text": "",
+        "html": "",
+        "files": [],
+    }
+    for part in message.walk():
+        if part.defects:
+            raise ValueError(f"defects: {part.defects}")
+        if part.get_content_maintype() == "multipart":
+            continue
+        if part.get_content_disposition() is None and part.get_content_maintype() == "text":
+            reading["html" if part.get_content_subtype() == "html" else "text"] = part.get_content()
+        else:
+            reading["files"].append(file(part))
+    return reading
+
+
+for line in sys.stdin:
+    print(json.dumps(read(base64.b64decode(line))), flush=True)

@@ -1,0 +1,119 @@
+import MailComposer from "nodemailer/lib/mail-composer";
+import PostalMime, { decodeWords } from "postal-mime";
+import type { Mailbox } from "../../src/address.ts";
+import type { Mail } from "../../src/mime/compose.ts";
+
+type Names = readonly (readonly [name: string, email: string])[];
+
+/** What a reader finds in a mail; each field is compared on its own. */
+export interface Reading {
+  readonly subject: string;
+  readonly note: string;
+  readonly from: Names;
+  readonly to: Names;
+  readonly cc: Names;
+  readonly replyTo: Names;
+  readonly dateMs: number;
+  readonly messageId: string;
+  readonly text: string;
+  readonly html: string;
+  /** Filename, type, disposition, Content-ID, SHA-1 of the content. */
+  readonly files: readonly (readonly string[])[];
+}
+
+/** What the sender meant. */
+export function meaning(mail: Mail): Reading {
+  return {
+    subject: mail.subject.toWellFormed(),
+    note: (mail.headers[0]?.[1] ?? "").toWellFormed(),
+    from: names([mail.from]),
+    to: names(mail.to),
+    cc: names(mail.cc),
+    replyTo: names(mail.replyTo),
+    dateMs: Math.floor(mail.date.getTime() / 1_000) * 1_000,
+    messageId: `<${mail.id}@${mail.from.email.split("@").at(-1)}>`,
+    text: body(mail.text),
+    html: body(mail.html),
+    files: mail.attachments.map((file) => [
+      file.filename.toWellFormed(),
+      file.contentType.split(";")[0] ?? "",
+      file.contentId !== undefined && mail.html !== undefined ? "inline" : "attachment",
+      file.contentId === undefined ? "" : `<${file.contentId}>`,
+      sha1(file.content),
+    ]).toSorted(),
+  };
+}
+
+export async function readWithPostalMime(wire: Uint8Array): Promise<Reading> {
+  const email = await PostalMime.parse(wire);
+  const list = (mailboxes: typeof email.to = []) => mailboxes.map(({ name, address = "" }) => [name, address] as const);
+  return {
+    subject: email.subject ?? "",
+    note: decodeWords(email.headers.find((header) => header.key === "x-note")?.value ?? ""),
+    from: list(email.from === undefined ? [] : [email.from]),
+    // It shows the group "undisclosed-recipients:;" as one entry without an address.
+    to: list(email.to?.filter((entry) => entry.address !== undefined)),
+    cc: list(email.cc),
+    replyTo: list(email.replyTo),
+    dateMs: new Date(email.date ?? "").getTime(),
+    messageId: email.messageId ?? "",
+    text: body(email.text),
+    html: body(email.html),
+    files: email.attachments.map((file) => [
+      file.filename ?? "",
+      file.mimeType,
+      file.disposition ?? "",
+      file.contentId ?? "",
+      sha1(typeof file.content === "string" ? new TextEncoder().encode(file.content) : new Uint8Array(file.content)),
+    ]).toSorted(),
+  };
+}
+
+/** One process for all: starting Python costs more than reading a mail. Undefined when there is no python3. */
+export function readWithPython(wires: readonly Uint8Array[]): readonly Reading[] | undefined {
+  if (Bun.which("python3") === null) return undefined;
+  const input = new TextEncoder().encode(wires.map((wire) => `${wire.toBase64()}\n`).join(""));
+  const script = new URL("read_mails.py", import.meta.url).pathname;
+  const { stdout, stderr, success } = Bun.spawnSync(["python3", script], { stdin: input });
+  if (!success) throw new Error(`Cannot read the mails with Python: ${stderr.toString()}`);
+  return stdout.toString().trimEnd().split("\n").map((line) => {
+    const found: Reading = JSON.parse(line);
+    return { ...found, text: body(found.text), html: body(found.html), files: found.files.toSorted() };
+  });
+}
+
+/** The same mail as nodemailer writes it: the yardstick. */
+export function composeWithNodemailer(mail: Mail): Promise<Uint8Array> {
+  const address = ({ name = "", email }: Mailbox) => ({ name, address: email });
+  return new MailComposer({
+    messageId: `<${mail.id}@${mail.from.email.split("@").at(-1)}>`,
+    date: mail.date,
+    from: address(mail.from),
+    to: mail.to.map(address),
+    cc: mail.cc.map(address),
+    replyTo: mail.replyTo.map(address),
+    subject: mail.subject,
+    text: mail.text,
+    html: mail.html,
+    headers: mail.headers.map(([key, value]) => ({ key, value })),
+    attachments: mail.attachments.map(({ filename, contentType, contentId, content }) => ({
+      filename,
+      contentType,
+      cid: contentId,
+      content: Buffer.from(content),
+    })),
+  }).compile().build();
+}
+
+function names(mailboxes: readonly Mailbox[]): Names {
+  return mailboxes.map(({ name = "", email }) => [name, email]);
+}
+
+/** Line ends as LF and none at the end: whether the last one belongs to the text or the delimiter, readers see differently. */
+function body(text = ""): string {
+  return text.replaceAll("\0", "").toWellFormed().replace(/\r\n?/g, "\n").replace(/\n+$/, "");
+}
+
+function sha1(content: Uint8Array): string {
+  return new Bun.CryptoHasher("sha1").update(content).digest("hex");
+}
