@@ -211,7 +211,7 @@ test("many mails at once arrive whole and in an order", async () => {
 
 test("a taken port is refused by its number", async () => {
   await using it = await setup();
-  await expect(setup({ port: it.inbox.port })).rejects.toThrow(
+  await expect(startInbox({ directory: join(it.directory, "other"), port: it.inbox.port })).rejects.toThrow(
     `Cannot start the inbox: port ${it.inbox.port} cannot be used; choose another`,
   );
 });
