@@ -1,4 +1,5 @@
 import { Bell } from "./bell.ts";
+import type { Remaining } from "./queue.ts";
 import { Workers, type WorkersOptions } from "./workers.ts";
 
 // DESIGN: one drain serves one database. Its loop claims as much as the workers have room for, and otherwise sleeps until the bell
@@ -43,6 +44,11 @@ export class Drain {
   /** Messages held at the moment. */
   get inFlight(): number {
     return this.#workers.size;
+  }
+
+  /** Counts what is left in the database. */
+  remaining(): Promise<Remaining> {
+    return this.#options.queue.remaining(this.#workers.routeOut);
   }
 
   /** Epoch milliseconds of the last turn of the claim loop. */

@@ -56,6 +56,14 @@ export interface Settlement {
   }[];
 }
 
+/** What is left when nothing more can be done. */
+export interface Remaining {
+  /** Messages that are due, or were given back because the route was out. */
+  readonly waiting: number;
+  /** Messages that relays hold. */
+  readonly leased: number;
+}
+
 export interface Claim {
   readonly messages: readonly ClaimedMessage[];
   /** The database's clock at the claim. */
@@ -165,9 +173,10 @@ select extract(epoch from min(q.due) - now()) * 1000 as wait_ms
 from mailchute.queue q join mailchute.relay r on r.id = q.leased_by
 where r.id <> $1::bigint and (r.stopped_at is not null or r.heartbeat_at < now() - interval '1 minute')`;
 
-/** What is due and not settled: counted for the last words of `run --once`. */
+/** What waits though it was due: also what was given back for a route that was out. Counted for the last words of `run --once`. */
 export const REMAINING = `
-select count(*) filter (where leased_by is null and due <= now())::int as due, count(*) filter (where leased_by is not null)::int as leased
+select count(*) filter (where leased_by is null and (due <= now() or seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))))::int as waiting,
+  count(*) filter (where leased_by is not null)::int as leased
 from mailchute.queue where due < 'infinity'`;
 
 /** A message and the lease that we hold on it. */
@@ -224,10 +233,10 @@ export class Queue {
     return row?.wait_ms === null || row?.wait_ms === undefined ? undefined : Number(row.wait_ms);
   }
 
-  /** Counts what is due, and what other relays hold. */
-  async remaining(): Promise<{ readonly due: number; readonly leased: number }> {
-    const [row] = await this.#sql.unsafe(REMAINING);
-    return { due: row?.due as number, leased: row?.leased as number };
+  /** Counts what waits though it is due, or was due and is one of `givenBack`; and what relays hold. */
+  async remaining(givenBack: Iterable<string>): Promise<Remaining> {
+    const [row] = await this.#sql.unsafe(REMAINING, [JSON.stringify([...givenBack])]);
+    return { waiting: row?.waiting as number, leased: row?.leased as number };
   }
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from "./clock.ts";
 import { Counters } from "./counters.ts";
 import type { RelayDatabase } from "./database.ts";
 import type { Log } from "./log.ts";
+import type { Remaining } from "./queue.ts";
 import type { RetryRules } from "./policy.ts";
 import type { RetentionRules } from "./retention.ts";
 import type { Route } from "./route.ts";
@@ -28,14 +29,6 @@ export interface RelayOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
-}
-
-/** How `run --once` ended. */
-export interface OnceResult {
-  /** Messages that are due and were not settled. */
-  readonly due: number;
-  /** Messages that other relays hold. */
-  readonly leased: number;
 }
 
 /** A relay that serves its databases until it is stopped. */
@@ -80,12 +73,12 @@ export class Relay {
   }
 
   /** Serves until nothing is due. */
-  async runOnce(): Promise<OnceResult> {
+  async runOnce(): Promise<Remaining> {
     this.#runs = this.stations.map((station) => station.drain.runOnce());
     await Promise.all(this.#runs);
-    const counts = await Promise.all(this.stations.map((station) => station.remaining()));
+    const counts = await Promise.all(this.stations.map((station) => station.drain.remaining()));
     return {
-      due: counts.reduce((sum, count) => sum + count.due, 0),
+      waiting: counts.reduce((sum, count) => sum + count.waiting, 0),
       leased: counts.reduce((sum, count) => sum + count.leased, 0),
     };
   }

@@ -9,7 +9,8 @@ import type { Log } from "./log.ts";
 import { periodic } from "./periodic.ts";
 import { createPing } from "./ping.ts";
 import { type Playground, startEmbeddedDatabase, startPlayground } from "./playground.ts";
-import { type OnceResult, Relay } from "./relay.ts";
+import type { Remaining } from "./queue.ts";
+import { Relay } from "./relay.ts";
 import type { Route } from "./route.ts";
 import { PROGRAM_VERSION } from "./schema.ts";
 import { createSmtpTransport, type SmtpOptions } from "./smtp/smtp.ts";
@@ -31,7 +32,7 @@ export interface Service {
   readonly url: string | undefined;
   readonly playground: Playground | undefined;
   /** Serves until nothing is due; only with `once`. */
-  runOnce(): Promise<OnceResult>;
+  runOnce(): Promise<Remaining>;
   /** Drains and closes everything, in the reverse order of the start. */
   stop(): Promise<void>;
 }

@@ -89,11 +89,6 @@ export class Station {
     return waitMs === undefined || waitMs > 0 ? undefined : -waitMs;
   }
 
-  /** Counts what is due, and what other relays hold. */
-  remaining(): Promise<{ readonly due: number; readonly leased: number }> {
-    return this.#queue.remaining();
-  }
-
   /** Ends the upkeep and the connections; the drain has ended before. */
   async close(): Promise<void> {
     for (const stop of this.#stopPeriodic) stop();

@@ -47,6 +47,7 @@ export class Workers {
   readonly #settler: Settler;
   readonly #gaveUp = new AbortController();
   readonly #releasing = new Set<Promise<void>>();
+  readonly #routeOut = new Set<string>();
   #working = 0;
   #idle: (() => void) | undefined;
 
@@ -71,6 +72,11 @@ export class Workers {
     const most = this.#options.route.connections * AHEAD_PER_CONNECTION;
     const free = most - this.#holdings.size;
     return free < most / 4 ? 0 : free;
+  }
+
+  /** Messages that were given back because the route was out, and have not been settled since. */
+  get routeOut(): ReadonlySet<string> {
+    return this.#routeOut;
   }
 
   /** Takes in what was just claimed, with leases that were asked for at `claimedMs`. */
@@ -152,6 +158,7 @@ export class Workers {
       const { retryAtMs } = route.breaker.failed(message.id, delivered.trouble, clock.now());
       log.warn("route unavailable", { route: route.name, code, phase, reason });
       counters.routeTrouble(reason);
+      this.#routeOut.add(message.seq);
       this.#giveBack([holding], Math.max(0, retryAtMs - clock.now()));
     } catch (error) {
       // A fault of our own, or of the database before the mail was started: it goes back, and a later look tries again.
@@ -178,6 +185,7 @@ export class Workers {
     const { counters, log, onDatabase } = this.#options;
     onDatabase("settle", undefined);
     for (const settlement of settlements) {
+      this.#routeOut.delete(settlement.seq);
       if (ours.has(settlement.seq)) counters.settled(settlement);
       else counters.stale();
     }

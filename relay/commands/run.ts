@@ -34,10 +34,13 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
       }
       if (once) {
         const stopped = machine.stopAsked.then(() => service.stop());
-        const { due, leased } = await Promise.race([service.runOnce(), stopped.then(() => ({ due: 1, leased: 0 }))]);
+        const { waiting, leased } = await Promise.race([
+          service.runOnce(),
+          stopped.then(() => ({ waiting: 1, leased: 0 })),
+        ]);
         await service.stop();
-        if (due + leased > 0) {
-          log.warn("not all that is due is settled", { due, heldByOtherRelays: leased });
+        if (waiting + leased > 0) {
+          log.warn("not all that is due is settled", { waiting, heldByOtherRelays: leased });
           return EXIT.tryAgain;
         }
         log.info("all that was due is settled");

@@ -57,10 +57,9 @@ export class Opening implements ReplyReader {
     this.#dialogue.expect({ verb: "GREETING", phase: "greeting", deadlineMs: greetingMs, reader: this });
   }
 
-  /** The handshake after STARTTLS is done. What was said before it counts no more (RFC 3207 section 4.2). */
+  /** The handshake after STARTTLS is done. The reply to this EHLO replaces all that was offered before (RFC 3207 section 4.2). */
   secured(): void {
     this.#isSecure = true;
-    this.#capabilities = NO_CAPABILITIES;
     this.#ehlo();
   }
 

@@ -29,7 +29,6 @@ interface Job {
   readonly mail: Mail;
   readonly signal: AbortSignal;
   readonly settle: (delivery: Delivery) => void;
-  wasTried: boolean;
 }
 
 /** Troubles by which a dead connection shows; a fresh one may have none of them. */
@@ -70,7 +69,7 @@ export class Pool implements LinkEvents {
     if (this.#isClosing) return Promise.resolve(aborted("The transport is closed"));
     if (signal.aborted) return Promise.resolve(aborted("The mail was given up before it was begun"));
     return new Promise((settle) => {
-      const job: Job = { mail, signal, settle, wasTried: false };
+      const job: Job = { mail, signal, settle };
       const link = this.#takeIdle();
       if (link !== undefined) return this.#begin(link, job);
       this.#waiting.push(job);
@@ -108,12 +107,9 @@ export class Pool implements LinkEvents {
     const wasFresh = this.#fresh.delete(link);
     if (job === undefined) throw new Error("Cannot settle a mail: this connection had none");
 
-    if (!wasFresh && !job.wasTried && !this.#isClosing && isDeadConnection(delivery)) {
-      job.wasTried = true;
-      this.#again.push(job);
-    } else {
-      job.settle(delivery);
-    }
+    // A second time cannot follow: from `#again` a mail goes to fresh connections only.
+    if (!wasFresh && !this.#isClosing && isDeadConnection(delivery)) this.#again.push(job);
+    else job.settle(delivery);
     if (!link.isClosed) this.#next(link);
   }
 

@@ -1,0 +1,123 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { Breaker } from "../relay/breaker.ts";
+import { type Clock, systemClock } from "../relay/clock.ts";
+import { openDatabase } from "../relay/database.ts";
+import { createLog } from "../relay/log.ts";
+import { Relay, type RelayOptions } from "../relay/relay.ts";
+import { createSmtpTransport } from "../relay/smtp/smtp.ts";
+import type { TestDatabase } from "./database.ts";
+
+/** What a test may choose of a relay; the rest is as in production, with short waits. */
+export interface TestRelayOptions
+  extends Partial<Pick<RelayOptions, "leaseMs" | "pollMs" | "graceMs" | "instance" | "returnPath">> {
+  readonly smtpPort: number;
+  readonly maxAgeMs?: number;
+  readonly maxAttempts?: number;
+  readonly onUncertain?: "retry" | "hold";
+  readonly connections?: number;
+  readonly clock?: Clock;
+}
+
+/** A relay in this process, on a test's database, with real sockets to 127.0.0.1. */
+export interface TestRelay extends AsyncDisposable {
+  readonly relay: Relay;
+  /** What it logged, as JSON lines. */
+  readonly lines: readonly string[];
+}
+
+/** Opens a relay; `relay.start()` or `relay.runOnce()` is the test's. */
+export async function openTestRelay(database: TestDatabase, options: TestRelayOptions): Promise<TestRelay> {
+  const lines: string[] = [];
+  const connections = options.connections ?? 4;
+  const clock = options.clock ?? systemClock;
+  const relay = await Relay.open({
+    databases: [await openDatabase({ name: "home", display: "test", url: database.url, pooled: false })],
+    route: {
+      name: "default",
+      connections,
+      breaker: new Breaker(() => 0.5, { firstDelayMs: 20, maxDelayMs: 100 }),
+      transport: createSmtpTransport({
+        host: "127.0.0.1",
+        port: options.smtpPort,
+        tls: "none",
+        ehloName: "relay.test",
+        connections,
+      }),
+    },
+    rules: {
+      maxAgeMs: options.maxAgeMs ?? 5 * 86_400_000,
+      maxAttempts: options.maxAttempts,
+      onUncertain: options.onUncertain ?? "retry",
+    },
+    retention: { messagesMs: 30 * 86_400_000, contentMs: 7 * 86_400_000 },
+    returnPath: options.returnPath,
+    leaseMs: options.leaseMs ?? 120_000,
+    pollMs: options.pollMs ?? 5_000,
+    graceMs: options.graceMs ?? 5_000,
+    instance: options.instance ?? randomUUID(),
+    host: hostname(),
+    pid: process.pid,
+    clock,
+    random: () => 0.5,
+    log: createLog({ write: (line) => lines.push(line), now: () => clock.now(), level: "debug" }),
+  });
+  return { relay, lines, [Symbol.asyncDispose]: () => relay.stop() };
+}
+
+/** Enqueues as the superuser, by the same function that the client calls. @returns the id */
+export async function enqueue(
+  database: TestDatabase,
+  request: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
+  const full = {
+    from: "Shop <shop@example.com>",
+    to: "ann@example.com",
+    subject: "Hello",
+    text: "Hello Ann",
+    ...request,
+  };
+  const [row] = await database.sql`select mailchute.send(${JSON.stringify(full)}::text::jsonb) as id`;
+  return row?.id as string;
+}
+
+/** The state of a message as `mail.get(id)` tells it. */
+export interface Described {
+  readonly state: string;
+  readonly nextAttemptAt?: string;
+  readonly recipients: readonly {
+    readonly address: string;
+    readonly state: string;
+    readonly code?: number;
+    readonly enhanced?: string;
+    readonly reason?: string;
+  }[];
+  readonly attempts: readonly {
+    readonly number: number;
+    readonly address: string;
+    readonly outcome: string;
+    readonly phase: string;
+    readonly code?: number;
+    readonly reply: string;
+  }[];
+}
+
+/** Reads the state of a message. */
+export async function describeMessage(database: TestDatabase, id: string): Promise<Described> {
+  const [row] = await database.sql`select mailchute.status_v1(${id}) as message`;
+  return row?.message as Described;
+}
+
+/** Makes every waiting message due now, as time would. */
+export async function makeDue(database: TestDatabase): Promise<void> {
+  await database.sql`update mailchute.queue set due = now() where leased_by is null and due < 'infinity'`;
+  await database.sql`notify mailchute`;
+}
+
+/** Resolves when a question to the database is answered with yes: it has no event for it, so it is asked again and again. */
+export async function until(condition: () => Promise<boolean>, what: string, timeoutMs = 15_000): Promise<void> {
+  const end = Date.now() + timeoutMs;
+  while (!await condition()) {
+    if (Date.now() > end) throw new Error(`Still not so after ${timeoutMs} ms: ${what}`);
+  }
+}
