@@ -129,7 +129,28 @@ test("a handshake that stalls is trouble after startTlsMs", async () => {
   expect(troubleIn(await sending)).toMatchObject({ code: "timeout", phase: "starttls" });
 });
 
-test("a server that stops reading is deferred after bodyMs without progress, and progress moves the deadline", async () => {
+test("a slow server that reads on is not given up: every slice moves the deadline", async () => {
+  const timers = new ManualTimers();
+  let slices = 0;
+  // Between two slices passes almost all the time there is; together it is many times too much.
+  const slowly: Connector = (target, events) =>
+    openSocket(target, {
+      ...events,
+      progressed: () => {
+        slices++;
+        timers.advance(DEFAULT_DEADLINES.bodyMs - 1);
+        events.progressed();
+      },
+    });
+  await using relay = await setup({}, { rim: { timers, connector: slowly } });
+  const content = new Uint8Array(1_000_000).fill(0x78);
+  expect(outcomesOf(await relay.transport.send(envelopeTo("ann@corp.example"), content, NEVER))).toEqual([
+    "sent final 250",
+  ]);
+  expect(slices).toBeGreaterThanOrEqual(15);
+});
+
+test("a server that stops reading is deferred after bodyMs without progress", async () => {
   const timers = new ManualTimers();
   const { promise: reached, resolve } = Promise.withResolvers<void>();
   await using relay = await setup({

@@ -238,6 +238,14 @@ test("an address that needs SMTPUTF8 bounces alone where it is not offered, and 
   ]);
   expect(without.server.mails).toMatchObject([{ recipients: ["ann@corp.example"] }]);
   expect(outcomesOf(await without.send("jörg@corp.example"))).toEqual(["bounced rcpt recipient none"]);
+  await using choosy = await setup({
+    on: { rcpt: (address) => address.startsWith("bob") ? "450 4.2.1 later" : undefined },
+  });
+  expect(outcomesOf(await choosy.send("jörg@corp.example", "bob@corp.example", "ann@corp.example"))).toEqual([
+    "bounced rcpt recipient none",
+    "deferred rcpt recipient 450",
+    "sent final 250",
+  ]);
   await using offered = await setup({ offer: ["SMTPUTF8", "PIPELINING"] });
   expect(outcomesOf(await offered.send("jörg@corp.example"))).toEqual(["sent final 250"]);
   expect(offered.server.mails).toMatchObject([{ parameters: "SMTPUTF8" }]);

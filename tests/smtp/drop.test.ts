@@ -95,6 +95,12 @@ for (
   });
 }
 
+test.each(DROPS)("%s after the final dot of a large mail is uncertain", async (_, drop) => {
+  await using relay = await setup({ on: { content: () => drop } });
+  const delivery = await relay.transport.send(envelopeTo("ann@corp.example"), BIG, NEVER);
+  expect(outcomesOf(delivery)).toEqual(["uncertain final network none"]);
+});
+
 test("552 and the end of the connection while a large content is on its way: the 552 counts", async () => {
   await using relay = await setup({ bodyBytes: 100_000, on: { body: () => ({ close: "552 5.3.4 too big" }) } });
   const delivery = await relay.transport.send(envelopeTo("ann@corp.example"), BIG, NEVER);

@@ -158,6 +158,22 @@ test("close() ends idle connections with QUIT, lets busy ones finish, and gives 
   expect(troubleIn(await relay.send("cid@corp.example"))).toMatchObject({ code: "aborted" });
 });
 
+test("a mail whose reused connection dies while close() waits for it is given back, not forgotten", async () => {
+  let closing: Promise<void> | undefined;
+  await using relay = await setup({
+    on: {
+      mail: (_, { count }) => {
+        if (count === 1) return undefined;
+        closing = relay.transport.close();
+        return { close: undefined };
+      },
+    },
+  });
+  await relay.send("ann@corp.example");
+  expect(troubleIn(await relay.send("bob@corp.example"))).toMatchObject({ code: "closed", phase: "mail" });
+  await closing;
+});
+
 test("close() while connections are opening ends at once", async () => {
   await using relay = await setup({ on: { connect: () => ({ hang: true }) } });
   const waiting = relay.send("ann@corp.example");
