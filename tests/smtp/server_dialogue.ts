@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { Over, ServerInput } from "./server_input.ts";
 import type {
   AcceptedMail,
   Answer,
@@ -19,19 +20,14 @@ interface Setup {
   readonly heard: () => void;
 }
 
-/** Thrown to leave the loop of a connection that is over. */
-class Over extends Error {}
-
 /** The server's side of one connection: reads what the client says, in order, and answers by script or as usual. */
 export class ServerDialogue {
   readonly #setup: Setup;
   #socket: Socket;
   #isTls: boolean;
-  #input = "";
-  #isEnded = false;
+  readonly #input = new ServerInput();
   /** When all pieces of the replies so far are written. */
   #written: Promise<void> = Promise.resolve();
-  #wake: (() => void) | undefined;
   #counts = new Map<string, number>();
   #reversePath: string | undefined;
   #parameters = "";
@@ -64,13 +60,13 @@ export class ServerDialogue {
 
   destroy(): void {
     this.#socket.destroy();
-    this.#finish();
+    this.#input.end();
   }
 
   async #serve(): Promise<void> {
     if (!await this.#answer("connect", undefined, "220 scripted.example ESMTP")) return;
     for (;;) {
-      const line = await this.#line();
+      const line = await this.#input.line();
       const [verb = ""] = line.toUpperCase().split(/[ :]/, 1);
       if (await this.#obey(verb, line) === "over") return;
     }
@@ -119,7 +115,7 @@ export class ServerDialogue {
   async #startTls(): Promise<void> {
     if (!await this.#answer("starttls", undefined, "220 2.0.0 go ahead")) return;
     this.#socket.removeAllListeners("data");
-    this.#input = "";
+    this.#input.clear();
     this.#isTls = true;
     this.#socket = this.#setup.secure(this.#socket);
     this.#listen();
@@ -168,10 +164,10 @@ export class ServerDialogue {
 
     const { bodyBytes = 1, on = {} } = this.#setup.options;
     if (on.body !== undefined) {
-      while (this.#input.length < bodyBytes) await this.#more();
+      while (this.#input.length < bodyBytes) await this.#input.more();
       if (!await this.#answer("body", this.#input.length, undefined)) return;
     }
-    const content = await this.#content();
+    const content = await this.#input.content();
     const mail: AcceptedMail = {
       reversePath: this.#reversePath,
       recipients: this.#recipients,
@@ -186,27 +182,9 @@ export class ServerDialogue {
     await this.#answer("content", content, usual, () => hasRecipients && this.#setup.accept(mail));
   }
 
-  /** Everything up to the final dot, dot-stuffing taken off (RFC 5321 section 4.5.2). */
-  async #content(): Promise<string> {
-    for (let from = 0;;) {
-      if (this.#input.startsWith(".\r\n")) {
-        this.#input = this.#input.slice(3);
-        return "";
-      }
-      const end = this.#input.indexOf("\r\n.\r\n", from);
-      if (end !== -1) {
-        const stuffed = this.#input.slice(0, end + 2);
-        this.#input = this.#input.slice(end + 5);
-        return stuffed.replace(/(^|\r\n)\./g, "$1");
-      }
-      from = Math.max(0, this.#input.length - 4);
-      await this.#more();
-    }
-  }
-
   #ask(challenge: string): Promise<string> {
     this.say(`334 ${challenge}`);
-    return this.#line();
+    return this.#input.line();
   }
 
   /** Answers by script or as usual; true when the answer is a positive one and the connection goes on. */
@@ -247,36 +225,12 @@ export class ServerDialogue {
     socket.on("data", (bytes: Buffer) => {
       const text = bytes.toString("latin1");
       this.#setup.transcript.client += text;
-      this.#input += text;
-      this.#wake?.();
+      this.#input.add(text);
       this.#setup.heard();
     });
-    socket.on("error", () => this.#finish());
-    socket.on("close", () => this.#finish());
-    socket.on("end", () => this.#finish());
-  }
-
-  #finish(): void {
-    this.#isEnded = true;
-    this.#wake?.();
-  }
-
-  async #more(): Promise<void> {
-    if (this.#isEnded) throw new Over();
-    await new Promise<void>((resolve) => (this.#wake = resolve));
-    this.#wake = undefined;
-  }
-
-  async #line(): Promise<string> {
-    for (;;) {
-      const end = this.#input.indexOf("\r\n");
-      if (end !== -1) {
-        const line = this.#input.slice(0, end);
-        this.#input = this.#input.slice(end + 2);
-        return line;
-      }
-      await this.#more();
-    }
+    socket.on("error", () => this.#input.end());
+    socket.on("close", () => this.#input.end());
+    socket.on("end", () => this.#input.end());
   }
 
   /** Writes bytes as they are. */
