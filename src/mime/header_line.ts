@@ -24,6 +24,8 @@ export class HeaderLine {
   readonly #name: string;
   #text: string;
   #column: number;
+  /** Whether the line under way holds an encoded-word. */
+  #worded = false;
 
   constructor(name: string) {
     this.#name = name;
@@ -33,7 +35,8 @@ export class HeaderLine {
 
   /** Adds a blank and a token that stays in one piece. */
   token(token: string): void {
-    this.#append(token, this.#isEmpty() ? HARD_LINE_CHARS : SOFT_LINE_CHARS);
+    const limit = this.#worded ? WORD_LINE_CHARS : SOFT_LINE_CHARS;
+    this.#append(token, this.#isEmpty() ? HARD_LINE_CHARS : limit);
   }
 
   /** Adds text for people (RFC 5322 section 3.2.5): words as they are where that is safe, else as encoded-words. */
@@ -63,7 +66,10 @@ export class HeaderLine {
     const words = whole.length === 1 && !this.#isEmpty()
       ? whole
       : encodedWords(wellFormed, WORD_LINE_CHARS - this.#column - 1);
-    for (const word of words) this.#append(word, WORD_LINE_CHARS);
+    for (const word of words) {
+      this.#append(word, WORD_LINE_CHARS);
+      this.#worded = true;
+    }
   }
 
   /** Returns the field with its CRLF. */
@@ -75,6 +81,7 @@ export class HeaderLine {
     if (this.#column + 1 + token.length > limit) {
       this.#text += "\r\n";
       this.#column = 0;
+      this.#worded = false;
     }
     this.#text += ` ${token}`;
     this.#column += 1 + token.length;

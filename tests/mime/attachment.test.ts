@@ -1,0 +1,120 @@
+import { expect, test } from "bun:test";
+import { attachmentProblem, encodeAttachment } from "../../src/mime/attachment.ts";
+
+function header(contentType: string, filename = "a.bin", content: Uint8Array = new Uint8Array(3)): string {
+  expect(attachmentProblem({ filename, contentType })).toBeUndefined();
+  return encodeAttachment({ filename, contentType, content }, "attachment").header;
+}
+
+function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+test("encodeAttachment() writes both names, the disposition and the size that base64 takes", () => {
+  const file = { filename: "Köln.pdf", contentType: "Application/PDF", content: new Uint8Array(58) };
+  expect(encodeAttachment(file, "attachment")).toEqual({
+    header: 'Content-Type: application/pdf;\r\n name="K_ln.pdf"\r\nContent-Transfer-Encoding: base64\r\n' +
+      "Content-Disposition: attachment;\r\n filename*=UTF-8''K%C3%B6ln.pdf\r\n",
+    encoding: "base64",
+    encodedBytes: 78 + 6,
+  });
+});
+
+test("encodeAttachment() keeps the parameters that the caller gave, such as a calendar's method", () => {
+  expect(header('text/calendar; charset="utf-8" ;method=REQUEST; x="a\\"b; c"')).toStartWith(
+    "Content-Type: text/calendar;\r\n charset=utf-8;\r\n method=REQUEST;\r\n x*=UTF-8''a%22b%3B%20c;\r\n name=",
+  );
+});
+
+test("encodeAttachment() drops a name or boundary of the caller's: those are ours to write", () => {
+  const written = header("application/pdf; name=\"evil.exe\"; boundary=x; name*=UTF-8''evil.exe");
+  expect(written).not.toContain("evil");
+  expect(written).not.toContain("boundary");
+});
+
+test("encodeAttachment() writes an unnamed attachment without names", () => {
+  expect(header("image/png", "")).toBe(
+    "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment\r\n",
+  );
+});
+
+test("encodeAttachment() writes the Content-ID in brackets, given with or without", () => {
+  for (const contentId of ["logo@example.com", "<logo@example.com>"]) {
+    const file = { filename: "l.png", contentType: "image/png", contentId, content: new Uint8Array() };
+    expect(encodeAttachment(file, "inline").header).toContain("\r\nContent-ID: <logo@example.com>\r\n");
+  }
+});
+
+test("RFC 2046 section 5.2.1: an attached message travels as it is when it is 7-bit, else as a file", () => {
+  const clean = { filename: "fwd", contentType: "message/rfc822", content: bytes("Subject: x\r\n\r\nHi\r\n") };
+  expect(encodeAttachment(clean, "attachment")).toMatchObject({ encoding: "7bit", encodedBytes: clean.content.length });
+  expect(encodeAttachment(clean, "attachment").header).toStartWith("Content-Type: message/rfc822;\r\n");
+  for (const content of ["Subject: ü\r\n\r\n", "a\nb", "\0", `${"x".repeat(999)}\r\n`]) {
+    const file = encodeAttachment({ ...clean, content: bytes(content) }, "attachment");
+    expect(file.encoding).toBe("base64");
+    expect(file.header).toStartWith("Content-Type: application/octet-stream;\r\n");
+    expect(file.header).toContain('filename="fwd.eml"');
+  }
+});
+
+test("encodeAttachment() sends other composite types as files, since readers would look for parts inside", () => {
+  for (
+    const type of ["multipart/mixed; boundary=x", "message/partial; id=1", "message/external-body; access-type=URL"]
+  ) {
+    const written = header(type);
+    expect(written).toStartWith("Content-Type: application/octet-stream;\r\n name=");
+    expect(written).toContain("base64");
+  }
+});
+
+test("attachmentProblem() refuses what is no media type, at every cut of one", () => {
+  const type = 'text/calendar; method=REQUEST; x="a b"';
+  const good = new Set(["text/c", "text/calendar; method=R", type, `${type} `, `${type};`]);
+  for (const contentType of good) {
+    expect([contentType, attachmentProblem({ filename: "", contentType })]).toEqual([contentType, undefined]);
+  }
+  for (let end = 0; end <= type.length; end++) {
+    const cut = type.slice(0, end);
+    const valid = /^text\/\w+(?:; ?| ?; ?method=\w+(?:; ?(?:x="a b")?)?)?$/.test(cut);
+    expect([cut, attachmentProblem({ filename: "", contentType: cut }) === undefined]).toEqual([cut, valid]);
+  }
+  for (
+    const contentType of [
+      "",
+      "pdf",
+      "a/b/c",
+      "a/b c",
+      "a/ü",
+      "a/b\r\nX: y",
+      "a/b; x",
+      "a/b; x=",
+      'a/b; x="',
+      "a/b, c/d",
+    ]
+  ) {
+    expect([contentType, attachmentProblem({ filename: "", contentType })]).toEqual([contentType, expect.any(String)]);
+  }
+});
+
+test("attachmentProblem() refuses nodemailer's 10.1.4 list: HT, CR, LF, DEL and NUL in a filename", () => {
+  for (const control of ["\t", "\r", "\n", "\r\nX: y", "\x7f", "\0"]) {
+    expect(attachmentProblem({ filename: `a${control}b`, contentType: "a/b" })).toMatch(/filename/);
+  }
+});
+
+test("attachmentProblem() checks the Content-ID", () => {
+  for (const contentId of ["", "a b", "a>b", "ü", "a\r\nb", "<<a>>", "x".repeat(251)]) {
+    expect([contentId, attachmentProblem({ filename: "", contentType: "a/b", contentId })]).toEqual([
+      contentId,
+      expect.stringContaining("contentId"),
+    ]);
+  }
+  expect(attachmentProblem({ filename: "", contentType: "a/b", contentId: "x".repeat(250) })).toBeUndefined();
+});
+
+test("attachmentProblem() takes a filename of 255 characters and a type of 500, and refuses one more", () => {
+  expect(attachmentProblem({ filename: "x".repeat(255), contentType: "a/b" })).toBeUndefined();
+  expect(attachmentProblem({ filename: "x".repeat(256), contentType: "a/b" })).toMatch(/255/);
+  expect(attachmentProblem({ filename: "", contentType: `a/b; x=${"y".repeat(493)}` })).toBeUndefined();
+  expect(attachmentProblem({ filename: "", contentType: `a/b; x=${"y".repeat(494)}` })).toMatch(/contentType/);
+});

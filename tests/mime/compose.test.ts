@@ -1,0 +1,164 @@
+import { expect, test } from "bun:test";
+import { MailchuteError } from "../../src/error.ts";
+import { compose, type Mail, mailPieces, messageId } from "../../src/mime/compose.ts";
+import { bytes, MAIL, text } from "./mail.ts";
+
+function wire(change: Partial<Mail>): string {
+  return text(compose({ ...MAIL, ...change }));
+}
+
+/** The header fields in their order, unfolded. */
+function fields(change: Partial<Mail>): readonly string[] {
+  const composed = wire(change);
+  return composed.slice(0, composed.indexOf("\r\n\r\n")).replaceAll("\r\n ", " ").split("\r\n");
+}
+
+function refusal(change: Partial<Mail>): MailchuteError {
+  try {
+    compose({ ...MAIL, ...change });
+  } catch (error) {
+    if (error instanceof MailchuteError) return error;
+    throw error;
+  }
+  throw new Error("it was composed");
+}
+
+test("compose() writes a small mail to the letter", () => {
+  expect(wire({})).toBe([
+    "Date: Sat, 21 Nov 2026 10:00:00 +0000",
+    "From: Shop <shop@example.com>",
+    "To: Ann <ann@example.com>",
+    "Subject: Hello",
+    "Message-ID: <0190d5a0-0000-7000-8000-000000000001@example.com>",
+    "MIME-Version: 1.0",
+    "Content-Type: text/plain; charset=utf-8",
+    "Content-Transfer-Encoding: 7bit",
+    "",
+    "Hi Ann",
+    "",
+  ].join("\r\n"));
+});
+
+test("compose() writes Cc, Reply-To, own headers and unsubscribe when they are there", () => {
+  const names = fields({
+    cc: [{ email: "bob@example.com" }],
+    replyTo: [{ email: "help@example.com" }],
+    headers: [["X-Order", "7"], ["x-order", "8"]],
+    unsubscribe: "https://example.com/u",
+  });
+  expect(names).toContain("Cc: bob@example.com");
+  expect(names).toContain("Reply-To: help@example.com");
+  expect(names.filter((field) => field.toLowerCase().startsWith("x-order: "))).toEqual(["X-Order: 7", "x-order: 8"]);
+  expect(names).toContain("List-Unsubscribe: <https://example.com/u>");
+  expect(names).toContain("List-Unsubscribe-Post: List-Unsubscribe=One-Click");
+});
+
+test("compose() names hidden recipients when To is empty", () => {
+  expect(fields({ to: [] })).toContain("To: undisclosed-recipients:;");
+  expect(wire({ to: [] })).not.toContain("ann@");
+});
+
+test("compose() writes domains in their ASCII form everywhere", () => {
+  const composed = wire({ from: { email: "a@Bücher.example" }, to: [{ email: "b@münchen.example", name: "Ü" }] });
+  expect(composed).toContain("From: a@xn--bcher-kva.example\r\n");
+  expect(composed).toContain("<b@xn--mnchen-3ya.example>\r\n");
+  expect(composed).toContain("001@xn--bcher-kva.example>\r\n");
+  expect(composed).toMatch(/^[\x01-\x7f]*$/);
+});
+
+test("compose() is 7-bit unless a local part is not ASCII, which only SMTPUTF8 can carry", () => {
+  expect(wire({ to: [{ email: "用户@example.com", name: "用户" }] })).toContain(
+    "To: =?UTF-8?B?55So5oi3?= <用户@example.com>\r\n",
+  );
+});
+
+test("compose() sends an empty mail: no text, no HTML, no files", () => {
+  const { text: _, ...empty } = MAIL;
+  expect(text(compose(empty))).toEndWith("\r\nContent-Transfer-Encoding: 7bit\r\n\r\n\r\n");
+  expect(wire({ text: "" })).toBe(text(compose(empty)));
+});
+
+test("compose() writes Sender as an address", () => {
+  expect(fields({ headers: [["Sender", "Jörg <j@münchen.example>"]] })).toContain(
+    "Sender: =?UTF-8?Q?J=C3=B6rg?= <j@xn--mnchen-3ya.example>",
+  );
+});
+
+const INJECTIONS: readonly (readonly [field: string, change: (evil: string) => Partial<Mail>])[] = [
+  ["id", (evil) => ({ id: `${MAIL.id}${evil}` })],
+  ["from", (evil) => ({ from: { email: `a${evil}@b` } })],
+  ["from", (evil) => ({ from: { email: "a@b", name: `A${evil}` } })],
+  ["to.0", (evil) => ({ to: [{ email: `a@b${evil}` }] })],
+  ["to.1", (evil) => ({ to: [{ email: "a@b" }, { email: "a@b", name: evil }] })],
+  ["cc.0", (evil) => ({ cc: [{ email: `"a${evil}"@b` }] })],
+  ["replyTo.0", (evil) => ({ replyTo: [{ email: "a@b", name: evil }] })],
+  ["subject", (evil) => ({ subject: `Hello${evil}` })],
+  ["headers.X-A", (evil) => ({ headers: [["X-A", `1${evil}`]] })],
+  ["headers", (evil) => ({ headers: [[`X-A${evil}`, "1"]] })],
+  ["headers.Sender", (evil) => ({ headers: [["Sender", `a@b${evil}`]] })],
+  ["attachments.0", (evil) => ({ attachments: [{ filename: `a${evil}`, contentType: "a/b", content: bytes("x") }] })],
+  ["attachments.0", (evil) => ({ attachments: [{ filename: "a", contentType: `a/b${evil}`, content: bytes("x") }] })],
+  [
+    "attachments.0",
+    (evil) => ({ attachments: [{ filename: "", contentType: "a/b", contentId: `i${evil}`, content: bytes("x") }] }),
+  ],
+  ["unsubscribe", (evil) => ({ unsubscribe: `https://example.com/${evil}` })],
+];
+
+for (const [field, change] of INJECTIONS) {
+  test(`worker-mailer F4: header injection through ${Object.keys(change("")).join()} (${field}) is refused`, () => {
+    for (const evil of ["\r\nBcc: evil@example.com", "\nX: y", "\r", "\0", "\n.\r\nMAIL FROM:<evil@x>\r\n"]) {
+      const error = refusal(change(evil));
+      expect(error.code).toBe("validation_error");
+      expect(error.issues[0]?.path).toStartWith(field);
+      expect(error.message).not.toMatch(/[\r\n\0]/);
+    }
+  });
+}
+
+test("worker-mailer F2: compose() has no Bcc and refuses one among the headers", () => {
+  expect(refusal({ headers: [["BCC", "secret@example.com"]] }).message).toMatch(/headers\.BCC: .*use `bcc`/);
+});
+
+test("worker-mailer F3: compose() changes nothing of what it is given", () => {
+  const headers = [["X-A", "1"]] as const;
+  const mail = { ...MAIL, headers };
+  const before = structuredClone(mail);
+  compose(mail);
+  compose({ ...mail, subject: "Another" });
+  expect(mail).toEqual(before);
+});
+
+test("compose() refuses a second Sender, References or List-Unsubscribe", () => {
+  expect(refusal({ headers: [["Sender", "a@b"], ["SENDER", "c@d"]] }).message).toMatch(/more than once/);
+  expect(refusal({ headers: [["list-unsubscribe", "<x>"]], unsubscribe: "https://example.com/u" }).message).toMatch(
+    /once/,
+  );
+  expect(refusal({ headers: [["List-Unsubscribe-Post", "x"]], unsubscribe: "mailto:a@b" }).message).toMatch(/once/);
+});
+
+test("compose() refuses what is no UUID and no date", () => {
+  expect(refusal({ id: "17" }).issues[0]?.path).toBe("id");
+  for (const date of [new Date(Number.NaN), new Date(Date.UTC(10_000)), new Date(Date.UTC(1900) - 1)]) {
+    expect(refusal({ date }).issues[0]?.path).toBe("date");
+  }
+  expect(fields({ date: new Date(Date.UTC(10_000) - 1) })[0]).toBe("Date: Fri, 31 Dec 9999 23:59:59 +0000");
+  expect(fields({ date: new Date(Date.UTC(1900)) })[0]).toBe("Date: Mon, 01 Jan 1900 00:00:00 +0000");
+});
+
+test("messageId() works for an address literal", () => {
+  expect(messageId({ id: MAIL.id, from: { email: "a@[IPv6:2001:DB8::1]" } })).toBe(`<${MAIL.id}@[IPv6:2001:db8::1]>`);
+});
+
+test("mailPieces() announces exactly the octets that compose() writes, and leaves each attachment a slot", () => {
+  for (const size of [0, 1, 56, 57, 58, 1_000]) {
+    const mail: Mail = { ...MAIL, attachments: [{ filename: "a", contentType: "a/b", content: new Uint8Array(size) }] };
+    const pieces = [...mailPieces(mail)];
+    const announced = pieces.reduce(
+      (sum, piece) => sum + (typeof piece === "string" ? piece.length : piece.encodedBytes),
+      0,
+    );
+    expect(announced).toBe(compose(mail).length);
+    expect(pieces.filter((piece) => typeof piece !== "string").map(({ index }) => index)).toEqual([0]);
+  }
+});
