@@ -13,6 +13,7 @@ import type { Remaining } from "./queue.ts";
 import { Relay } from "./relay.ts";
 import type { Route } from "./route.ts";
 import { PROGRAM_VERSION } from "./schema.ts";
+import { DEFAULT_DEADLINES } from "./smtp/deadline.ts";
 import { createSmtpTransport, type SmtpOptions } from "./smtp/smtp.ts";
 import { openStateDirectory } from "./state_directory.ts";
 import { watch } from "./watch.ts";
@@ -162,8 +163,14 @@ function smtpOptions(smtp: SmtpSettings): Omit<SmtpOptions, "ehloName"> & { read
     ...(ehloName === undefined ? {} : { ehloName }),
     ca: trustedCertificates,
     allowPlaintextAuth: allowsInsecureAuth,
-    ...(timeoutMs === undefined ? {} : { timeouts: { connectMs: timeoutMs } }),
+    ...(timeoutMs === undefined ? {} : { timeouts: shortened(timeoutMs) }),
   };
+}
+
+/** Django's EMAIL_TIMEOUT for every wait but the one after the final dot: to give up there early sends mails twice (RFC 1047). */
+function shortened(timeoutMs: number): NonNullable<SmtpOptions["timeouts"]> {
+  const { finalMs: _, quitMs: __, idleMs: ___, ...waits } = DEFAULT_DEADLINES;
+  return Object.fromEntries(Object.entries(waits).map(([name, defaultMs]) => [name, Math.min(defaultMs, timeoutMs)]));
 }
 
 function createRoute(smtp: ReturnType<typeof smtpOptions>, settings: Settings, machine: Machine): Route {
