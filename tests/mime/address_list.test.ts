@@ -43,6 +43,16 @@ test("addressHeader() folds 500 recipients into lines of 78 with no comma lost",
   for (const { email } of mailboxes) expect(header).toContain(`<${email}>`);
 });
 
+test("addressHeader() puts a name that fits one encoded-word on a line of its own and does not halve it", () => {
+  const mailboxes = [{ email: "somebody.with.a.long.name@mail.example.com" }, {
+    email: "j@example.com",
+    name: "Jörg Müller",
+  }];
+  expect(addressHeader("To", mailboxes)).toBe(
+    "To: somebody.with.a.long.name@mail.example.com,\r\n =?UTF-8?Q?J=C3=B6rg_M=C3=BCller?= <j@example.com>\r\n",
+  );
+});
+
 test("addressHeader() puts a quoted local part into brackets even without a name", () => {
   expect(to(undefined, '"a b"@x.example')).toBe('<"a b"@x.example>');
 });

@@ -83,6 +83,7 @@ test("a mail can carry an earlier copy of itself", async () => {
     attachments: [{ filename: "copy.eml", contentType: "message/rfc822", content: copy }],
   });
   expect(text(carrier)).toContain(text(copy));
+  expect(text(carrier)).toContain(`boundary="=_${MAIL.id.replaceAll("-", "")}.1_m"`);
   const read = await PostalMime.parse(carrier, { forceRfc822Attachments: true });
   expect(read.html?.trim()).toBe("y");
   expect(read.attachments.map((file) => file.mimeType)).toEqual(["message/rfc822"]);

@@ -30,6 +30,10 @@ test("encodedWords() gives the text back from words of at most 75, for every len
   }
 });
 
+test("encodedWords() keeps to 75 even where there is more room", () => {
+  expect(encodedWords("x".repeat(200), 500).map((word) => word.length)).toEqual([75, 75, 75, 23]);
+});
+
 test("encodedWords() never splits a character: words cut at every phase stay valid UTF-8", () => {
   for (let shift = 0; shift < 70; shift++) {
     const text = `${"x".repeat(shift)}${"🚀".repeat(40)}`;

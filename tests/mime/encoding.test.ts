@@ -116,6 +116,12 @@ test("dotStuff() doubles a dot at the start of each line, at every cut of a mail
   }
 });
 
+test("dotStuff() completes a CRLF that was cut in half, and leaves no bare CR", () => {
+  expect(text(dotStuff(bytes("a\r")))).toBe("a\r\n");
+  expect(text(dotStuff(bytes("a\n")))).toBe("a\n\r\n");
+  expect(text(dotStuff(bytes("")))).toBe("\r\n");
+});
+
 test("dotStuff() works on a view into a larger buffer", () => {
   const view = bytes("xx.a\r\n.b\r\nyy").subarray(2, 10);
   expect(text(dotStuff(view))).toBe("..a\r\n..b\r\n");
