@@ -47,10 +47,11 @@ export function schemaProblem(state: SchemaState, database: string): string | un
 export async function migrate(sql: Sql): Promise<readonly string[]> {
   for (let round = 1;; round++) {
     try {
-      return await sql.begin((tx) => migrateIn(tx));
+      // Named, since a role may have another default: with a snapshot from before the lock it would migrate what is migrated.
+      return await sql.begin("isolation level read committed", (tx) => migrateIn(tx));
     } catch (error) {
-      // Another database of this cluster changed the same role in the same instant.
-      const raced = error instanceof Error && /tuple concurrently updated/.test(error.message);
+      // Another database of this cluster changed the same role in the same instant ("tuple concurrently updated").
+      const raced = error instanceof Error && "code" in error && error.code === "XX000";
       if (!raced || round === 5) throw error;
     }
   }
@@ -101,6 +102,13 @@ begin
   end if;
 end $$;`;
 
+/**
+ * What follows belongs to the owner of the schema, whoever runs it: functions of a superuser would run with a superuser's rights.
+ * For the session and not for the transaction, since we do not know whether the other tool opens one.
+ */
+const AS_OWNER =
+  `select set_config('role', pg_get_userbyid(nspowner), false) from pg_namespace where nspname = 'mailchute';`;
+
 function recordVersion(): string {
   return `insert into mailchute.schema_info (version, oldest_program) values (${SCHEMA_VERSION}, '${OLDEST_PROGRAM}')
 on conflict (only_row) do update set version = excluded.version, oldest_program = excluded.oldest_program, changed_at = now();`;
@@ -110,7 +118,12 @@ on conflict (only_row) do update set version = excluded.version, oldest_program 
 export function migrationText(from: number): string {
   const pending = MIGRATIONS.filter((migration) => migration.version > from);
   const files = pending.map((migration) => `-- ${migration.name}.sql\n${migration.text}`);
-  return [...(from === 0 ? [MAKE_ROLES, MAKE_SCHEMA] : []), ...files, recordVersion(), `-- roles.sql\n${ROLES}`].join(
-    "\n",
-  );
+  return [
+    ...(from === 0 ? [MAKE_ROLES, MAKE_SCHEMA] : []),
+    AS_OWNER,
+    ...files,
+    recordVersion(),
+    `-- roles.sql\n${ROLES}`,
+    "reset role;",
+  ].join("\n");
 }

