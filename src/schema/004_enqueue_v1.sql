@@ -70,8 +70,13 @@ begin
 
   new_id := (request ->> 'id')::uuid;
   key := request ->> 'idempotencyKey';
-  scheduled := mailchute.to_time(request ->> 'scheduledAt', 'scheduledAt');
-  expires := mailchute.to_time(request ->> 'expiresAt', 'expiresAt');
+  -- Only when given: the exception block in there costs a subtransaction.
+  if (request ->> 'scheduledAt') is not null then
+    scheduled := mailchute.to_time(request ->> 'scheduledAt', 'scheduledAt');
+  end if;
+  if (request ->> 'expiresAt') is not null then
+    expires := mailchute.to_time(request ->> 'expiresAt', 'expiresAt');
+  end if;
   if expires <= greatest(coalesce(scheduled, statement_timestamp()), statement_timestamp()) then
     perform mailchute.refuse('[{"path": "expiresAt", "message": "is not after the time of sending"}]');
   end if;
