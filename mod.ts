@@ -1,0 +1,30 @@
+/**
+ * Puts mails into a queue in the app's own Postgres, in the app's own transaction; a relay beside the SMTP server sends them.
+ *
+ * @example Build a mail's statement and run it where the app's own statements run
+ * ```ts
+ * import { createMailer } from "@mailchute/mailchute";
+ *
+ * // Any connection will do: postgres(url), neon(url), a Pool of pg. This one only shows what it is asked.
+ * const db = { query: (text: string, values: string[]) => Promise.resolve({ rows: [{ text, values }] }) };
+ * const mail = createMailer(db, { from: "Shop <shop@example.com>" });
+ * const { text, values } = await mail.statement({ to: "ann@example.com", subject: "Welcome", text: "Hello Ann" });
+ * if (text !== "select id, created from mailchute.enqueue_v1($1::text::jsonb)" || values.length !== 1) throw new Error("unexpected");
+ * ```
+ * @module
+ */
+export type { Address } from "./src/address.ts";
+export type { Attachment, AttachmentFields, BinaryAttachment, TextAttachment } from "./src/attachment.ts";
+export { createMailer } from "./src/client.ts";
+export type { CallOptions, KeyOptions, Mailer, MailerOptions, SendOptions, Sent } from "./src/client.ts";
+export type { Connection } from "./src/connection.ts";
+export { MailchuteError } from "./src/error.ts";
+export type { Issue, MailchuteErrorCode } from "./src/error.ts";
+export type { Html, HtmlElement } from "./src/html.ts";
+export { LIMITS } from "./src/limits.ts";
+export type { Limits } from "./src/limits.ts";
+export type { MessageFields, MessageInput } from "./src/message.ts";
+export { isFinal } from "./src/state.ts";
+export type { FinalState, OpenState, State } from "./src/state.ts";
+export type { Statement } from "./src/statement.ts";
+export type { AttemptStatus, MessageStatus, RecipientStatus } from "./src/status.ts";

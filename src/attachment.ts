@@ -1,0 +1,138 @@
+import { type Fault, LIMIT, line, over } from "./field.ts";
+import { LIMITS } from "./limits.ts";
+
+/** What the forms of an attachment have in common. */
+export interface AttachmentFields {
+  /** The name shown to the reader, at most 255 characters. */
+  readonly filename: string;
+  /** Such as `application/pdf`. @default the type of a Blob, else `application/octet-stream` */
+  readonly contentType?: string | undefined;
+  /** For an image that the HTML shows: `<img src="cid:logo">` refers to the contentId `logo`. */
+  readonly contentId?: string | undefined;
+}
+
+/** An attachment whose content is bytes. */
+export interface BinaryAttachment extends AttachmentFields {
+  readonly content: Uint8Array | ArrayBuffer | Blob;
+}
+
+/** An attachment whose content is a string; what the string means must be said. */
+export interface TextAttachment extends AttachmentFields {
+  readonly content: string;
+  /** `utf-8`: the string is the content. `base64`: it stands for bytes; line breaks in it are ignored. */
+  readonly encoding: "utf-8" | "base64";
+}
+
+/** A file that travels with a mail. */
+export type Attachment = File | BinaryAttachment | TextAttachment;
+
+/** An attachment as the database takes it. */
+export interface WireAttachment {
+  readonly filename: string;
+  readonly contentType: string;
+  readonly contentId?: string;
+  readonly base64: string;
+}
+
+const FIELDS = ["filename", "content", "contentType", "contentId", "encoding"] as const;
+/** Ours: file systems stop there. */
+const MAX_FILENAME_CHARS = 255;
+/** RFC 2045 section 5.1, roughly: the database reads the parameters exactly. */
+const CONTENT_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+ *(?:;[ -~]*)?$/;
+const CONTENT_ID = /^<?([!-;=?-~]{1,250})>?$/;
+
+/** What an attachment was given as, its Blob read. */
+type Loaded = Readonly<Partial<Record<(typeof FIELDS)[number], unknown>>>;
+
+/** A multiple of three, so that the pieces' base64 can be joined; small enough for a call's arguments. */
+const CHUNK_BYTES = 24_573;
+
+/** Reads the content of Blobs. More than the limit is not even read. */
+export async function loadAttachments(value: unknown): Promise<unknown> {
+  if (!Array.isArray(value)) return value;
+  const list = value.map((item: unknown): Loaded =>
+    item instanceof Blob ? { filename: (item as File).name, content: item } : Object(item)
+  );
+  const bytes = list.reduce((sum, { content }) => sum + (content instanceof Blob ? content.size : 0), 0);
+  return await Promise.all(list.map(async (item) => {
+    const { content } = item;
+    if (!(content instanceof Blob)) return item;
+    return {
+      ...item,
+      contentType: item.contentType ?? (content.type || undefined),
+      content: bytes > LIMITS.attachmentsBytes ? content : new Uint8Array(await content.arrayBuffer()),
+    };
+  }));
+}
+
+/** Reads loaded attachments. */
+export function attachments(value: unknown, fault: Fault): readonly WireAttachment[] {
+  if (!Array.isArray(value)) {
+    fault("it is not a list of attachments");
+    return [];
+  }
+  if (value.length > LIMITS.attachments) fault(`it has more than ${LIMITS.attachments} entries`, [], LIMIT);
+  let rawBytes = 0;
+  const read = value.map((given: Loaded, index): WireAttachment => {
+    const at = (name: string): Fault => (reason) => fault(reason, [index, name]);
+    for (const name of Object.keys(given)) {
+      if (!FIELDS.some((known) => known === name)) {
+        at(name)(`it is none of ${FIELDS.join(", ")}`);
+      }
+    }
+    const { bytes, base64 } = encode(given, at);
+    rawBytes += bytes;
+    return { ...describe(given, at), base64 };
+  });
+  over(rawBytes, LIMITS.attachmentsBytes, fault);
+  return read;
+}
+
+function describe(given: Loaded, at: (name: string) => Fault): Omit<WireAttachment, "base64"> {
+  const filename = line(given.filename, at("filename"));
+  if (given.filename === "" || filename.length > MAX_FILENAME_CHARS) {
+    at("filename")(`it is empty, or has more than ${MAX_FILENAME_CHARS} characters`);
+  }
+  const contentType = String(given.contentType ?? "application/octet-stream");
+  if (!CONTENT_TYPE.test(contentType)) at("contentType")("it is not like application/pdf");
+  const contentId = CONTENT_ID.exec(String(given.contentId ?? "a"))?.[1];
+  if (contentId === undefined) at("contentId")("it is not visible ASCII of at most 250 characters");
+  return { filename, contentType, ...(given.contentId === undefined ? {} : { contentId: String(contentId) }) };
+}
+
+/** Returns the content as base64, with the number of bytes it stands for. */
+function encode(
+  { content, encoding }: Loaded,
+  at: (path: string) => Fault,
+): { readonly bytes: number; readonly base64: string } {
+  let bytes = content instanceof ArrayBuffer ? new Uint8Array(content) : content;
+  if (typeof content === "string") {
+    if (encoding === "base64") {
+      const base64 = content.replace(/\s+/g, "");
+      const digits = base64.replace(/={1,2}$/, "");
+      if (base64.length % 4 || /[^\w+/]|_/.test(digits)) {
+        at("content")("it is not base64 with padding");
+      }
+      return { bytes: Math.floor(digits.length * 3 / 4), base64 };
+    }
+    if (encoding !== "utf-8") at("encoding")("a string needs its encoding: utf-8 or base64");
+    bytes = new TextEncoder().encode(content);
+  } else if (encoding !== undefined) at("encoding")("only a string has an encoding");
+  if (bytes instanceof Uint8Array) {
+    return { bytes: bytes.length, base64: bytes.length > LIMITS.attachmentsBytes ? "" : toBase64(bytes) };
+  }
+  // Left unread, since all together were beyond the limit.
+  if (bytes instanceof Blob) return { bytes: bytes.size, base64: "" };
+  at("content")("it is none of string, Uint8Array, ArrayBuffer and Blob");
+  return { bytes: 0, base64: "" };
+}
+
+function toBase64(bytes: Uint8Array & { readonly toBase64?: () => string }): string {
+  // Not yet in every runtime that we run on (Node 20).
+  if (typeof bytes.toBase64 === "function") return bytes.toBase64();
+  let base64 = "";
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
+    base64 += btoa(String.fromCharCode(...bytes.subarray(at, at + CHUNK_BYTES)));
+  }
+  return base64;
+}

@@ -1,0 +1,66 @@
+/**
+ * A mailer for any Postgres, through postgres.js: a URL in, a mailer out.
+ *
+ * @module
+ */
+import postgres from "postgres";
+import { createMailer, type Mailer, type MailerOptions } from "../client.ts";
+import { MailchuteError } from "../error.ts";
+
+/** A mailer with a pool of its own. */
+export interface PostgresMailer extends Mailer, AsyncDisposable {
+  /** Waits for the calls under way, at most 5 seconds, and closes all connections. */
+  close(): Promise<void>;
+}
+
+const MAX_CONNECTIONS = 3;
+const IDLE_SECONDS = 20;
+const CONNECT_SECONDS = 10;
+const CLOSE_SECONDS = 5;
+
+/**
+ * Makes a mailer with a small pool: at most 3 connections, opened when needed and closed when idle for 20 seconds. It works through
+ * PgBouncer and Hyperdrive.
+ *
+ * It runs each call on its own. To send inside the app's transactions give the app's own `postgres(url)` to `createMailer`. On
+ * Cloudflare Workers a connection belongs to one request: make a mailer in the request and close it with `ctx.waitUntil(mail.close())`.
+ *
+ * @example
+ * ```ts
+ * await using mail = postgresMailer("postgres://app:secret@localhost/shop", { from: "Shop <shop@example.com>" });
+ * const statement = await mail.statement({ to: "ann@example.com", subject: "Welcome", text: "Hello Ann" });
+ * if (statement.values.length !== 1) throw new Error("unexpected");
+ * ```
+ * @throws {MailchuteError} `connection_unsupported` when the URL is none, `validation_error` when an option is wrong
+ */
+export function postgresMailer(url: string, options: MailerOptions = {}): PostgresMailer {
+  const sql = connect(url);
+  const close = () => sql.end({ timeout: CLOSE_SECONDS });
+  return { ...createMailer(sql, options), close, [Symbol.asyncDispose]: close };
+}
+
+function connect(url: string): postgres.Sql {
+  // Without this check postgres() would take the missing parts from the environment, or from localhost.
+  if (!/^postgres(?:ql)?:\/\/[^/]/.test(url)) throw unusable();
+  try {
+    return postgres(url, {
+      // Named statements break behind PgBouncer (transaction pooling), and reading all types costs a round trip.
+      prepare: false,
+      fetch_types: false,
+      max: MAX_CONNECTIONS,
+      idle_timeout: IDLE_SECONDS,
+      connect_timeout: CONNECT_SECONDS,
+      onnotice: () => {},
+    });
+  } catch {
+    // Its own error is left out: it may show the password.
+    throw unusable();
+  }
+}
+
+function unusable(): MailchuteError {
+  return new MailchuteError(
+    "connection_unsupported",
+    "Cannot use the URL: it is not like postgres://user:password@host/database",
+  );
+}

@@ -1,0 +1,164 @@
+import * as v from "valibot";
+import { type Address, type Mailbox, parseAddress } from "./address.ts";
+import { headerProblem, valueProblem } from "./mime/header.ts";
+import { LIMITS } from "./limits.ts";
+import { unsubscribeProblem } from "./mime/unsubscribe.ts";
+
+/** Reports one fault of a field: a clause that says what is wrong and, where it is not plain, what to do. */
+export type Fault = (reason: string, at?: readonly (string | number)[], kind?: typeof LIMIT) => void;
+
+/** How issues of size and count are told from the others, in valibot's `expected`. */
+export const LIMIT = "limit";
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)$/;
+
+/** Makes a field from a function that reads its value and reports faults; without a value it is not asked. */
+export function field<T>(read: (value: unknown, fault: Fault) => T): v.GenericSchema<unknown, T | undefined> {
+  return v.pipe(
+    v.unknown(),
+    v.rawTransform(({ dataset, addIssue }) =>
+      dataset.value === undefined ? undefined : read(dataset.value, (message, at = [], expected = undefined) => {
+        // Of a path's items only the keys are read, by `findingsOf`.
+        addIssue({ message, expected, path: at.map((key) => ({ key })) as unknown as [v.IssuePathItem] });
+      })
+    ),
+  );
+}
+
+/** Reads one address. */
+export function mailbox(value: unknown, fault: Fault): Mailbox | undefined {
+  const result = parseAddress(value as Address);
+  if (result.ok) return result.mailbox;
+  fault(result.reason);
+  return undefined;
+}
+
+/** Reads one address or a list of them. */
+export function mailboxes(value: unknown, fault: Fault): readonly Mailbox[] {
+  return listOf(value).flatMap((item, index) =>
+    mailbox(item, (reason) => fault(reason, Array.isArray(value) ? [index] : [])) ?? []
+  );
+}
+
+/** Reads where bounces go: an address, or the empty string for the null reverse-path. */
+export function returnPath(value: unknown, fault: Fault): string {
+  if (value === "") return value;
+  return mailbox(value, fault)?.email ?? "";
+}
+
+/** Reads a text that may stand in a header. */
+export function line(value: unknown, fault: Fault): string {
+  const problem = valueProblem(value as string);
+  if (problem === undefined) return (value as string).toWellFormed();
+  fault(problem);
+  return "";
+}
+
+/** Reads a text with line breaks. */
+export function body(value: unknown, fault: Fault): string {
+  if (typeof value !== "string") fault("it is not a string");
+  else if (value.includes("\0")) fault("it holds a NUL character, which Postgres cannot store");
+  else if (!over(bytesOf(value), LIMITS.bodyBytes, fault)) return value.toWellFormed();
+  return "";
+}
+
+/** Reads headers, from an object or from pairs, in their order. */
+export function headers(value: unknown, fault: Fault): readonly (readonly [string, string])[] {
+  const pairs = pairsOf(value);
+  if (pairs === undefined) {
+    fault("it is not an object of strings");
+    return [];
+  }
+  return pairs.map(([name, text]) => {
+    const problem = headerProblem(String(name), text as string);
+    if (problem === undefined) return [String(name), (text as string).toWellFormed()];
+    fault(problem, [quote(name)]);
+    return ["", ""];
+  });
+}
+
+/** Reads tags; how many there may be is checked with the mailer's own. */
+export function tags(value: unknown, fault: Fault): readonly string[] {
+  if (Array.isArray(value)) {
+    return value.map((tag, index) => key(tag, LIMITS.tagBytes, (reason, _, kind) => fault(reason, [index], kind)));
+  }
+  fault("it is not a list of strings");
+  return [];
+}
+
+/** Reads a text of 1 to so many bytes in one line. */
+export function key(value: unknown, maxBytes: number, fault: Fault): string {
+  const text = line(value, fault);
+  if (value === "") fault("it is empty");
+  over(bytesOf(text), maxBytes, fault);
+  return text;
+}
+
+/** Reads an object of strings. */
+export function metadata(value: unknown, fault: Fault): Readonly<Record<string, string>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) fault("it is not an object of strings");
+  let bytes = 0;
+  const read = Object.entries(Object(value)).map(([name, text]) => {
+    const at: Fault = (reason) => fault(reason, [quote(name)]);
+    const pair = [line(name, at), line(text, at)] as const;
+    bytes += bytesOf(pair.join(""));
+    return pair;
+  });
+  over(bytes, LIMITS.metadataBytes, fault);
+  return Object.fromEntries(read);
+}
+
+/** Reads a point in time. A string goes through as it is; whether its month has such a day is for the database to say. */
+export function time(value: unknown, fault: Fault): string {
+  const text = value instanceof Date && !Number.isNaN(value.getTime()) ? value.toISOString() : value;
+  if (typeof text === "string" && TIME.test(text)) return text;
+  fault("it is neither a valid Date nor like 2026-11-22T09:30:00Z, with a zone");
+  return "";
+}
+
+/** Reads a URL for List-Unsubscribe. */
+export function unsubscribe(value: unknown, fault: Fault): string {
+  const problem = unsubscribeProblem(String(value));
+  if (problem !== undefined) fault(problem);
+  return String(value);
+}
+
+/** Makes a reader for a field that has few values. */
+export function oneOf<const T extends string>(
+  ...values: readonly T[]
+): (value: unknown, fault: Fault) => T | undefined {
+  return (value, fault) => {
+    const found = values.find((known) => known === value);
+    if (found === undefined) fault(`it is not one of ${values.join(", ")}`);
+    return found;
+  };
+}
+
+/** One value as a list of one. */
+export function listOf(value: unknown): readonly unknown[] {
+  return value === undefined ? [] : Array.isArray(value) ? value : [value];
+}
+
+/** Headers as pairs; undefined when they are no headers. */
+export function pairsOf(value: unknown): readonly (readonly unknown[])[] | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  if (!Array.isArray(value)) return Object.entries(value);
+  return value.every((pair) => Array.isArray(pair) && pair.length === 2) ? value : undefined;
+}
+
+/** The length in UTF-8. */
+export function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/** Reports a limit that was passed, and tells so. */
+export function over(bytes: number, maxBytes: number, fault: Fault): boolean {
+  if (bytes > maxBytes) fault(`it has more than ${maxBytes.toLocaleString("en-US")} bytes`, [], LIMIT);
+  return bytes > maxBytes;
+}
+
+/** A name may come from anybody: in a path it must not break the log line that shows it. */
+export function quote(name: unknown): string {
+  const text = String(name);
+  return /^[!-~]{1,76}$/.test(text) ? text : JSON.stringify(text.slice(0, 76));
+}

@@ -1,0 +1,40 @@
+import { MailchuteError } from "./error.ts";
+import { body, type Fault } from "./field.ts";
+
+/**
+ * HTML: a string, a promise of one (React Email's `render`), or an element whose `toString()` gives a string or a promise
+ * (hono/jsx).
+ */
+export type Html = string | HtmlElement | Promise<string | HtmlElement>;
+
+/** Anything that turns itself into HTML, such as an element of hono/jsx. */
+export interface HtmlElement {
+  toString(): string | Promise<string>;
+}
+
+/** Renders what is not yet a string; what has no way to be rendered stays as it is, for the check to name. */
+export async function loadHtml(value: unknown): Promise<unknown> {
+  try {
+    const element: unknown = await value;
+    if (typeof element !== "object" || element === null || !rendersItself(element)) return element;
+    return await (element as HtmlElement).toString();
+  } catch (cause) {
+    const message = "its rendering failed: see cause";
+    const issues = [{ path: "html", message }];
+    throw new MailchuteError("validation_error", `Cannot send the mail: html: ${message}`, { issues, cause });
+  }
+}
+
+/** Reads rendered HTML. */
+export function html(value: unknown, fault: Fault): string {
+  if (typeof value === "object") {
+    fault("it does not render itself: give a string (React Email: await render(element))");
+    return "";
+  }
+  return body(value, fault);
+}
+
+/** A React element, an array and a plain object would all become something like `[object Object]`. */
+function rendersItself(element: object): boolean {
+  return !Array.isArray(element) && element.toString !== Object.prototype.toString;
+}

@@ -1,0 +1,238 @@
+import * as v from "valibot";
+import type { Address, Mailbox } from "./address.ts";
+import { type Attachment, attachments, loadAttachments, type WireAttachment } from "./attachment.ts";
+import { type Issue, MailchuteError } from "./error.ts";
+import {
+  body,
+  bytesOf,
+  field,
+  headers,
+  LIMIT,
+  line,
+  listOf,
+  mailbox,
+  mailboxes,
+  metadata,
+  oneOf,
+  over,
+  pairsOf,
+  quote,
+  returnPath,
+  tags,
+  time,
+  unsubscribe,
+} from "./field.ts";
+import { type Html, html, loadHtml } from "./html.ts";
+import { LIMITS } from "./limits.ts";
+import { repeatedHeader } from "./mime/header.ts";
+
+/** All fields of a mail but its body. */
+export interface MessageFields {
+  /** Who it is from. @default the mailer's `from` */
+  readonly from?: Address | undefined;
+  /** At least one address in `to`, `cc` or `bcc`; at most 500 in all three. */
+  readonly to?: Address | readonly Address[] | undefined;
+  readonly cc?: Address | readonly Address[] | undefined;
+  /** Who gets it without the others knowing: these addresses stand in no header. */
+  readonly bcc?: Address | readonly Address[] | undefined;
+  /** Where answers go. @default the mailer's `replyTo` */
+  readonly replyTo?: Address | readonly Address[] | undefined;
+  /** Where bounces go; the empty string asks for none. @default what the relay is set to */
+  readonly returnPath?: string | undefined;
+  readonly subject: string;
+  /** Added to the mailer's own; one of the same name replaces it. Pairs allow a name twice. */
+  readonly headers?: Readonly<Record<string, string>> | readonly (readonly [name: string, value: string])[] | undefined;
+  /** At most 25,000,000 bytes in all. */
+  readonly attachments?: readonly Attachment[] | undefined;
+  /** Labels to find and count mails by; added to the mailer's own. They are not sent. */
+  readonly tags?: readonly string[] | undefined;
+  /** What the app wants to find again with the mail's status. It is not sent. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** Its place in the queue; not shown to the reader. @default {"normal"} */
+  readonly priority?: "high" | "normal" | "low" | undefined;
+  /** Not before this time. A Date, or an ISO 8601 string with a zone. @default at once */
+  readonly scheduledAt?: Date | string | undefined;
+  /** Not after this time: what is not sent by then ends as `expired`. @default what the relay is set to */
+  readonly expiresAt?: Date | string | undefined;
+  /** An https: or mailto: URL for List-Unsubscribe; an https one must take the POST of RFC 8058 (one click). */
+  readonly unsubscribe?: string | undefined;
+  /** What to do when the mail may have arrived and nobody knows: send again, or wait for a person. @default what the relay is set to */
+  readonly onUncertain?: "retry" | "hold" | undefined;
+}
+
+/** A mail with a text, an HTML part, or both. */
+export type MessageInput =
+  & MessageFields
+  & ({ readonly text: string; readonly html?: Html | undefined } | {
+    readonly text?: string | undefined;
+    readonly html: Html;
+  });
+
+/** A checked mail, as the database takes it. What is empty is left out, so that the same mail always makes the same JSON. */
+export interface Message {
+  readonly from: Mailbox;
+  readonly to?: readonly Mailbox[];
+  readonly cc?: readonly Mailbox[];
+  readonly bcc?: readonly Mailbox[];
+  readonly replyTo?: readonly Mailbox[];
+  readonly returnPath?: string;
+  readonly subject: string;
+  readonly text?: string;
+  readonly html?: string;
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  readonly attachments?: readonly WireAttachment[];
+  readonly tags?: readonly string[];
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly priority?: "high" | "normal" | "low";
+  readonly scheduledAt?: string;
+  readonly expiresAt?: string;
+  readonly unsubscribe?: string;
+  readonly onUncertain?: "retry" | "hold";
+}
+
+/** What a mailer adds to each of its mails. */
+export type Defaults = Pick<Message, "replyTo" | "headers" | "tags"> & { readonly from?: Mailbox };
+
+/** What failed, at the head of each message. */
+export const SEND = "Cannot send the mail";
+
+// In the order of the JSON.
+const FIELDS = {
+  from: field(mailbox),
+  to: field(mailboxes),
+  cc: field(mailboxes),
+  bcc: field(mailboxes),
+  replyTo: field(mailboxes),
+  returnPath: field(returnPath),
+  subject: field(line),
+  text: field(body),
+  html: field(html),
+  headers: field(headers),
+  attachments: field(attachments),
+  tags: field(tags),
+  metadata: field(metadata),
+  priority: field(oneOf("high", "normal", "low")),
+  scheduledAt: field(time),
+  expiresAt: field(time),
+  unsubscribe: field(unsubscribe),
+  onUncertain: field(oneOf("retry", "hold")),
+};
+
+/** What the fields were read as, each on its own. */
+type Checked = { readonly [Name in keyof Message]?: Message[Name] | undefined };
+
+/** An issue, and whether it is one of size or count. */
+export interface Finding extends Issue {
+  readonly limit: boolean;
+}
+
+/**
+ * Checks a mail and returns it as the database takes it, with the mailer's defaults.
+ *
+ * @throws {MailchuteError} `validation_error` with all issues at once; `too_large` when only limits were passed
+ */
+export async function parseMessage(input: MessageInput, defaults: Defaults): Promise<Message> {
+  const loaded = await load(Object(input));
+  const { output, findings } = checkFields<Checked>(FIELDS, loaded, "it is no field of a mail");
+  refuse(SEND, [...findings, ...acrossFields(loaded, defaults)]);
+  return merge(output, defaults);
+}
+
+/** Reads each field with its schema; what has none is a finding too. */
+export function checkFields<T>(
+  fields: Readonly<Record<string, v.GenericSchema>>,
+  input: Readonly<Record<string, unknown>>,
+  otherwise: string,
+): { readonly output: T; readonly findings: readonly Finding[] } {
+  const findings: Finding[] = Object.keys(input).filter((name) => !Object.hasOwn(fields, name))
+    .map((name) => ({ path: quote(name), message: otherwise, limit: false }));
+  const read = Object.entries(fields).map(([name, schema]) => {
+    const { issues = [], output } = v.safeParse(schema, input[name]);
+    for (const { path = [], message, expected } of issues) {
+      findings.push({ path: [name, ...path.map(({ key }) => key)].join("."), message, limit: expected === LIMIT });
+    }
+    return [name, output];
+  });
+  return { output: Object.fromEntries(read), findings };
+}
+
+/** Throws one error with all findings, if there are any. */
+export function refuse(what: string, findings: readonly Finding[]): void {
+  const [first] = findings;
+  if (first === undefined) return;
+  const more = findings.length > 1 ? ` (${findings.length} issues)` : "";
+  throw new MailchuteError(
+    findings.every((finding) => finding.limit) ? "too_large" : "validation_error",
+    `${what}: ${first.path}: ${first.message}${more}`,
+    { issues: findings.map(({ path, message }) => ({ path, message })) },
+  );
+}
+
+/** Waits for what comes as a promise. */
+async function load(input: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
+  return {
+    ...input,
+    html: await loadHtml(input.html),
+    attachments: await loadAttachments(input.attachments),
+  };
+}
+
+/** The faults that no field has alone; looks at the input, so that they are found together with the others. */
+function acrossFields(input: Readonly<Record<string, unknown>>, defaults: Defaults): Finding[] {
+  const findings: Finding[] = [];
+  const add = (path: string, message: string, limit = false) => findings.push({ path, message, limit });
+  const recipients = listOf(input.to).length + listOf(input.cc).length + listOf(input.bcc).length;
+  if (recipients === 0) add("to", "it is missing, and cc and bcc too");
+  if (recipients > LIMITS.recipients) {
+    add("to", `it has more than ${LIMITS.recipients} recipients together with cc and bcc`, true);
+  }
+  if (input.from === undefined && defaults.from === undefined) {
+    add("from", "it is missing, and the mailer has no default");
+  }
+  if (input.subject === undefined) add("subject", "it is missing");
+  if (input.text === undefined && input.html === undefined) add("text", "it is missing, and html too");
+
+  const own = (pairsOf(input.headers) ?? []).map(([name, text]) => [String(name), String(text)] as const);
+  const all = mergeHeaders(defaults.headers, own);
+  const headersBytes = bytesOf(String(input.subject) + all.flat().join(""));
+  over(headersBytes, LIMITS.headersBytes, (reason) => add("headers", `${reason} together with the subject`, true));
+  const names = all.map(([name]) => name);
+  const repeated = repeatedHeader(input.unsubscribe === undefined ? names : [...names, "List-Unsubscribe"]);
+  if (repeated !== undefined) {
+    add(`headers.${repeated}`, "it is there more than once");
+  }
+  if (mergeTags(defaults.tags, listOf(input.tags)).length > LIMITS.tags) {
+    add("tags", `it has more than ${LIMITS.tags} tags`, true);
+  }
+  return findings;
+}
+
+function merge(message: Checked, defaults: Defaults): Message {
+  const whole = {
+    ...message,
+    from: message.from ?? defaults.from,
+    replyTo: message.replyTo ?? defaults.replyTo,
+    headers: mergeHeaders(defaults.headers, message.headers ?? []),
+    tags: mergeTags(defaults.tags, message.tags ?? []),
+  };
+  // The order of FIELDS and not of the input: the same mail makes the same JSON.
+  const entries = Object.keys(FIELDS).map((name) => [name, whole[name as keyof typeof whole]] as const);
+  return Object.fromEntries(entries.filter(([, value]) => !isEmpty(value))) as unknown as Message;
+}
+
+/** The mailer's headers without those that the mail sets itself, then the mail's. */
+function mergeHeaders(
+  defaults: Message["headers"],
+  own: readonly (readonly [string, string])[],
+): readonly (readonly [string, string])[] {
+  const names = new Set(own.map(([name]) => name.toLowerCase()));
+  return [...(defaults ?? []).filter(([name]) => !names.has(name.toLowerCase())), ...own];
+}
+
+function mergeTags<T>(defaults: readonly string[] | undefined, own: readonly T[]): readonly (T | string)[] {
+  return [...new Set([...(defaults ?? []), ...own])];
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === undefined || (Array.isArray(value) && value.length === 0);
+}

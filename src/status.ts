@@ -1,0 +1,71 @@
+import type { State } from "./state.ts";
+
+/** What became of one recipient. */
+export interface RecipientStatus {
+  /** Counted from 0 over To, then Cc, then Bcc. */
+  readonly position: number;
+  readonly kind: "to" | "cc" | "bcc";
+  readonly address: string;
+  readonly state: State;
+  /** When it came into this state. */
+  readonly at: Date;
+  /** The code of the last reply, 200 to 599. */
+  readonly code?: number;
+  /** The RFC 3463 code of the last reply, such as `5.1.1`. */
+  readonly enhanced?: string;
+  /** Why it is in this state: the last reply, or what happened instead. */
+  readonly reason?: string;
+}
+
+/** What the next hop said to one recipient in one attempt. */
+export interface AttemptStatus {
+  /** Counted from 1. */
+  readonly number: number;
+  readonly at: Date;
+  readonly address: string;
+  readonly outcome: "sent" | "deferred" | "bounced" | "uncertain";
+  /** The part of the SMTP dialogue in which it was decided, such as `rcpt`. */
+  readonly phase: string;
+  /** Who has to change something: message, recipient, sender, route or network. */
+  readonly blame: string;
+  readonly code?: number;
+  readonly enhanced?: string;
+  readonly reply: string;
+  /** The name of the SMTP server in the relay's settings. */
+  readonly route: string;
+}
+
+/** All about a mail but its content. */
+export interface MessageStatus {
+  readonly id: string;
+  readonly app: string;
+  /** Derived from the recipients': the open ones first, then the worst final one. */
+  readonly state: State;
+  readonly createdAt: Date;
+  readonly scheduledAt?: Date;
+  readonly expiresAt?: Date;
+  /** Undefined while it is being sent or held, and when it is final. */
+  readonly nextAttemptAt?: Date;
+  readonly tags: readonly string[];
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly recipients: readonly RecipientStatus[];
+  /** Oldest first, one entry for each recipient. */
+  readonly attempts: readonly AttemptStatus[];
+  /** News after sending, such as a complaint; always empty in this version. */
+  readonly events: readonly unknown[];
+}
+
+/** Reads the answer of the database; its times become Dates. */
+export function parseStatus(json: string): MessageStatus {
+  const message = JSON.parse(json);
+  return {
+    ...withDates(message, ["createdAt", "scheduledAt", "expiresAt", "nextAttemptAt"]),
+    recipients: message.recipients.map((recipient: object) => withDates(recipient, ["at"])),
+    attempts: message.attempts.map((attempt: object) => withDates(attempt, ["at"])),
+  } as MessageStatus;
+}
+
+function withDates(object: object, names: readonly string[]): object {
+  const entries = Object.entries(object).map(([name, value]) => [name, names.includes(name) ? new Date(value) : value]);
+  return Object.fromEntries(entries);
+}
