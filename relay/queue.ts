@@ -76,7 +76,7 @@ export interface Claim {
  */
 export const CLAIM = `
 with pick as materialized (
-  select x.seq, x.leased_by
+  select x.seq, x.leased_by, v.lane
   from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
   cross join lateral (
     select q.seq, q.leased_by from mailchute.queue q
@@ -106,7 +106,7 @@ cross join lateral (
     'open', r.state in ('queued', 'deferred'), 'held', r.state = 'held') order by r.position) as recipients
   from mailchute.recipient r where r.seq = c.seq offset 0
 ) r
-order by c.seq`;
+order by p.lane, c.seq`;
 
 /** Index: the primary keys. Only rows that carry our id and the lease that we name; `due` null ends the row. */
 export const SETTLE = `

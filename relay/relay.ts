@@ -89,15 +89,16 @@ export class Relay {
     if (this.#draining) return;
     this.#draining = true;
     for (const { drain } of this.stations) drain.stop();
+    const grace = Promise.withResolvers<void>();
     const cancel = clock.after(graceMs, () => {
-      log.warn("grace is over: what is still being sent keeps its lease", {
-        messages: this.stations.reduce((sum, { drain }) => sum + drain.inFlight, 0),
-      });
+      const messages = this.stations.reduce((sum, { drain }) => sum + drain.inFlight, 0);
+      log.warn("grace is over: what is still being sent keeps its lease", { messages });
       for (const { drain } of this.stations) drain.giveUp();
+      grace.resolve();
     });
-    await Promise.allSettled(this.#runs);
+    const ended = Promise.allSettled(this.#runs).then(() => route.transport.close());
+    await Promise.race([ended, grace.promise]);
     cancel();
-    await route.transport.close();
     for (const station of this.stations) await station.close();
   }
 }

@@ -32,13 +32,9 @@ export class Settler {
     this.#running ??= this.#run();
   }
 
-  /** Resolves when all that was added is written, or `signal` gives it up. */
-  async drained(signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    await Promise.race([this.#running ?? Promise.resolve(), aborted]);
+  /** Resolves when all that was added is written. */
+  async drained(): Promise<void> {
+    await this.#running;
   }
 
   async #run(): Promise<void> {

@@ -4,6 +4,7 @@ import type { Counters } from "./counters.ts";
 import { deliver } from "./delivery.ts";
 import { type Holding, Holdings } from "./holdings.ts";
 import type { Log } from "./log.ts";
+import { Pace } from "./pace.ts";
 import type { RetryRules } from "./policy.ts";
 import type { ClaimedMessage, Queue, Settlement } from "./queue.ts";
 import type { Route } from "./route.ts";
@@ -34,8 +35,8 @@ export interface WorkersOptions {
   readonly onDatabase: (doing: string, error: unknown) => void;
 }
 
-/** Mails claimed ahead of each connection: enough that none waits for a claim, few enough that a stop gives back little. */
-const AHEAD_PER_CONNECTION = 50;
+/** The most mails held for each connection, at whatever pace: a stop gives back no more. */
+const MOST_PER_CONNECTION = 50;
 
 /** Dialogues begun for each connection: while one is on the wire, the next is composed. */
 const WORKERS_PER_CONNECTION = 2;
@@ -48,11 +49,16 @@ export class Workers {
   readonly #gaveUp = new AbortController();
   readonly #releasing = new Set<Promise<void>>();
   readonly #routeOut = new Set<string>();
+  readonly #pace: Pace;
+  readonly #most: number;
   #working = 0;
   #idle: (() => void) | undefined;
 
   constructor(options: WorkersOptions) {
     this.#options = options;
+    const { connections } = options.route;
+    this.#most = connections * WORKERS_PER_CONNECTION;
+    this.#pace = new Pace({ least: this.#most, most: connections * MOST_PER_CONNECTION }, options.clock.now());
     this.#holdings = new Holdings(options.onRoom);
     this.#settler = new Settler({
       settle: (settlements) => options.queue.settle(settlements, options.route.name),
@@ -69,9 +75,9 @@ export class Workers {
 
   /** How many more may be claimed; 0 while so few could be that waiting for more room is cheaper. */
   get room(): number {
-    const most = this.#options.route.connections * AHEAD_PER_CONNECTION;
-    const free = most - this.#holdings.size;
-    return free < most / 4 ? 0 : free;
+    const limit = this.#pace.limit(this.#options.clock.now());
+    const free = limit - this.#holdings.size;
+    return free < limit / 4 ? 0 : free;
   }
 
   /** Messages that were given back because the route was out, and have not been settled since. */
@@ -82,8 +88,7 @@ export class Workers {
   /** Takes in what was just claimed, with leases that were asked for at `claimedMs`. */
   take(messages: readonly ClaimedMessage[], claimedMs: number): void {
     this.#holdings.add(messages, claimedMs + this.#options.leaseMs);
-    const most = this.#options.route.connections * WORKERS_PER_CONNECTION;
-    while (this.#working < most && this.#holdings.waiting > 0) {
+    while (this.#working < this.#most && this.#holdings.waiting > 0) {
       this.#working++;
       void this.#work();
     }
@@ -97,7 +102,6 @@ export class Workers {
   /** Stops waiting for the server and the database: what is still held keeps its lease and is taken up when that ends. */
   giveUp(): void {
     this.#gaveUp.abort();
-    this.#idle?.();
   }
 
   /** Prolongs all leases; to be called several times within one. */
@@ -117,8 +121,15 @@ export class Workers {
 
   /** Resolves when all dialogues have ended and all outcomes are written, or after `giveUp`. */
   async finished(): Promise<void> {
-    if (this.#working > 0 && !this.#gaveUp.signal.aborted) await new Promise<void>((resolve) => this.#idle = resolve);
-    await this.#settler.drained(this.#gaveUp.signal);
+    const { signal } = this.#gaveUp;
+    if (signal.aborted) return;
+    const givenUp = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    await Promise.race([this.#ended(), givenUp]);
+  }
+
+  async #ended(): Promise<void> {
+    if (this.#working > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+    await this.#settler.drained();
     await Promise.all(this.#releasing);
   }
 
@@ -189,6 +200,7 @@ export class Workers {
       if (ours.has(settlement.seq)) counters.settled(settlement);
       else counters.stale();
     }
+    this.#pace.settled(settlements.length);
     const stale = settlements.length - ours.size;
     if (stale > 0) log.warn("settled too late: another relay has taken these messages over", { messages: stale });
     this.#holdings.remove(settlements.map(({ seq }) => seq));
