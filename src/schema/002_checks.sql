@@ -44,8 +44,8 @@ begin
     end if;
     if jsonb_typeof(item) = 'object' and (item ->> 'name') is not null
       and (jsonb_typeof(item -> 'name') <> 'string' or not mailchute.is_line(item ->> 'name')
-        or octet_length(item ->> 'name') > 1024) then
-      issues := issues || jsonb_build_object('path', place || '.name', 'message', 'must be at most 1,024 bytes without control characters');
+        or char_length(item ->> 'name') > 998) then
+      issues := issues || jsonb_build_object('path', place || '.name', 'message', 'must be at most 998 characters without control characters');
     end if;
   end loop;
   return issues;

@@ -118,8 +118,8 @@ begin
   if octet_length(request ->> 'idempotencyKey') not between 1 and 256 then
     issues := issues || '{"path": "idempotencyKey", "message": "must have 1 to 256 bytes"}';
   end if;
-  if (request ->> 'unsubscribe') !~ '^(https://|mailto:)[!-;=?-~]+$' or octet_length(request ->> 'unsubscribe') > 2000 then
-    issues := issues || '{"path": "unsubscribe", "message": "must be an https: or mailto: URL of at most 2,000 characters"}';
+  if (request ->> 'unsubscribe') !~ '^(https://|mailto:)[!-;=?-~]+$' or octet_length(request ->> 'unsubscribe') > 900 then
+    issues := issues || '{"path": "unsubscribe", "message": "must be an https: or mailto: URL of at most 900 characters"}';
   end if;
   if coalesce(request ->> 'priority', 'normal') <> all (array['high', 'normal', 'low']) then
     issues := issues || '{"path": "priority", "message": "must be high, normal or low"}';
@@ -160,15 +160,15 @@ begin
       base64_bytes := base64_bytes + octet_length(item ->> 'base64');
     end if;
     if jsonb_typeof(item -> 'filename') is distinct from 'string' or not mailchute.is_line(item ->> 'filename')
-      or octet_length(item ->> 'filename') not between 1 and 1024 then
-      issues := issues || jsonb_build_object('path', place || '.filename', 'message', 'must have 1 to 1,024 bytes without control characters');
+      or char_length(item ->> 'filename') not between 1 and 255 then
+      issues := issues || jsonb_build_object('path', place || '.filename', 'message', 'must have 1 to 255 characters without control characters');
     end if;
     if coalesce(item ->> 'contentType', '') !~ '^[!#$&^_.+A-Za-z0-9-]{1,127}/[!#$&^_.+A-Za-z0-9-]{1,127}( *;[ -~]*)?$'
-      or octet_length(item ->> 'contentType') > 512 then
+      or octet_length(item ->> 'contentType') > 500 then
       issues := issues || jsonb_build_object('path', place || '.contentType', 'message', 'must be a MIME type such as application/pdf');
     end if;
-    if (item ->> 'contentId') !~ '^[!-;=?-~]{1,256}$' then
-      issues := issues || jsonb_build_object('path', place || '.contentId', 'message', 'must have 1 to 256 printable ASCII characters, without < and >');
+    if (item ->> 'contentId') !~ '^[!-;=?-~]{1,250}$' then
+      issues := issues || jsonb_build_object('path', place || '.contentId', 'message', 'must have 1 to 250 printable ASCII characters, without < and >');
     end if;
   end loop;
   if number > 500 then
