@@ -63,6 +63,7 @@ export async function openDatabase(options: ConnectOptions): Promise<RelayDataba
   } catch (cause) {
     await sql.end({ timeout: 0 });
     if (cause instanceof DatabaseProblem) throw cause;
+    if (codeOf(cause) === "42501") throw missingRights(display, new URL(options.url).username, cause);
     throw unreachable(name, display, cause);
   }
 }
@@ -76,12 +77,21 @@ async function migrateIfAllowed(sql: Sql, problem: string): Promise<readonly str
   }
 }
 
+/** What the relay works on: each of these rights on each of these tables. A list in one call would ask for any of them. */
+const RIGHTS = `
+select bool_and(has_table_privilege('mailchute.' || t, p)) as allowed, current_user as role
+from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay']) as t,
+  unnest(array['select', 'insert', 'update', 'delete']) as p`;
+
 async function checkRights(sql: Sql, display: string): Promise<void> {
-  const [row] =
-    await sql`select has_table_privilege('mailchute.queue', 'select, insert, update, delete') as allowed, current_user as role`;
-  if (row?.allowed) return;
-  throw new DatabaseProblem(
-    `Cannot serve the database ${display}: the role ${row?.role} may not work on the queue; its owner runs: grant mailchute_relay to ${row?.role}`,
+  const [row] = await sql.unsafe(RIGHTS);
+  if (!row?.allowed) throw missingRights(display, row?.role as string);
+}
+
+function missingRights(display: string, role: string, cause?: unknown): DatabaseProblem {
+  return new DatabaseProblem(
+    `Cannot serve the database ${display}: the role ${role} may not work on the queue; its owner runs: grant mailchute_relay to ${role}`,
+    { cause },
   );
 }
 

@@ -9,10 +9,11 @@ begin
     for field, address in
       select 'from', request -> 'from' ->> 'email'
       union all select 'returnPath', request ->> 'returnPath' where request ->> 'returnPath' <> ''
-      union all select 'headers.Sender', coalesce(substring(h ->> 1 from '<([^<>]*)>\s*$'), trim(h ->> 1))
+      -- One mailbox (RFC 5322 section 3.6.2), its name in quotes or without specials: what is no such mailbox matches nobody.
+      union all select 'headers.Sender', coalesce(substring(h ->> 1 from '^\s*(?:"(?:[^"\\]|\\.)*"|[^]"(),:;<>@[\\]*)\s*<([^<>]*)>\s*$'), trim(h ->> 1))
         from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
     loop
-      if not mailchute.address_matches(address, senders) then
+      if not mailchute.is_address(address) or not mailchute.address_matches(address, senders) then
         raise exception 'App % may not send as %', app, address using errcode = 'MC002',
           detail = jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not one of the app''s senders'))::text,
           hint = 'An administrator allows it with: mailchute grants ROLE --app ' || app || ' --from ' || quote_literal(address);
@@ -53,6 +54,7 @@ declare
   issues jsonb;
   new_id uuid;
   new_seq bigint;
+  new_content uuid;
   key text;
   hash bytea;
   known record;
@@ -110,14 +112,23 @@ begin
   end if;
 
   -- A content's id is the first message's id: two transactions with the same content meet nowhere.
+  new_content := new_id;
   insert into mailchute.content (id, subject, text, html, headers)
-  values (new_id, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(nullif(request -> 'headers', 'null'), '[]'));
+  values (new_content, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(nullif(request -> 'headers', 'null'), '[]'))
+  on conflict do nothing;
+  if not found then
+    -- Another app has used the same id.
+    new_content := gen_random_uuid();
+    insert into mailchute.content (id, subject, text, html, headers)
+    values (new_content, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(nullif(request -> 'headers', 'null'), '[]'));
+    update mailchute.message set content_id = new_content where seq = new_seq;
+  end if;
 
   if jsonb_array_length(coalesce(nullif(request -> 'attachments', 'null'), '[]')) > 0 then
     begin
       with stored as (
         insert into mailchute.attachment (content_id, position, filename, content_type, cid, bytes)
-        select new_id, a.place - 1, a.item ->> 'filename', a.item ->> 'contentType', a.item ->> 'contentId', decode(a.item ->> 'base64', 'base64')
+        select new_content, a.place - 1, a.item ->> 'filename', a.item ->> 'contentType', a.item ->> 'contentId', decode(a.item ->> 'base64', 'base64')
         from jsonb_array_elements(request -> 'attachments') with ordinality as a(item, place)
         returning octet_length(bytes) as bytes
       )

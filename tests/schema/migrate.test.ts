@@ -76,7 +76,11 @@ test("of two connections that migrate one database at once, one applies all and 
 
 test("two connections whose default isolation is repeatable read migrate one after the other too", async () => {
   await using database = await createDatabase({ empty: true });
-  const strict = { max: 1, onnotice: () => {}, connection: { default_transaction_isolation: "repeatable read" } };
+  const strict = {
+    max: 1,
+    onnotice: () => {},
+    connection: { default_transaction_isolation: "repeatable read" as const },
+  };
   const [left, right] = [postgres(database.url, strict), postgres(database.url, strict)];
   await using _ended = { [Symbol.asyncDispose]: async () => void await Promise.all([left.end(), right.end()]) };
   const applied = await Promise.all([migrate(left), migrate(right)]);

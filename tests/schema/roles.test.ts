@@ -1,0 +1,390 @@
+import { expect, test } from "bun:test";
+import { randomUUID } from "node:crypto";
+import postgres, { type Sql } from "postgres";
+import { createDatabase, type TestDatabase } from "../database.ts";
+import { openTestRelay } from "../relay.ts";
+import { startRelayProcess } from "../relay_process.ts";
+import { startScriptedServer } from "../scripted_server.ts";
+
+/** What apps may call; all other functions of the schema are none of their business. */
+const FOR_APPS = [
+  "cancel_v1",
+  "enqueue_v1",
+  "new_id",
+  "reschedule_v1",
+  "send",
+  "status_v1",
+  "to_mailbox",
+  "to_mailboxes",
+];
+
+let roles = 0;
+
+/** A login role that no other test knows: roles belong to the cluster, and all tests share one. */
+function newRole(): string {
+  return `role_${++roles}_${randomUUID().slice(0, 8)}`;
+}
+
+/** Connects as a role, made when new. */
+async function connectAs(database: TestDatabase, role: string): Promise<Sql & AsyncDisposable> {
+  const sql = postgres(await database.as(role), { max: 3, onnotice: () => {}, fetch_types: false });
+  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
+}
+
+/** Gives rights by the real command. */
+async function grants(database: TestDatabase, words: readonly string[]): Promise<void> {
+  const command = startRelayProcess(["grants", ...words], { DATABASE_URL: database.url });
+  expect({ code: await command.exited, output: command.output() }).toMatchObject({ code: 0 });
+}
+
+const MAIL = { from: "Shop <a@shop.example.com>", to: "ann@example.com", subject: "Hi", text: "Hello" };
+
+async function send(sql: Sql, request: Readonly<Record<string, unknown>> = {}): Promise<string> {
+  const [row] = await sql`select mailchute.send(${JSON.stringify({ ...MAIL, ...request })}::text::jsonb) as id`;
+  return row?.id as string;
+}
+
+async function enqueue(
+  sql: Sql,
+  request: Readonly<Record<string, unknown>>,
+): Promise<Readonly<Record<string, unknown>>> {
+  const full = { from: { email: "a@shop.example.com" }, to: [{ email: "ann@example.com" }], subject: "Hi", text: "Hi" };
+  const [row] = await sql`select id, created from mailchute.enqueue_v1(${
+    JSON.stringify({ ...full, ...request })
+  }::text::jsonb)`;
+  return { ...row };
+}
+
+/** The error that a promise is rejected with. */
+async function refusal(promise: Promise<unknown>): Promise<{ readonly code: string; readonly message: string }> {
+  const error = await promise.then((value) => ({ code: "none", message: JSON.stringify(value) }), (reason) => reason);
+  return { code: error.code, message: `${error.message} ${error.detail ?? ""} ${error.hint ?? ""}` };
+}
+
+/** Tries every table and sequence of the schema, and everything that a claim does. */
+async function expectNoTables(sql: Sql, database: TestDatabase): Promise<void> {
+  const relations = await database.sql`
+    select relname as name, relkind as kind from pg_class where relnamespace = 'mailchute'::regnamespace and relkind in ('r', 'S')`;
+  expect(relations.length).toBeGreaterThan(10);
+  for (const { name, kind } of relations) {
+    const tries = kind === "S" ? [`select nextval('mailchute.${name}')`] : [
+      `select from mailchute.${name}`,
+      `select count(*) from mailchute.${name}`,
+      `insert into mailchute.${name} default values`,
+      `delete from mailchute.${name}`,
+      `truncate mailchute.${name}`,
+    ];
+    for (const statement of tries) {
+      expect({ statement, code: (await refusal(sql.unsafe(statement))).code }).toEqual({ statement, code: "42501" });
+    }
+  }
+  const claims = [
+    "update mailchute.queue set leased_by = 1, lease = lease + 1",
+    "update mailchute.queue set due = now() where seq = 1",
+    "select seq from mailchute.queue for update skip locked",
+    "update mailchute.recipient set state = 'sent'",
+    "update mailchute.app_role set app = 'other'",
+  ];
+  for (const statement of claims) {
+    expect({ statement, code: (await refusal(sql.unsafe(statement))).code }).toEqual({ statement, code: "42501" });
+  }
+}
+
+/** Tries every function of the schema. @returns the names of those that may be called */
+async function callable(sql: Sql, database: TestDatabase): Promise<readonly string[]> {
+  const functions = await database.sql`
+    select proname as name, (select coalesce(string_agg('null::' || format_type(t, null), ', ' order by place), '')
+      from unnest(proargtypes::oid[]) with ordinality as a(t, place)) as arguments
+    from pg_proc where pronamespace = 'mailchute'::regnamespace order by 1`;
+  const allowed = [];
+  for (const { name, arguments: list } of functions) {
+    const { code } = await refusal(sql.unsafe(`select mailchute.${name}(${list})`));
+    if (code !== "42501") allowed.push(name as string);
+  }
+  return allowed;
+}
+
+test("a role with grants --app --from enqueues as its senders, reads no table and calls no function but those for apps", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await using app = await connectAs(database, role);
+  await grants(database, [role, "--app", "shop", "--from", "*@shop.example.com"]);
+
+  const id = await send(app);
+  const [status] = await app`select mailchute.status_v1(${id}) as message`;
+  expect(status?.message).toMatchObject({ app: "shop", state: "queued" });
+  await expectNoTables(app, database);
+  expect(await callable(app, database)).toEqual(FOR_APPS);
+});
+
+test("a member of mailchute_client has the same rights, and without an app is refused with the hint", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await using app = await connectAs(database, role);
+  expect((await refusal(send(app))).code).toBe("42501");
+  await database.sql.unsafe(`grant mailchute_client to ${role}`);
+  const without = await refusal(send(app));
+  expect(without.code).toBe("MC002");
+  expect(without.message).toContain(`Role ${role} has no app here`);
+  expect(without.message).toContain(`mailchute grants ${role} --from '*@your.domain'`);
+
+  await database.sql`insert into mailchute.app (name, senders) values ('member', ${["*@shop.example.com"]})`;
+  await database.sql`insert into mailchute.app_role (role, app) values (${role}, 'member')`;
+  expect(await send(app)).toBeString();
+  await expectNoTables(app, database);
+  expect(await callable(app, database)).toEqual(FOR_APPS);
+});
+
+/** A sender that is not the app's, in each place where a mail names one. */
+const FOREIGN_SENDERS: readonly (readonly [place: string, request: Readonly<Record<string, unknown>>])[] = [
+  ["From", { from: "ceo@example.com" }],
+  ["From of a subdomain", { from: "a@evil.shop.example.com" }],
+  ["From that only ends like the pattern", { from: "a@notshop.example.com" }],
+  ["From whose local part holds the pattern", { from: '"a@shop.example.com"@evil.example' }],
+  ["From whose name is an allowed address", { from: { email: "ceo@example.com", name: "a@shop.example.com" } }],
+  ["return path", { returnPath: "ceo@example.com" }],
+  ["Sender header", { headers: [["Sender", "ceo@example.com"]] }],
+  ["Sender header in other letters", { headers: [["sENDER", "Boss <ceo@example.com>"]] }],
+  ["second Sender header", { headers: [["Sender", "a@shop.example.com"], ["Sender", "ceo@example.com"]] }],
+  ["Sender header with two addresses", { headers: [["Sender", "ceo@example.com, a@shop.example.com"]] }],
+  ["Sender header with a list that ends in an allowed address", {
+    headers: [["Sender", "ceo@example.com, Shop <a@shop.example.com>"]],
+  }],
+  ["Sender header whose display name is an address in brackets", {
+    headers: [["Sender", "<ceo@example.com> <a@shop.example.com>"]],
+  }],
+  ["Sender header with a group", { headers: [["Sender", "Bosses: ceo@example.com; <a@shop.example.com>"]] }],
+];
+
+test("a foreign sender is refused as not allowed, wherever the mail names it", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await using app = await connectAs(database, role);
+  await grants(database, [role, "--app", "shop", "--from", "*@shop.example.com"]);
+  for (const [place, request] of FOREIGN_SENDERS) {
+    expect({ place, code: (await refusal(send(app, request))).code }).toEqual({ place, code: "MC002" });
+  }
+  const allowed = [
+    { from: "Any Name <ANY@Shop.Example.COM>" },
+    { returnPath: "bounces@shop.example.com" },
+    { returnPath: "" },
+    { headers: [["Sender", "robot@shop.example.com"]] },
+    { headers: [["Sender", '"Robot, the 2nd" <robot@shop.example.com>']] },
+  ];
+  for (const request of allowed) expect(await send(app, request)).toBeString();
+});
+
+test("grants --to limits the recipients of To, Cc and Bcc", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await using app = await connectAs(database, role);
+  await grants(database, [
+    role,
+    "--app",
+    "preview",
+    "--from",
+    "*@shop.example.com",
+    "--to",
+    "*@corp.example",
+    "--to",
+    "me@home.example",
+  ]);
+  for (const field of ["to", "cc", "bcc"]) {
+    const refused = await refusal(send(app, { to: "ok@corp.example", [field]: "customer@example.com" }));
+    expect({ field, code: refused.code }).toEqual({ field, code: "MC003" });
+    expect(refused.message).toContain("customer@example.com");
+  }
+  expect(await send(app, { to: "ok@corp.example", cc: "Me@Home.example", bcc: "other@corp.example" })).toBeString();
+});
+
+test("without --app the app has the role's name, and grants again replaces its addresses", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await using app = await connectAs(database, role);
+  await grants(database, [role, "--from", "*@old.example"]);
+  expect((await refusal(send(app))).message).toContain(`App ${role} may not send as a@shop.example.com`);
+  await grants(database, [role, "--from", "*@shop.example.com"]);
+  const id = await send(app);
+  const [status] = await app`select mailchute.status_v1(${id}) ->> 'app' as app`;
+  expect(status?.app).toBe(role);
+  expect((await refusal(send(app, { from: "a@old.example" }))).code).toBe("MC002");
+});
+
+test("a pattern's letters mean themselves: the LIKE wildcards % and _ and the backslash match nothing else", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await using app = await connectAs(database, role);
+  await grants(database, [role, "--app", "literal", "--from", "a_b%@shop.example.com"]);
+  expect(await send(app, { from: "a_b%@shop.example.com" })).toBeString();
+  for (const from of ["axb%@shop.example.com", "a_bxx@shop.example.com"]) {
+    expect({ from, code: (await refusal(send(app, { from }))).code }).toEqual({ from, code: "MC002" });
+  }
+});
+
+test("a message of another app is unknown to status, cancel and reschedule, and stays as it is", async () => {
+  await using database = await createDatabase();
+  const [mine, other] = [newRole(), newRole()];
+  await using first = await connectAs(database, mine);
+  await using second = await connectAs(database, other);
+  for (const role of [mine, other]) await grants(database, [role, "--from", "*@shop.example.com"]);
+  const id = await send(first);
+  const ask = async (sql: Sql, asked: string) => {
+    const [row] = await sql`
+      select mailchute.status_v1(${asked}) as status, mailchute.reschedule_v1(${asked}, now() + interval '1 day') as reschedule,
+        mailchute.cancel_v1(${asked}) as cancel`;
+    return { ...row };
+  };
+  expect(await ask(second, id)).toEqual(await ask(second, randomUUID()));
+  expect(await ask(second, id)).toEqual({ status: null, reschedule: "unknown", cancel: "unknown" });
+  expect(await ask(first, id)).toMatchObject({
+    status: { state: "queued" },
+    reschedule: "rescheduled",
+    cancel: "canceled",
+  });
+});
+
+test("two roles of one app share ids and keys; two apps may use the same id and the same key", async () => {
+  await using database = await createDatabase();
+  const [web, worker, other] = [newRole(), newRole(), newRole()];
+  await using asWeb = await connectAs(database, web);
+  await using asWorker = await connectAs(database, worker);
+  await using asOther = await connectAs(database, other);
+  for (const role of [web, worker]) await grants(database, [role, "--app", "shop", "--from", "*@shop.example.com"]);
+  await grants(database, [other, "--app", "other", "--from", "*@shop.example.com"]);
+
+  const id = randomUUID();
+  expect(await enqueue(asWeb, { id, idempotencyKey: "order/1" })).toEqual({ id, created: true });
+  expect(await enqueue(asWorker, { id })).toEqual({ id, created: false });
+  expect(await enqueue(asWorker, { id: randomUUID(), idempotencyKey: "order/1" })).toEqual({ id, created: false });
+  const [seen] = await asWorker`select mailchute.status_v1(${id}) ->> 'app' as app`;
+  expect(seen?.app).toBe("shop");
+
+  const theirs = { id, idempotencyKey: "order/1", text: "Other" };
+  expect(await enqueue(asOther, theirs)).toEqual({ id, created: true });
+  const texts = await database.sql`
+    select m.app, c.text from mailchute.message m join mailchute.content c on c.id = m.content_id order by m.seq`;
+  expect(texts.map(({ app, text }) => [app, text])).toEqual([["shop", "Hi"], ["other", "Other"]]);
+  const [canceled] = await asOther`select mailchute.cancel_v1(${id}) as answer`;
+  expect(canceled?.answer).toBe("canceled");
+  const [untouched] = await asWeb`select mailchute.status_v1(${id}) ->> 'state' as state`;
+  expect(untouched?.state).toBe("queued");
+});
+
+test("the same key with another mail is refused, and names the key", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await using app = await connectAs(database, role);
+  await grants(database, [role, "--from", "*@shop.example.com"]);
+  await enqueue(app, { id: randomUUID(), idempotencyKey: "order/1" });
+  const refused = await refusal(enqueue(app, { id: randomUUID(), idempotencyKey: "order/1", subject: "Other" }));
+  expect(refused.code).toBe("MC004");
+  expect(refused.message).toContain("order/1");
+});
+
+test("set role does not change who an app is: the login role counts", async () => {
+  await using database = await createDatabase();
+  const [mine, other] = [newRole(), newRole()];
+  await using app = await connectAs(database, mine);
+  await using _made = await connectAs(database, other);
+  await grants(database, [mine, "--app", "mine", "--from", "*@shop.example.com"]);
+  await grants(database, [other, "--app", "other", "--from", "ceo@example.com"]);
+  await database.sql.unsafe(`grant ${other} to ${mine}`);
+  const refused = await refusal(app.begin(async (tx) => {
+    await tx.unsafe(`set local role ${other}`);
+    await tx`select mailchute.send(${JSON.stringify({ ...MAIL, from: "ceo@example.com" })}::text::jsonb)`;
+  }));
+  expect(refused.message).toContain("App mine may not send as ceo@example.com");
+});
+
+test("an app's own objects on its search_path do not run inside the functions of the schema", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await using app = await connectAs(database, role);
+  await grants(database, [role, "--from", "*@shop.example.com"]);
+  await database.sql.unsafe(`create schema trap authorization ${role}`);
+  const id = await app.begin(async (tx) => {
+    await tx.unsafe("set local search_path = pg_temp, trap, pg_catalog, mailchute");
+    await tx.unsafe(
+      "create function trap.lower(text) returns text language plpgsql as $$ begin raise 'trapped'; end $$",
+    );
+    await tx.unsafe(
+      "create function trap.jsonb_typeof(jsonb) returns text language plpgsql as $$ begin raise 'trapped'; end $$",
+    );
+    await tx.unsafe("create temporary table app_role (role name, app text)");
+    const [row] = await tx`
+      select id from mailchute.enqueue_v1(${
+      JSON.stringify({
+        id: randomUUID(),
+        from: { email: "a@shop.example.com" },
+        to: [{ email: "b@example.com" }],
+        subject: "Hi",
+        text: "Hi",
+      })
+    }::text::jsonb)`;
+    return row?.id as string;
+  });
+  expect(id).toBeString();
+});
+
+test("a role with mailchute_relay alone runs a whole relay", async () => {
+  await using server = await startScriptedServer({
+    on: { rcpt: (address) => address.startsWith("b") ? "550 5.1.1 no such user" : undefined },
+  });
+  await using database = await createDatabase();
+  const role = newRole();
+  const url = await database.as(role);
+  await database.sql.unsafe(`grant mailchute_relay to ${role}`);
+  const attachment = { filename: "a.txt", contentType: "text/plain", base64: "YQ==" };
+  const sent = await send(database.sql, { attachments: [attachment] });
+  const bounced = await send(database.sql, { to: "b@example.com" });
+  await using running = await openTestRelay({ ...database, url }, { smtpPort: server.port });
+  expect(await running.relay.runOnce()).toEqual({ waiting: 0, leased: 0 });
+  for (const [id, state] of [[sent, "sent"], [bounced, "bounced"]] as const) {
+    const [status] = await database.sql`select mailchute.status_v1(${id}) ->> 'state' as state`;
+    expect(status?.state).toBe(state);
+  }
+  expect(running.lines.filter((line) => /permission denied|upkeep failed/.test(line))).toEqual([]);
+});
+
+test("a viewer reads states and attempts, but no content, and changes nothing", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await using viewer = await connectAs(database, role);
+  await database.sql.unsafe(`grant mailchute_viewer to ${role}`);
+  const id = await send(database.sql);
+  const env = { DATABASE_URL: await database.as(role) };
+  for (const words of [["status"], ["list"], ["show", id]]) {
+    const command = startRelayProcess(words, env);
+    expect({ words, code: await command.exited }).toEqual({ words, code: 0 });
+    expect(command.output()).toContain(words[0] === "status" ? "1 queued" : id);
+  }
+  const [seen] = await viewer`select state from mailchute.recipient`;
+  expect(seen?.state).toBe("queued");
+  for (
+    const statement of [
+      "select subject from mailchute.content",
+      "select bytes from mailchute.attachment",
+      "update mailchute.recipient set state = 'sent'",
+      "delete from mailchute.queue",
+      `select mailchute.cancel_message(1, 'x')`,
+      `select mailchute.retry_message(1, true)`,
+      "insert into mailchute.suppression (address, reason) values ('a@b', 'x')",
+    ]
+  ) {
+    expect({ statement, code: (await refusal(viewer.unsafe(statement))).code }).toEqual({ statement, code: "42501" });
+  }
+});
+
+test("a role without mailchute_relay, a viewer's or an admin's too, cannot run a relay and is told the grant", async () => {
+  await using database = await createDatabase();
+  for (const group of [undefined, "mailchute_client", "mailchute_viewer", "mailchute_admin"]) {
+    const role = newRole();
+    const url = await database.as(role);
+    if (group !== undefined) await database.sql.unsafe(`grant ${group} to ${role}`);
+    const refused = await refusal(openTestRelay({ ...database, url }, { smtpPort: 1 }));
+    expect({ group, message: refused.message }).toMatchObject({
+      group,
+      message: expect.stringContaining(`its owner runs: grant mailchute_relay to ${role}`),
+    });
+  }
+});
