@@ -19,6 +19,13 @@ import { PROGRAM_VERSION } from "./schema.ts";
 
 // The composition root: the only file that reads process.* or writes to the console.
 
+const stdout = Bun.stdout.writer();
+// Whoever reads has seen enough (`mailchute list | head`), or the log has lost its reader: no reason to end, least of all for `run`.
+process.on("unhandledRejection", (error) => {
+  if (error instanceof Error && "code" in error && error.code === "EPIPE") return;
+  throw error;
+});
+
 const commands: readonly Command[] = [
   runCommand({
     hostname: hostname(),
@@ -40,13 +47,19 @@ const commands: readonly Command[] = [
 const context: CommandContext = {
   env: process.env,
   readFile: (path) => readFileSync(path, "utf8"),
-  print: (text) => process.stdout.write(`${text}\n`),
+  print: (text) => {
+    stdout.write(`${text}\n`);
+    stdout.flush();
+  },
   tell: (text) => process.stderr.write(`${text}\n`),
   terminal: process.stdout.isTTY === true,
   embeddedUrl,
 };
 
-process.exit(await main(process.argv.slice(2)));
+const code = await main(process.argv.slice(2));
+// A pipe takes 64 KiB at a time: the rest must be out before the end.
+await Promise.resolve(stdout.end()).catch(() => undefined);
+process.exit(code);
 
 async function main(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
