@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
-import { arch, platform, userInfo } from "node:os";
+import { arch, platform } from "node:os";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -112,13 +112,15 @@ async function findBinaries(packageName: string): Promise<Binaries> {
   }
 }
 
-/** The words to put before a command so that it does not run as root. */
+/** The words to put before a command so that it runs neither as root nor as a user without a name: Postgres refuses both. */
 function unprivileged(directory: string): readonly string[] {
-  if (userInfo().uid !== 0) return [];
+  const isRoot = spawnSync("id", ["-u"], { encoding: "utf8" }).stdout.trim() === "0";
+  if (!isRoot && spawnSync("id", ["-un"]).status === 0) return [];
   const nobody = "65534";
   // A user namespace: files stay ours, and folders that only root may enter stay reachable.
   const namespace = ["unshare", "--user", `--map-user=${nobody}`, `--map-group=${nobody}`];
   if (spawnSync(namespace[0] as string, [...namespace.slice(1), "true"]).status === 0) return namespace;
+  if (!isRoot) return [];
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   spawnSync("chown", ["-R", `${nobody}:${nobody}`, directory]);
   return ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"];
