@@ -108,19 +108,24 @@ cross join lateral (
 ) r
 order by p.lane, c.seq`;
 
-/** Index: the primary keys. Only rows that carry our id and the lease that we name; `due` null ends the row. */
+/**
+ * Index: the primary keys. Only rows that carry our id and the lease that we name; a row without delay that is not held ends. `= any` as in
+ * CLAIM, beside the join that compares the leases: by the join alone, a plan made for a small queue reads all of a large one.
+ */
 export const SETTLE = `
 with input as materialized (
   select * from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint, attempt integer, delay float8, held boolean, outcomes jsonb, recipients jsonb)
 ), ended as (
   delete from mailchute.queue q using input i
-  where q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint and i.delay is null and not i.held
+  where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
+    and i.delay is null and not i.held
   returning q.seq
 ), kept as (
   update mailchute.queue q
   set leased_by = null, due = case when i.held then 'infinity' else now() + make_interval(secs => i.delay / 1000) end
   from input i
-  where q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint and (i.held or i.delay is not null)
+  where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
+    and (i.held or i.delay is not null)
   returning q.seq
 ), ours as materialized (
   select i.* from input i where i.seq in (select seq from ended union all select seq from kept)
@@ -133,24 +138,26 @@ with input as materialized (
 ), moved as (
   update mailchute.recipient r set state = x.state, reason = x.reason, changed_at = now()
   from ours o cross join lateral jsonb_to_recordset(o.recipients) as x(position smallint, state text, reason text)
-  where r.seq = o.seq and r.position = x.position
+  where r.seq = any (array(select seq from ours)) and r.seq = o.seq and r.position = x.position
   returning 1
 )
 select seq::text from ours`;
 
-/** Gives claims back as if they had not been: nothing of them was started. `delay`: how long the route is expected to be out. */
+/** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long the route is expected to be out. */
 export const RELEASE = `
+with input as materialized (select * from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint))
 update mailchute.queue q
 set leased_by = null, due = now() + make_interval(secs => $3::float8 / 1000), attempts = q.attempts - 1
-from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint)
-where q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
+from input i
+where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
 returning q.seq::text as seq`;
 
-/** Prolongs leases; a row that is not answered is no longer ours. */
+/** Index: queue_pkey. Prolongs leases; a row that is not answered is no longer ours. */
 export const RENEW = `
+with input as materialized (select * from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint))
 update mailchute.queue q set due = now() + make_interval(secs => $3::float8 / 1000)
-from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint)
-where q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
+from input i
+where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
 returning q.seq::text as seq`;
 
 /** Makes due at once what the dead predecessors of this relay (same state directory) still held. Runs once, at the start. */

@@ -1,0 +1,109 @@
+import { expect, test } from "bun:test";
+import { CLAIM, NEXT_DUE, RELEASE, RENEW, SETTLE } from "../../relay/queue.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
+import { accessOf, explain, explainInside, planningConnection } from "./plan.ts";
+
+const PAIRS = `'[{"seq": 1, "lease": 1}]'`;
+const SETTLEMENTS =
+  `'[{"seq": 1, "lease": 1, "attempt": 1, "delay": null, "held": false, "outcomes": [], "recipients": []}]'`;
+
+/** A queue of some thousand rows, without statistics yet. Written past enqueue, which would take a second. */
+async function filled(): Promise<TestDatabase> {
+  const database = await createDatabase();
+  await database.sql.begin(async (tx) => {
+    await tx`
+      insert into mailchute.message (id, app, content_id, from_email, lane)
+      select gen_random_uuid(), session_user, gen_random_uuid(), 'shop@example.com', i % 3 from generate_series(1, 4000) i`;
+    await tx`insert into mailchute.recipient (seq, position, kind, email) select seq, 0, 'to', 'u' || seq || '@example.com' from mailchute.message`;
+    await tx`insert into mailchute.queue (seq, lane, due) select seq, lane, now() from mailchute.message`;
+    await tx`
+      insert into mailchute.attempt (seq, number, position, outcome, phase, blame, reply, route, relay)
+      select seq, 1, 0, 'deferred', 'final', 'route', 'later', 'default', 1 from mailchute.message`;
+  });
+  return database;
+}
+
+const GUARDS:
+  readonly (readonly [name: string, statement: string, values: readonly string[], indexes: readonly string[]])[] = [
+    ["CLAIM", CLAIM, ["1", "120000", "100"], ["message_pkey", "queue_due", "queue_pkey", "recipient_pkey"]],
+    ["SETTLE", SETTLE, ["1", SETTLEMENTS, "'default'"], ["queue_pkey", "recipient_pkey"]],
+    ["RELEASE", RELEASE, ["1", PAIRS, "0"], ["queue_pkey"]],
+    ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],
+    ["NEXT_DUE", NEXT_DUE, [], ["queue_due"]],
+  ];
+
+for (const [name, statement, values, indexes] of GUARDS) {
+  test(`${name} enters its tables at a key, with a generic plan, with and without statistics`, async () => {
+    await using database = await filled();
+    await using sql = planningConnection(database);
+    expect(await explain(sql, statement, values)).toEqual({ indexes, wholeTables: [] });
+    await database.sql`analyze mailchute.queue, mailchute.message, mailchute.recipient, mailchute.attempt`;
+    expect(await explain(sql, statement, values)).toEqual({ indexes, wholeTables: [] });
+  });
+}
+
+test("the guards see what they guard against: a sequential scan, and an index that is read as a whole", async () => {
+  await using database = await filled();
+  await using sql = planningConnection(database);
+  await database.sql`analyze mailchute.queue, mailchute.message`;
+  // No index fits: the scan is taken although it is switched off.
+  expect((await explain(sql, "select seq from mailchute.queue where attempts = $1::int", ["0"])).wholeTables)
+    .toEqual(["queue"]);
+  const ordered = await explain(sql, "select seq, due from mailchute.queue order by lane, due, seq", []);
+  expect(ordered.wholeTables).toEqual(["queue through queue_due"]);
+  expect(accessOf({ "Node Type": "Seq Scan", "Relation Name": "queue" })).toEqual({
+    indexes: [],
+    wholeTables: ["queue"],
+  });
+});
+
+/** Statements of people and apps, and the indexes that their lookups inside the functions must be seen to use. */
+const CALLS: readonly (readonly [name: string, statement: string, indexes: readonly string[]])[] = [
+  [
+    "enqueue_v1",
+    `select mailchute.send('{"from": "a@example.com", "to": ["b@example.com", "c@example.com"], "cc": "d@example.com", "subject": "Hi",
+      "text": "Hi", "idempotencyKey": "one"}');
+    select mailchute.send('{"from": "a@example.com", "to": ["b@example.com", "c@example.com"], "cc": "d@example.com", "subject": "Hi",
+      "text": "Hi", "idempotencyKey": "one"}')`,
+    ["message_idempotency_key", "suppression_pkey"],
+  ],
+  [
+    "status_v1",
+    "select mailchute.status_v1((select id from mailchute.message where seq = 2000))",
+    ["attempt_pkey", "message_id", "message_pkey", "queue_pkey", "recipient_pkey"],
+  ],
+  [
+    "cancel_v1",
+    "select mailchute.cancel_v1((select id from mailchute.message where seq = 2001))",
+    ["message_id", "queue_pkey", "recipient_pkey"],
+  ],
+  [
+    "reschedule_v1",
+    "select mailchute.reschedule_v1((select id from mailchute.message where seq = 2002), now() + interval '1 day')",
+    ["message_id", "message_pkey", "queue_pkey"],
+  ],
+  [
+    "retry_message",
+    "select mailchute.retry_message(2003, false)",
+    ["attempt_pkey", "message_pkey", "queue_pkey", "recipient_pkey"],
+  ],
+];
+
+/** Tables with a handful of rows: any way to read them is fine. */
+const SMALL = ["relay", "app", "app_role", "pg_namespace", "pg_authid"];
+
+for (const [name, statement, indexes] of CALLS) {
+  test(`${name} looks everything up by a key`, async () => {
+    await using database = await filled();
+    await database
+      .sql`insert into mailchute.suppression (address, reason) select 's' || i || '@example.com', 'bounce' from generate_series(1, 2000) i`;
+    await database.sql`analyze`;
+    const inside = await explainInside(database, statement);
+    expect(inside.length).toBeGreaterThan(1);
+    const whole = inside.flatMap(({ text, wholeTables }) =>
+      wholeTables.filter((table) => !SMALL.includes(table.split(" ")[0] as string)).map((table) => `${table}: ${text}`)
+    );
+    expect(whole).toEqual([]);
+    expect([...new Set(inside.flatMap((each) => each.indexes))]).toEqual(expect.arrayContaining([...indexes]));
+  });
+}

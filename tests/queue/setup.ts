@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+import postgres, { type Sql } from "postgres";
+import { registerRelay } from "../../relay/database.ts";
+import { type ClaimedMessage, Queue, type Settlement } from "../../relay/queue.ts";
+import type { Outcome } from "../../relay/transport.ts";
+import type { TestDatabase } from "../database.ts";
+
+/** A relay's side of the queue, without a relay around it. */
+export interface TestQueue {
+  readonly queue: Queue;
+  readonly relayId: string;
+  readonly instance: string;
+}
+
+/** Registers one more relay and gives its queue. */
+export async function openQueue(
+  database: { readonly sql: Sql },
+  options: { readonly leaseMs?: number; readonly instance?: string } = {},
+): Promise<TestQueue> {
+  const { leaseMs = 60_000, instance = randomUUID() } = options;
+  const relayId = await registerRelay(database.sql, { instance, host: "test", pid: process.pid });
+  return { queue: new Queue(database.sql, { relayId, leaseMs }), relayId, instance };
+}
+
+/** Enqueues many mails with one statement, to u1@example.com and so on. */
+export async function fill(database: TestDatabase, count: number): Promise<void> {
+  await database.sql`
+    select count(mailchute.send(jsonb_build_object('from', 'shop@example.com', 'to', 'u' || i || '@example.com', 'subject', 'Hi', 'text', 'Hi')))
+    from generate_series(1, ${count}) i`;
+}
+
+/** One more connection of its own to the database of a test. */
+export function openConnection(database: TestDatabase): Sql & AsyncDisposable {
+  const sql = postgres(database.url, { max: 1, onnotice: () => {}, fetch_types: false });
+  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
+}
+
+/** What the next hop said to one recipient. */
+export function outcome(kind: Outcome["kind"], position = 0): Outcome {
+  const code = { sent: 250, deferred: 450, bounced: 550, uncertain: undefined }[kind];
+  const reason = `The reply that means ${kind}`;
+  return {
+    position,
+    kind,
+    phase: "final",
+    blame: "recipient",
+    reason,
+    ...(code === undefined ? {} : { reply: { code, text: reason } }),
+  };
+}
+
+/** The settlement of a message all of whose recipients were answered alike. */
+export function settlement(
+  message: ClaimedMessage,
+  kind: Outcome["kind"],
+  next?: Settlement["next"],
+): Settlement {
+  const { seq, lease, attempt, recipients } = message;
+  const state = kind === "uncertain" ? "held" : kind;
+  return {
+    seq,
+    lease,
+    attempt,
+    next,
+    outcomes: recipients.filter(({ open }) => open).map(({ position }) => outcome(kind, position)),
+    recipients: recipients.filter(({ open }) => open).map(({ position }) => ({ position, state, reason: undefined })),
+  };
+}
+
+/** Ends the lease of a message, as time would. */
+export async function endLeases(database: TestDatabase): Promise<void> {
+  await database.sql`update mailchute.queue set due = now() - interval '1 millisecond' where leased_by is not null`;
+}
+
+/** One message's row of the queue; undefined when it has none. */
+export async function queueRow(
+  database: TestDatabase,
+  seq: string,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const [row] = await database.sql`
+    select lease::int, attempts, leased_by::text as "leasedBy", due = 'infinity' as held, due <= now() as "isDue"
+    from mailchute.queue where seq = ${seq}::bigint`;
+  return row === undefined ? undefined : { ...row };
+}
+
+/** Everything that is recorded of a message, to be compared before and after. */
+export async function everything(database: TestDatabase, seq: string): Promise<string> {
+  const [row] = await database.sql`
+    select (select to_jsonb(q) from mailchute.queue q where q.seq = ${seq}::bigint) as queue,
+      (select jsonb_agg(r order by r.position) from mailchute.recipient r where r.seq = ${seq}::bigint) as recipients,
+      (select jsonb_agg(a order by a.number, a.position) from mailchute.attempt a where a.seq = ${seq}::bigint) as attempts`;
+  return JSON.stringify(row);
+}
