@@ -1,0 +1,10 @@
+import type { Benchmark } from "./benchmark.ts";
+import { bulk } from "./bulk.ts";
+import { compose } from "./compose.ts";
+import { deliver } from "./deliver.ts";
+import { enqueue } from "./enqueue.ts";
+import { latency } from "./latency.ts";
+import { memory } from "./memory.ts";
+
+/** Every benchmark, in the order of the page. */
+export const BENCHMARKS: readonly Benchmark[] = [deliver, latency, enqueue, bulk, compose, memory];

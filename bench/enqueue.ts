@@ -1,0 +1,110 @@
+import { randomUUID } from "node:crypto";
+import postgres from "postgres";
+import { registerRelay, setAsleep } from "../relay/database.ts";
+import { createMailer } from "../src/client.ts";
+import type { Benchmark, ByEffort, Table } from "./benchmark.ts";
+import { smallRequest } from "./mail.ts";
+import { type Contender, measure, perSecond } from "./measure.ts";
+import { BARE_INSERT, makeBareTable } from "./peers/bare_insert.ts";
+import { ADD_JOB, graphileWorker } from "./peers/graphile_worker.ts";
+import { runWriters } from "./writers.ts";
+
+/** Few commits a round and many rounds: what a disk does with fsync drifts by the second. */
+const SIZES: ByEffort<{ readonly commits: number; readonly rounds: number }> = {
+  full: { commits: 400, rounds: 15 },
+  quick: { commits: 100, rounds: 5 },
+  tiny: { commits: 8, rounds: 1 },
+};
+
+const BARE = "bare insert of the same bytes";
+
+/** Mails one by one, each in a transaction of its own. */
+export const enqueue: Benchmark = {
+  name: "enqueue",
+  async run(lab, effort) {
+    const { commits, rounds } = SIZES[effort];
+    const url = await lab.createDatabase();
+    const admin = postgres(url, { max: 2, onnotice: () => {} });
+    try {
+      await makeBareTable(admin);
+      await using _schema = await graphileWorker(url);
+      const relayId = await registerRelay(admin, { instance: randomUUID(), host: "bench", pid: process.pid });
+      await admin.listen("mailchute", () => undefined);
+      const tables: Table[] = [];
+      for (const writers of [1, 8]) {
+        const sql = postgres(url, { max: writers, onnotice: () => {} });
+        const size = { count: commits * Math.min(writers, 4), writers };
+        const contenders = contendersOf(sql, size, (asleep) => setAsleep(admin, relayId, asleep));
+        tables.push({
+          unit: writers === 1 ? "commits/s, 1 writer" : `commits/s, ${writers} writers`,
+          rows: await measure(contenders, { rounds, better: "more" }),
+        });
+        await sql.end({ timeout: 1 });
+      }
+      return {
+        title: "Enqueue, one by one",
+        method:
+          `One mail (about 600 bytes of JSON), one commit, fsync on; ${commits} commits a round (${
+            commits * 4
+          } with 8 writers), ${rounds} rounds in turn, one connection for each writer. ` +
+          "All through postgres.js with a prepared statement, one round trip each: `mail.send` of the client with all its checks; " +
+          "an insert of the same JSON into a table with a primary key; `graphile_worker.add_job` with the mail as its payload. " +
+          "A relay that sleeps has to be woken: then each commit carries a NOTIFY to a connection that listens.",
+        tables,
+      };
+    } finally {
+      await admin.end({ timeout: 1 });
+    }
+  },
+};
+
+function contendersOf(
+  sql: postgres.Sql,
+  size: { readonly count: number; readonly writers: number },
+  sleep: (asleep: boolean) => Promise<void>,
+): readonly Contender[] {
+  const mail = createMailer(sql);
+  const rate = (work: (number: number) => Promise<unknown>) => perSecond(size.count, () => runWriters(size, work));
+  const to = (number: number) => `reader${number}@example.com`;
+  const send = (number: number) => mail.send(smallRequest(to(number)));
+  const bytes = async (number: number) => {
+    const { id, values } = await mail.statement(smallRequest(to(number)));
+    return [id, values[0] ?? ""];
+  };
+
+  return [
+    {
+      name: "mail.send, no relay asleep",
+      against: [BARE],
+      async sample() {
+        await sleep(false);
+        return await rate(send);
+      },
+    },
+    {
+      name: BARE,
+      async sample() {
+        // Made before the clock runs: the bare insert is to be the database's work alone.
+        const rows: string[][] = [];
+        for (let number = 0; number < size.count; number++) rows.push(await bytes(number));
+        return await rate((number) => sql.unsafe(BARE_INSERT, rows[number] ?? [], { prepare: true }));
+      },
+    },
+    {
+      name: "mail.send, one relay asleep",
+      against: [BARE],
+      async sample() {
+        await sleep(true);
+        const measured = await rate(send);
+        await sleep(false);
+        return measured;
+      },
+    },
+    {
+      name: "graphile-worker's add_job",
+      against: [BARE],
+      sample: () =>
+        rate((number) => sql.unsafe(ADD_JOB, [JSON.stringify(smallRequest(to(number)))], { prepare: true })),
+    },
+  ];
+}

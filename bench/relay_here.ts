@@ -1,0 +1,58 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { Breaker } from "../relay/breaker.ts";
+import { systemClock } from "../relay/clock.ts";
+import { openDatabase } from "../relay/database.ts";
+import { createLog } from "../relay/log.ts";
+import { Relay } from "../relay/relay.ts";
+import { createSmtpTransport } from "../relay/smtp/smtp.ts";
+
+const DAY_MS = 86_400_000;
+
+/** Where a relay works. */
+export interface RelayTarget {
+  readonly url: string;
+  readonly smtpPort: number;
+  readonly connections: number;
+}
+
+/**
+ * Opens a relay in this process, with the settings that `run` has by default. Any warning is an error: a figure must not hide trouble.
+ */
+export async function openRelay({ url, smtpPort, connections }: RelayTarget): Promise<Relay & AsyncDisposable> {
+  const troubles: string[] = [];
+  const log = createLog({ write: (line) => troubles.push(line), now: () => Date.now(), level: "warn" });
+  const relay = await Relay.open({
+    databases: [await openDatabase({ name: "home", display: "bench", url, pooled: false })],
+    route: {
+      name: "default",
+      connections,
+      breaker: new Breaker(Math.random),
+      transport: createSmtpTransport({
+        host: "127.0.0.1",
+        port: smtpPort,
+        tls: "none",
+        ehloName: "relay.example",
+        connections,
+      }),
+    },
+    rules: { maxAgeMs: 5 * DAY_MS, maxAttempts: undefined, onUncertain: "retry" },
+    retention: { messagesMs: 30 * DAY_MS, contentMs: 7 * DAY_MS },
+    returnPath: undefined,
+    leaseMs: 120_000,
+    pollMs: 5_000,
+    graceMs: 25_000,
+    instance: randomUUID(),
+    host: hostname(),
+    pid: process.pid,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
+  return Object.assign(relay, {
+    async [Symbol.asyncDispose]() {
+      await relay.stop();
+      if (troubles.length > 0) throw new Error(`Cannot take the figure: the relay had trouble: ${troubles.join("\n")}`);
+    },
+  });
+}

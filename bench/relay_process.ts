@@ -1,0 +1,67 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RelayTarget } from "./relay_here.ts";
+
+/** What a relay cost from its start to its end. */
+export interface ProcessCost {
+  readonly elapsedMs: number;
+  /** The largest resident set. */
+  readonly peakBytes: number;
+}
+
+/** Runs `relay/main.ts run --once` in a process of its own, as a user would. @throws {Error} when it does not end with 0 */
+export function runRelayOnce(
+  target: RelayTarget,
+  options: { readonly stateDirectory: string },
+): Promise<ProcessCost> {
+  return runProgram([join(import.meta.dir, "../relay/main.ts"), "run", "--once"], {
+    DATABASE_URL: target.url,
+    SMTP_URL: `smtp://127.0.0.1:${target.smtpPort}?tls=none`,
+    RELAY_CONNECTIONS: String(target.connections),
+    RELAY_STATE_DIR: options.stateDirectory,
+    LOG_FORMAT: "json",
+    LOG_LEVEL: "info",
+  });
+}
+
+const LOOK_MS = 20;
+
+/** Runs a program on Bun to its end, with nothing of this process's environment but the path. */
+export async function runProgram(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<ProcessCost> {
+  const start = performance.now();
+  const child = Bun.spawn([process.execPath, ...args], {
+    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...env },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const said = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  let highWater = 0;
+  const look = setInterval(() => highWater = highWaterBytes(child.pid) ?? highWater, LOOK_MS);
+  const code = await child.exited;
+  const elapsedMs = performance.now() - start;
+  clearInterval(look);
+  if (code !== 0) {
+    throw new Error(`Cannot take the figure: ${args.join(" ")} ended with ${code}: ${(await said).join("")}`);
+  }
+  const peakBytes = highWater > 0 ? highWater : child.resourceUsage()?.maxRSS;
+  if (peakBytes === undefined) throw new Error("Cannot take the figure: this system does not tell what a process used");
+  return { elapsedMs, peakBytes };
+}
+
+/**
+ * The largest resident set so far, on Linux. What the system tells at a process's end (getrusage) is not less than what its parent, this
+ * program, had when it started it: proc_pid_status(5) has the process's own. It only grows, so the last look is enough.
+ */
+function highWaterBytes(pid: number): number | undefined {
+  try {
+    const [, kibibytes] = readFileSync(`/proc/${pid}/status`, "utf8").match(/^VmHWM:\s+(\d+) kB$/m) ?? [];
+    return kibibytes === undefined ? undefined : Number(kibibytes) * 1_024;
+  } catch {
+    // No such file: another system, or the process has just gone.
+    return undefined;
+  }
+}
