@@ -1,0 +1,122 @@
+import { expect, test } from "bun:test";
+import { createDatabase } from "../database.ts";
+import { enqueue } from "../relay.ts";
+import { endLeases, everything, fill, openQueue, queueRow, settlement } from "./setup.ts";
+
+test("an expired lease is taken over: the first holder's settle, renew and release answer nothing and change nothing", async () => {
+  await using database = await createDatabase();
+  await enqueue(database);
+  const [first, second] = [await openQueue(database), await openQueue(database)];
+  const [held] = (await first.queue.claim(1)).messages;
+  if (held === undefined) throw new Error("Nothing was claimed");
+  expect((await second.queue.claim(1)).messages).toEqual([]);
+
+  await endLeases(database);
+  const [taken] = (await second.queue.claim(1)).messages;
+  expect(taken).toMatchObject({ seq: held.seq, attempt: held.attempt + 1, takenOver: true });
+  expect(taken?.lease).not.toBe(held.lease);
+
+  const before = await everything(database, held.seq);
+  expect(await first.queue.settle([settlement(held, "sent")], "default")).toEqual(new Set());
+  expect(await first.queue.settle([settlement(held, "deferred", 60_000)], "default")).toEqual(new Set());
+  expect(await first.queue.settle([settlement(held, "uncertain", "held")], "default")).toEqual(new Set());
+  expect(await first.queue.renew([held])).toEqual(new Set());
+  expect(await first.queue.release([held], 0)).toEqual(new Set());
+  expect(await everything(database, held.seq)).toBe(before);
+
+  if (taken === undefined) throw new Error("Nothing was taken over");
+  expect(await second.queue.settle([settlement(taken, "sent")], "default")).toEqual(new Set([held.seq]));
+});
+
+test("a lease of one's own that was claimed again is another lease: the earlier one settles nothing", async () => {
+  await using database = await createDatabase();
+  await enqueue(database);
+  const { queue } = await openQueue(database);
+  const [old] = (await queue.claim(1)).messages;
+  await endLeases(database);
+  const [current] = (await queue.claim(1)).messages;
+  if (old === undefined || current === undefined) throw new Error("Nothing was claimed");
+  expect(await queue.renew([old])).toEqual(new Set());
+  expect(await queue.release([old], 0)).toEqual(new Set());
+  expect(await queue.settle([settlement(old, "sent")], "default")).toEqual(new Set());
+  expect(await queue.settle([settlement(current, "sent")], "default")).toEqual(new Set([current.seq]));
+});
+
+test("a relay that knows another's lease number still cannot write: the lease names its holder", async () => {
+  await using database = await createDatabase();
+  await enqueue(database);
+  const [first, second] = [await openQueue(database), await openQueue(database)];
+  const [held] = (await first.queue.claim(1)).messages;
+  if (held === undefined) throw new Error("Nothing was claimed");
+  const before = await everything(database, held.seq);
+  expect(await second.queue.settle([settlement(held, "sent")], "default")).toEqual(new Set());
+  expect(await second.queue.renew([held])).toEqual(new Set());
+  expect(await second.queue.release([held], 0)).toEqual(new Set());
+  expect(await everything(database, held.seq)).toBe(before);
+});
+
+test("of a batch only the stale leases are refused", async () => {
+  await using database = await createDatabase();
+  await fill(database, 3);
+  const [first, second] = [await openQueue(database), await openQueue(database)];
+  const { messages } = await first.queue.claim(3);
+  const [stolen, ...kept] = messages;
+  if (stolen === undefined) throw new Error("Nothing was claimed");
+  await database.sql`update mailchute.queue set due = now() where seq = ${stolen.seq}::bigint`;
+  await second.queue.claim(1);
+  const ours = new Set(kept.map(({ seq }) => seq));
+  expect(await first.queue.renew(messages)).toEqual(ours);
+  expect(await first.queue.settle(messages.map((message) => settlement(message, "sent")), "default")).toEqual(ours);
+  const [sent] = await database
+    .sql`select array_agg(seq::text order by seq) as seqs from mailchute.recipient where state = 'sent'`;
+  expect(new Set(sent?.seqs)).toEqual(ours);
+});
+
+test("settling twice writes once: the second answer is empty", async () => {
+  await using database = await createDatabase();
+  await fill(database, 2);
+  const { queue } = await openQueue(database);
+  const { messages } = await queue.claim(2);
+  const [one, two] = messages.map((message, index) =>
+    settlement(message, "deferred", index === 0 ? 60_000 : undefined)
+  );
+  if (one === undefined || two === undefined) throw new Error("Nothing was claimed");
+  expect(await queue.settle([one, two], "default")).toEqual(new Set([one.seq, two.seq]));
+  const before = [await everything(database, one.seq), await everything(database, two.seq)];
+  expect(await queue.settle([one, two], "default")).toEqual(new Set());
+  expect([await everything(database, one.seq), await everything(database, two.seq)]).toEqual(before);
+});
+
+test("a renewed lease is not taken over at its first end", async () => {
+  await using database = await createDatabase();
+  await enqueue(database);
+  const [first, second] = [await openQueue(database), await openQueue(database)];
+  const [held] = (await first.queue.claim(1)).messages;
+  if (held === undefined) throw new Error("Nothing was claimed");
+  await endLeases(database);
+  // Late, and still in time: nobody has claimed it since.
+  expect(await first.queue.renew([held])).toEqual(new Set([held.seq]));
+  expect((await second.queue.claim(1)).messages).toEqual([]);
+  expect(await first.queue.settle([settlement(held, "sent")], "default")).toEqual(new Set([held.seq]));
+});
+
+test("takeBack takes only what one's own predecessors held, at once, and gives their attempt back", async () => {
+  await using database = await createDatabase();
+  await fill(database, 3);
+  const predecessor = await openQueue(database);
+  const stranger = await openQueue(database);
+  const [mine] = (await predecessor.queue.claim(1)).messages;
+  const [theirs] = (await stranger.queue.claim(1)).messages;
+  if (mine === undefined || theirs === undefined) throw new Error("Nothing was claimed");
+  const successor = await openQueue(database, { instance: predecessor.instance });
+  const before = await everything(database, theirs.seq);
+  expect(await successor.queue.takeBack(predecessor.instance)).toBe(1);
+  expect(await everything(database, theirs.seq)).toBe(before);
+  expect(await queueRow(database, mine.seq)).toMatchObject({ attempts: 0, leasedBy: null, isDue: true });
+  // The predecessor, should it still live (a copied state directory), holds a lease that is over.
+  expect(await predecessor.queue.settle([settlement(mine, "sent")], "default")).toEqual(new Set());
+  const claimed = (await successor.queue.claim(10)).messages;
+  expect(claimed).toHaveLength(2);
+  // What one holds oneself is not one's predecessor's.
+  expect(await successor.queue.takeBack(predecessor.instance)).toBe(0);
+});
