@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { randomUUID } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 /** The folder in which a relay remembers who it is. Held by one relay at a time. */
@@ -25,7 +25,9 @@ export function openStateDirectory(directory: string): StateDirectory {
   let lock: Database;
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    chmodSync(path, 0o700);
+    makePrivate(path);
+    // Made before SQLite does, which would let others read it.
+    closeSync(openSync(join(path, "lock.sqlite"), "a", 0o600));
     lock = new Database(join(path, "lock.sqlite"), { create: true });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -44,6 +46,15 @@ export function openStateDirectory(directory: string): StateDirectory {
     );
   }
   return { path, instance: readInstance(join(path, "instance")), release: () => lock.close() };
+}
+
+/** Shuts the folder to others, if it is ours: a volume may belong to root and let us in by its group (fsGroup in Kubernetes). */
+function makePrivate(path: string): void {
+  try {
+    chmodSync(path, 0o700);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EPERM")) throw error;
+  }
 }
 
 function readInstance(file: string): string {

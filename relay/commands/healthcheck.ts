@@ -1,3 +1,5 @@
+import { createEnvironment } from "../settings/environment.ts";
+import { readSetting, table } from "../settings/table.ts";
 import { type Command, EXIT, UsageError } from "./command.ts";
 
 const TIMEOUT_MS = 3_000;
@@ -9,7 +11,9 @@ export const healthcheckCommand: Command = {
   summary: "ask the relay on HOST and PORT whether it lives (or is ready); exit 0 or 1",
   options: { ready: { type: "boolean" } },
   async run(context, _words, options) {
-    const host = context.env.HOST ?? "127.0.0.1";
+    const environment = createEnvironment(context.env, context.readFile);
+    const host = readSetting<string>(table.host, environment) ?? "127.0.0.1";
+    const port = readSetting<number>(table.port, environment);
     // What listens on every address answers on loopback.
     const reachable = host === "0.0.0.0"
       ? "127.0.0.1"
@@ -18,7 +22,7 @@ export const healthcheckCommand: Command = {
       : host.includes(":")
       ? `[${host}]`
       : host;
-    const url = `http://${reachable}:${context.env.PORT ?? "8025"}/${options.ready ? "readyz" : "livez"}`;
+    const url = `http://${reachable}:${port}/${options.ready ? "readyz" : "livez"}`;
     if (!URL.canParse(url)) throw new UsageError(`HOST and PORT make no address: ${url}`);
     try {
       const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
