@@ -5,12 +5,28 @@ create function mailchute.is_line(value text) returns boolean
 language sql immutable parallel safe
 return value !~ E'[\\u0001-\\u001f\\u007f]';
 
--- Tells whether a text is one mail address (RFC 5321 section 4.1.2; sizes: section 4.5.3.1).
+-- How long a text is for JavaScript, in which the client and the relay count: an emoji is two characters there.
+create function mailchute.utf16_length(value text) returns integer
+language sql immutable parallel safe
+return char_length(value) + char_length(regexp_replace(value, '[^\U00010000-\U0010ffff]', '', 'g'));
+
+-- Tells whether a text is one mail address, with the rules of the relay (src/address.ts): RFC 5321 sections 4.1.2 and 4.1.3 with UTF-8 (RFC 6531),
+-- sizes of section 4.5.3.1; no @ < > in quotes; no invisible characters; no name that ends in a number (RFC 3696 section 2).
 create function mailchute.is_address(value text) returns boolean
 language sql immutable parallel safe
-return value ~ E'^("([^"\\\\\\u0001-\\u001f\\u007f<>]|\\\\["\\\\ ])+"|[^][\\u0001-\\u0020\\u007f"(),:;<>@\\\\]+)@(\\[[0-9A-Za-z:.]+\\]|[^][\\u0001-\\u0020\\u007f"(),:;<>@\\\\]+)$'
-  and octet_length(value) <= 254
-  and octet_length(regexp_replace(value, '@[^@]*$', '')) <= 64;
+return value ~ ('^([A-Za-z0-9_!#$%&''*+/=?^`{|}~\u0080-\U0010ffff-]+(\.[A-Za-z0-9_!#$%&''*+/=?^`{|}~\u0080-\U0010ffff-]+)*|"[^"\\<>@\u0001-\u001f\u007f]+")'
+    || '@([A-Za-z0-9_\u0080-\U0010ffff-]+(\.[A-Za-z0-9_\u0080-\U0010ffff-]+)*|\[[0-9]{1,3}(\.[0-9]{1,3}){3}\]|\[IPv6:[0-9A-Fa-f:.]+\])$')
+  -- Invisible characters; labels with a hyphen at an end; a name that ends in a number.
+  and value !~ ('[\u0080-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f\u3000\ufeff\ufff9-\ufffb]'
+    || '|@([^@]*\.)?-|-(\.[^@]*)?$|[@.]([0-9]+|0[xX][0-9a-fA-F]*)$')
+  -- Counted only where it matters, which is hardly ever.
+  and (octet_length(value) < 64 or (octet_length(value) <= 254
+    and octet_length(regexp_replace(value, '@[^@]*$', '')) <= 64 and value !~ '[^.@]{64}[^@]*$'));
+
+-- The address in 'a@b' or 'Ann <a@b>' (RFC 5322 section 3.4), its name in quotes or without specials; what is no such mailbox comes back as it is.
+create function mailchute.mailbox_email(value text) returns text
+language sql immutable parallel safe
+return coalesce(substring(value from '^\s*(?:"(?:[^"\\]|\\.)*"|[^]"(),:;<>@[\\]*)\s*<([^<>]*)>\s*$'), trim(value));
 
 -- Tells whether an address matches one of the patterns; `*` stands for any run of characters.
 create function mailchute.address_matches(address text, patterns text[]) returns boolean
@@ -44,7 +60,7 @@ begin
     end if;
     if jsonb_typeof(item) = 'object' and (item ->> 'name') is not null
       and (jsonb_typeof(item -> 'name') <> 'string' or not mailchute.is_line(item ->> 'name')
-        or char_length(item ->> 'name') > 998) then
+        or mailchute.utf16_length(item ->> 'name') > 998) then
       issues := issues || jsonb_build_object('path', place || '.name', 'message', 'must be at most 998 characters without control characters');
     end if;
   end loop;
@@ -78,7 +94,13 @@ begin
       issues := issues || jsonb_build_object('path', place, 'message', 'is a header that mailchute writes itself: ' || (item ->> 0));
     elsif not mailchute.is_line(item ->> 1) then
       issues := issues || jsonb_build_object('path', place, 'message', 'has a value with a line break or a control character');
+    elsif lower(item ->> 0) = 'sender' and not mailchute.is_address(mailchute.mailbox_email(item ->> 1)) then
+      issues := issues || jsonb_build_object('path', place, 'message', 'is not one mail address');
     end if;
   end loop;
+  if issues = '[]' and exists (select from jsonb_array_elements(headers) as h(pair)
+    where lower(pair ->> 0) in ('sender', 'in-reply-to', 'references', 'list-unsubscribe') group by lower(pair ->> 0) having count(*) > 1) then
+    issues := '[{"path": "headers", "message": "have a header twice that may be there once"}]';
+  end if;
   return issues;
 end $$;

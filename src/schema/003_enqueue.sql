@@ -33,7 +33,9 @@ language plpgsql immutable as $$
 declare
   issues jsonb := '[]';
   field text;
-  header_bytes integer;
+  header_bytes bigint;
+  metadata_bytes bigint;
+  metadata_lines boolean;
   recipient_count integer;
 begin
   if jsonb_typeof(request) is distinct from 'object' then
@@ -91,7 +93,14 @@ begin
   end if;
 
   issues := issues || mailchute.header_issues(request -> 'headers');
-  header_bytes := coalesce(octet_length(request ->> 'headers'), 0) + coalesce(octet_length(request ->> 'subject'), 0);
+  header_bytes := coalesce(octet_length(request ->> 'subject'), 0);
+  if jsonb_typeof(request -> 'headers') = 'array' then
+    header_bytes := header_bytes + coalesce((select sum(octet_length(concat(h ->> 0, h ->> 1))) from jsonb_array_elements(request -> 'headers') as h), 0);
+    if request ->> 'unsubscribe' is not null and exists (
+      select from jsonb_array_elements(request -> 'headers') as h where lower(h ->> 0) = 'list-unsubscribe') then
+      issues := issues || '{"path": "unsubscribe", "message": "writes the header List-Unsubscribe, which is there too"}';
+    end if;
+  end if;
   if header_bytes > 65536 then
     issues := issues || '{"path": "headers", "message": "have more than 65,536 bytes together with the subject"}';
   end if;
@@ -111,14 +120,21 @@ begin
     if jsonb_typeof(request -> 'metadata') <> 'object' or exists (
       select from jsonb_each(request -> 'metadata') as m(key, value) where jsonb_typeof(value) <> 'string') then
       issues := issues || '{"path": "metadata", "message": "must be an object of strings"}';
-    elsif octet_length((request -> 'metadata')::text) > 16384 then
-      issues := issues || '{"path": "metadata", "message": "has more than 16,384 bytes"}';
+    else
+      select coalesce(sum(octet_length(key) + octet_length(value)), 0), coalesce(bool_and(mailchute.is_line(key) and mailchute.is_line(value)), true)
+      into metadata_bytes, metadata_lines from jsonb_each_text(request -> 'metadata');
+      if metadata_bytes > 16384 then
+        issues := issues || '{"path": "metadata", "message": "has more than 16,384 bytes"}';
+      end if;
+      if not metadata_lines then
+        issues := issues || '{"path": "metadata", "message": "has a line break or a control character"}';
+      end if;
     end if;
   end if;
   if octet_length(request ->> 'idempotencyKey') not between 1 and 256 then
     issues := issues || '{"path": "idempotencyKey", "message": "must have 1 to 256 bytes"}';
   end if;
-  if (request ->> 'unsubscribe') !~ '^(https://|mailto:)[!-;=?-~]+$' or octet_length(request ->> 'unsubscribe') > 900 then
+  if (request ->> 'unsubscribe') !~* '^(https://[^/]|mailto:[^?])' or (request ->> 'unsubscribe') !~ '^[!-;=?-~]+$' or octet_length(request ->> 'unsubscribe') > 900 then
     issues := issues || '{"path": "unsubscribe", "message": "must be an https: or mailto: URL of at most 900 characters"}';
   end if;
   if coalesce(request ->> 'priority', 'normal') <> all (array['high', 'normal', 'low']) then
@@ -160,10 +176,10 @@ begin
       base64_bytes := base64_bytes + octet_length(item ->> 'base64');
     end if;
     if jsonb_typeof(item -> 'filename') is distinct from 'string' or not mailchute.is_line(item ->> 'filename')
-      or char_length(item ->> 'filename') not between 1 and 255 then
+      or mailchute.utf16_length(item ->> 'filename') not between 1 and 255 then
       issues := issues || jsonb_build_object('path', place || '.filename', 'message', 'must have 1 to 255 characters without control characters');
     end if;
-    if coalesce(item ->> 'contentType', '') !~ '^[!#$&^_.+A-Za-z0-9-]{1,127}/[!#$&^_.+A-Za-z0-9-]{1,127}( *;[ -~]*)?$'
+    if coalesce(item ->> 'contentType', '') !~ '^[!#$&^_.+A-Za-z0-9-]{1,127}/[!#$&^_.+A-Za-z0-9-]{1,127}( *; *([!#$%&*+.^_A-Za-z0-9-]+=("([ !#-[\]^-~]|]|\\[ -~])*"|[!#$%&*+.^_A-Za-z0-9-]+))?)* *$'
       or octet_length(item ->> 'contentType') > 500 then
       issues := issues || jsonb_build_object('path', place || '.contentType', 'message', 'must be a MIME type such as application/pdf');
     end if;

@@ -10,7 +10,7 @@ begin
       select 'from', request -> 'from' ->> 'email'
       union all select 'returnPath', request ->> 'returnPath' where request ->> 'returnPath' <> ''
       -- One mailbox (RFC 5322 section 3.6.2), its name in quotes or without specials: what is no such mailbox matches nobody.
-      union all select 'headers.Sender', coalesce(substring(h ->> 1 from '^\s*(?:"(?:[^"\\]|\\.)*"|[^]"(),:;<>@[\\]*)\s*<([^<>]*)>\s*$'), trim(h ->> 1))
+      union all select 'headers.Sender', mailchute.mailbox_email(h ->> 1)
         from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
     loop
       if not mailchute.is_address(address) or not mailchute.address_matches(address, senders) then
@@ -40,7 +40,7 @@ create function mailchute.to_time(value text, field text) returns timestamptz
 language plpgsql stable as $$
 begin
   return value::timestamptz;
-exception when datetime_field_overflow or invalid_datetime_format then
+exception when datetime_field_overflow or invalid_datetime_format or invalid_time_zone_displacement_value then
   perform mailchute.refuse(jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not a time')));
 end $$;
 

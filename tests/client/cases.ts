@@ -1,0 +1,247 @@
+import { createMailer, MailchuteError, type Mailer, type MessageInput } from "../../mod.ts";
+import type { Kind, OpenKind } from "./kinds.ts";
+
+// Cases without a test framework, so that they can run wherever the client does: Bun, Node, Deno, workerd, edge-runtime.
+
+/** What a case is given: a connection as an app's role, and a look at the database that no app has. */
+export interface Bench {
+  readonly kind: Kind;
+  readonly open: OpenKind;
+  /** May send as `*@shop.example`. */
+  readonly mail: Mailer;
+  /** Runs SQL as superuser. */
+  readonly admin: (text: string) => Promise<readonly Readonly<Record<string, unknown>>[]>;
+}
+
+export type Case = (bench: Bench) => Promise<void>;
+
+const MESSAGE = { to: "ann@example.com", subject: "Receipt", text: "Thanks!" } satisfies MessageInput;
+const INSERT_ORDER = "insert into orders (number) values ($1)";
+const MEGABYTE = 1_000_000;
+
+/** By what each shows. */
+export const CASES: Readonly<Record<string, Case>> = {
+  "queues exactly one mail": async ({ mail, admin }) => {
+    const { id, created } = await mail.send(MESSAGE);
+    equal(created, true);
+    equal(await rows(admin, "message", `where id = '${id}'`), 1);
+    equal(await rows(admin, "message"), 1);
+    equal(await rows(admin, "queue"), 1);
+  },
+
+  "queues the mail with the app's own change when the transaction commits": async ({ kind, open, mail, admin }) => {
+    if (kind.interactive) {
+      await open.transaction(async (tx, execute) => {
+        await execute(INSERT_ORDER, ["1"]);
+        await mail.send(MESSAGE, { tx });
+      });
+    } else {
+      const { text, values } = await mail.statement(MESSAGE);
+      await open.batch?.([[INSERT_ORDER, ["1"]], [text, values]]);
+    }
+    equal(await rows(admin, "message"), 1);
+    equal(await rows(admin, "queue"), 1);
+    equal((await admin("select from public.orders")).length, 1);
+  },
+
+  "queues nothing when the transaction is rolled back": async ({ kind, open, mail, admin }) => {
+    if (kind.interactive) {
+      const failing = open.transaction(async (tx) => {
+        await mail.send(MESSAGE, { tx });
+        throw new Error("out of stock");
+      });
+      equal((await rejection(failing) as Error).message, "out of stock");
+    } else {
+      const { text, values } = await mail.statement(MESSAGE);
+      await rejection(open.batch?.([[text, values], [INSERT_ORDER, ["no number"]]]));
+    }
+    for (const table of ["message", "content", "recipient", "queue"]) equal(await rows(admin, table), 0);
+  },
+
+  "queues nothing when the mail is refused inside a transaction that goes on": async ({ kind, open, mail, admin }) => {
+    if (!kind.interactive) return;
+    await open.transaction(async (tx, execute) => {
+      // Found by the client: the transaction has not been touched.
+      await rejects(mail.send({ ...MESSAGE, to: "nobody" }, { tx }), "validation_error");
+      equal(await mail.get("no uuid", { tx }), undefined);
+      equal(await mail.cancel("no uuid", { tx }), "unknown");
+      await execute(INSERT_ORDER, ["1"]);
+    });
+    equal((await admin("select from public.orders")).length, 1);
+    equal(await rows(admin, "message"), 0);
+  },
+
+  "answers the same key and mail with the first id": async ({ mail, admin }) => {
+    const first = await mail.send(MESSAGE, { idempotencyKey: "receipt/1" });
+    const second = await mail.send(MESSAGE, { idempotencyKey: "receipt/1" });
+    equal(second.id, first.id);
+    equal([first.created, second.created].join(), "true,false");
+    equal(await rows(admin, "message"), 1);
+  },
+
+  "refuses the same key for another mail": async ({ mail, admin }) => {
+    await mail.send(MESSAGE, { idempotencyKey: "receipt/1" });
+    await rejects(mail.send({ ...MESSAGE, subject: "Other" }, { idempotencyKey: "receipt/1" }), "idempotency_conflict");
+    equal(await rows(admin, "message"), 1);
+  },
+
+  "carries Unicode, quotes and backslashes unchanged": async ({ mail, admin }) => {
+    const text = "Grüße 👩‍👩‍👧 «\"'\\» \\u0041 \u2028 العربية\r\n\tend $1 {}";
+    const { id } = await mail.send({ ...MESSAGE, subject: 'Zoë 🎉 \\ "', text, metadata: { "ключ": "値\\" } });
+    const [row] = await admin(
+      `select c.subject, c.text, m.metadata ->> 'ключ' as value from mailchute.content c join mailchute.message m on m.content_id = c.id`,
+    );
+    equal(row?.subject, 'Zoë 🎉 \\ "');
+    equal(row?.text, text);
+    equal(row?.value, "値\\");
+    equal((await mail.get(id))?.metadata["ключ"], "値\\");
+  },
+
+  "stores JSON as objects and arrays, not as strings": async ({ mail, admin }) => {
+    await mail.send({
+      ...MESSAGE,
+      headers: { "X-Order": "1" },
+      metadata: { order: "1" },
+      replyTo: "help@shop.example",
+    });
+    const [row] = await admin(
+      `select jsonb_typeof(m.metadata) as metadata, jsonb_typeof(m.reply_to) as reply, jsonb_typeof(c.headers) as headers
+      from mailchute.message m join mailchute.content c on c.id = m.content_id`,
+    );
+    equal(`${row?.metadata} ${row?.reply} ${row?.headers}`, "object array array");
+  },
+
+  "carries a large attachment byte for byte": async ({ kind, mail, admin }) => {
+    // 10 MB everywhere but over HTTP, where Neon takes no more than 10 MiB of JSON.
+    const content = new Uint8Array((kind.interactive ? 10 : 7) * MEGABYTE).map((_, index) => (index * 7919) >> 3);
+    await mail.send({ ...MESSAGE, attachments: [{ filename: "big.bin", content }] });
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
+    const [row] = await admin(
+      "select octet_length(bytes) as bytes, encode(sha256(bytes), 'hex') as hash from mailchute.attachment",
+    );
+    equal(row?.bytes, content.length);
+    equal(row?.hash, [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join(""));
+  },
+
+  "tells a mail's status, cancels and reschedules it": async ({ mail }) => {
+    const at = new Date(Date.now() + 3_600_000);
+    const { id } = await mail.send({ ...MESSAGE, tags: ["receipt"], scheduledAt: at });
+    const status = await mail.get(id);
+    equal(status?.state, "scheduled");
+    equal(status?.scheduledAt?.getTime(), at.getTime());
+    equal(status?.recipients[0]?.address, "ann@example.com");
+    equal(status?.tags.join(), "receipt");
+    const later = new Date(at.getTime() + 60_000);
+    equal(await mail.reschedule(id, later), "rescheduled");
+    equal((await mail.get(id))?.nextAttemptAt?.getTime(), later.getTime());
+    equal(await mail.cancel(id), "canceled");
+    equal((await mail.get(id))?.state, "canceled");
+    equal(await mail.reschedule(id, at.toISOString()), "too_late");
+  },
+
+  "does not know another app's mail": async ({ mail, admin }) => {
+    const id = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
+    const request = { id, from: { email: "a@b.example" }, to: [{ email: "c@d.example" }], subject: "s", text: "t" };
+    await admin(`select mailchute.enqueue_v1('${JSON.stringify(request)}')`);
+    equal(await mail.get(id), undefined);
+    equal(await mail.cancel(id), "unknown");
+    equal(await mail.reschedule(id, new Date()), "unknown");
+  },
+
+  "refuses another From, Sender and return path": async ({ mail, admin }) => {
+    await rejects(mail.send({ ...MESSAGE, from: "boss@bank.example" }), "sender_not_allowed", "from");
+    await rejects(
+      mail.send({ ...MESSAGE, headers: { Sender: "boss@bank.example" } }),
+      "sender_not_allowed",
+      "headers.Sender",
+    );
+    await rejects(mail.send({ ...MESSAGE, returnPath: "boss@bank.example" }), "sender_not_allowed", "returnPath");
+    // A pattern's dot is a dot, and its domain is the whole domain.
+    await rejects(mail.send({ ...MESSAGE, from: "a@shopxexample" }), "sender_not_allowed", "from");
+    await rejects(mail.send({ ...MESSAGE, from: "a@shop.example.evil.example" }), "sender_not_allowed", "from");
+    equal(await rows(admin, "message"), 0);
+    const allowed = { returnPath: "Bounces+7@SHOP.example", headers: { Sender: "Shop <a@shop.example>" } };
+    equal((await mail.send({ ...MESSAGE, ...allowed })).created, true);
+  },
+
+  "gives the role no way to the tables": async ({ kind, open }) => {
+    const attempts = [
+      "select * from mailchute.message",
+      "select * from mailchute.content",
+      "insert into mailchute.queue (seq, lane, due) values (1, 1, now())",
+      "update mailchute.queue set leased_by = 1, lease = lease + 1 where leased_by is null",
+      "delete from mailchute.suppression",
+      "select mailchute.cancel_message(1, 'x')",
+      "select mailchute.describe(1)",
+    ];
+    for (const text of attempts) {
+      const refused = kind.interactive
+        ? open.transaction((_, execute) => execute(text, []))
+        : open.batch?.([[text, []]]);
+      equal((await rejection(refused) as { readonly code?: string }).code, "42501");
+    }
+  },
+
+  "reports what is wrong at the database itself": async ({ mail }) => {
+    const error = await rejects(
+      mail.send({ ...MESSAGE, scheduledAt: "2026-02-30T00:00:00Z" }),
+      "validation_error",
+      "scheduledAt",
+    );
+    equal(error.cause instanceof Error, true);
+  },
+
+  "runs its statement object with the driver's own function": async ({ kind, open, mail, admin }) => {
+    const statement = await mail.statement(MESSAGE, { idempotencyKey: "receipt/1" });
+    const { text, values, id } = statement;
+    const run = (): Promise<unknown> =>
+      kind.interactive
+        ? open.transaction((_, execute) => execute(text, values))
+        : Promise.resolve(open.batch?.([[text, values]]));
+    await run();
+    // Its id makes even a second run add nothing.
+    await run();
+    equal(await rows(admin, "message", `where id = '${id}'`), 1);
+    equal(await rows(admin, "queue"), 1);
+  },
+
+  "asks for a transaction when the mailer requires one": async ({ kind, open, admin }) => {
+    const strict = createMailer(open.connection, { from: "a@shop.example", transaction: "required" });
+    await rejects(strict.send(MESSAGE), "transaction_required");
+    await rejects(strict.send(MESSAGE, { tx: open.connection }), "transaction_required");
+    await rejects(strict.cancel("017f22e2-79b0-7cc3-98c4-dc0c0c07398f"), "transaction_required");
+    equal(await strict.get("017f22e2-79b0-7cc3-98c4-dc0c0c07398f"), undefined);
+    // A Client has no transaction of its own: it is the same object inside and outside.
+    if (!kind.interactive || kind.name.endsWith("Client")) return;
+    await open.transaction((tx) => strict.send(MESSAGE, { tx }));
+    equal(await rows(admin, "message"), 1);
+  },
+};
+
+/** Throws unless both are the same. */
+export function equal(actual: unknown, expected: unknown): void {
+  if (!Object.is(actual, expected)) throw new Error(`Expected ${String(expected)}, got ${String(actual)}`);
+}
+
+/** Returns what a promise rejects with. */
+export async function rejection(promise: Promise<unknown> | undefined): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error("Expected a rejection");
+}
+
+/** Returns the MailchuteError, after a look at its code and the path of its first issue. */
+export async function rejects(promise: Promise<unknown>, code: string, path?: string): Promise<MailchuteError> {
+  const error = await rejection(promise);
+  if (!(error instanceof MailchuteError)) throw error;
+  equal(error.code, code);
+  if (path !== undefined) equal(error.issues[0]?.path, path);
+  return error;
+}
+
+async function rows(admin: Bench["admin"], table: string, where = ""): Promise<number> {
+  return (await admin(`select from mailchute.${table} ${where}`)).length;
+}

@@ -1,0 +1,73 @@
+import { expect, test } from "bun:test";
+import { createMailer } from "../../mod.ts";
+import { createDatabase } from "../database.ts";
+import { startNeonStandin } from "../neon_standin.ts";
+import { type Bench, type Case, CASES, rejects } from "./cases.ts";
+import { type Kind, KINDS } from "./kinds.ts";
+import { grantShop } from "./shop.ts";
+
+async function withBench(kind: Kind, work: Case): Promise<void> {
+  await using db = await createDatabase();
+  const url = await grantShop(db);
+  await using standin = await startNeonStandin(db.url);
+  await using open = await kind.open(url, standin);
+  const mail = createMailer(open.connection, { from: "Shop <shop@shop.example>" });
+  const admin: Bench["admin"] = async (text) => await db.sql.unsafe(text);
+  await work({ kind, open, mail, admin });
+}
+
+for (const kind of KINDS) {
+  for (const [sentence, work] of Object.entries(CASES)) {
+    test(`${kind.name}: ${sentence}`, () => withBench(kind, work));
+  }
+
+  test(`${kind.name}: names the command when the schema is missing`, async () => {
+    await using db = await createDatabase({ empty: true });
+    await using standin = await startNeonStandin(db.url);
+    await using open = await kind.open(db.url, standin);
+    const mail = createMailer(open.connection, { from: "a@b.example" });
+    const error = await rejects(mail.send({ to: "c@d.example", subject: "s", text: "t" }), "not_migrated");
+    expect(error.message).toContain("mailchute migrate");
+  });
+
+  test(`${kind.name}: tells a role without rights what to ask for`, async () => {
+    await using db = await createDatabase();
+    await using standin = await startNeonStandin(db.url);
+    await using open = await kind.open(await db.as("stranger"), standin);
+    const mail = createMailer(open.connection, { from: "a@b.example" });
+    const error = await rejects(mail.send({ to: "c@d.example", subject: "s", text: "t" }), "permission_denied");
+    expect(error.message).toContain("mailchute grants");
+  });
+
+  test(`${kind.name}: refuses recipients that the app may not mail`, async () => {
+    await withBench(kind, async ({ mail, admin }) => {
+      await admin("update mailchute.app set recipients = '{*@corp.example}'");
+      const message = { to: ["in@corp.example", "out@example.com"], subject: "s", text: "t" };
+      await rejects(mail.send(message), "recipient_not_allowed", "to.1");
+    });
+  });
+
+  if (!kind.interactive) continue;
+  test(`${kind.name}: two open transactions with the same content and recipients do not wait for each other`, async () => {
+    await withBench(kind, async ({ kind, open, mail, admin }) => {
+      await using db = await createDatabase();
+      const url = await grantShop(db);
+      await using standin = await startNeonStandin(db.url);
+      await using one = await kind.open(url, standin);
+      await using other = await kind.open(url, standin);
+      const message = { from: "a@shop.example", to: ["ann@example.com", "bob@example.com"], subject: "s", text: "t" };
+      await one.transaction(async (tx1, execute1) => {
+        await execute1("set local lock_timeout = '100ms'", []);
+        await mail.send(message, { tx: tx1 });
+        await other.transaction(async (tx2, execute2) => {
+          await execute2("set local lock_timeout = '100ms'", []);
+          await mail.send(message, { tx: tx2 });
+        });
+        await mail.send(message, { tx: tx1 });
+      });
+      expect((await db.sql`select from mailchute.queue`).length).toBe(3);
+      expect((await admin("select from mailchute.queue")).length).toBe(0);
+      expect(open.connection).toBeDefined();
+    });
+  });
+}
