@@ -3,6 +3,8 @@ import type { ClaimedMessage, Held } from "./queue.ts";
 /** A message that this relay holds, and how far it has come. */
 export interface Holding {
   readonly message: ClaimedMessage;
+  /** The newest lease: another than the message's when ours ran out under way and we claimed it again. */
+  lease: string;
   /** By our own clock: a relay that was frozen must not start what may be another's by now. */
   leaseEndsMs: number;
   /** False while it waits for its turn: given back at once when the relay stops. */
@@ -28,10 +30,17 @@ export class Holdings {
     return this.#waiting.length;
   }
 
-  /** Takes in what was just claimed. */
+  /** Takes in what was just claimed. What we hold already (its lease had run out, say while the database was away) is not begun again. */
   add(messages: readonly ClaimedMessage[], leaseEndsMs: number): void {
     for (const message of messages) {
-      const holding: Holding = { message, leaseEndsMs, started: false };
+      const { lease } = message;
+      const known = this.#bySeq.get(message.seq);
+      if (known !== undefined) {
+        known.lease = lease;
+        known.leaseEndsMs = leaseEndsMs;
+        continue;
+      }
+      const holding: Holding = { message, lease, leaseEndsMs, started: false };
       this.#bySeq.set(message.seq, holding);
       this.#waiting.push(holding);
     }
@@ -57,7 +66,12 @@ export class Holdings {
 
   /** Every lease that we hold. */
   leases(): readonly Held[] {
-    return [...this.#bySeq.values()].map(({ message }) => message);
+    return [...this.#bySeq.values()].map(({ message: { seq }, lease }) => ({ seq, lease }));
+  }
+
+  /** The same with the newest lease that we have on it. */
+  current<T extends Held>(held: T): T {
+    return { ...held, lease: this.#bySeq.get(held.seq)?.lease ?? held.lease };
   }
 
   /** Takes in a renewal: those not answered are another's now. @returns the lost ones, forgotten unless they were started */
@@ -65,7 +79,7 @@ export class Holdings {
     const lost: string[] = [];
     for (const { seq, lease } of asked) {
       const holding = this.#bySeq.get(seq);
-      if (holding === undefined || holding.message.lease !== lease) continue;
+      if (holding === undefined || holding.lease !== lease) continue;
       if (ours.has(seq)) holding.leaseEndsMs = leaseEndsMs;
       else lost.push(seq);
     }

@@ -122,7 +122,7 @@ with input as materialized (
   returning q.seq
 ), kept as (
   update mailchute.queue q
-  set leased_by = null, due = case when i.held then 'infinity' else now() + make_interval(secs => i.delay / 1000) end
+  set leased_by = null, attempts = i.attempt, due = case when i.held then 'infinity' else now() + make_interval(secs => i.delay / 1000) end
   from input i
   where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
     and (i.held or i.delay is not null)
@@ -145,9 +145,9 @@ select seq::text from ours`;
 
 /** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long the route is expected to be out. */
 export const RELEASE = `
-with input as materialized (select * from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint))
+with input as materialized (select * from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint, attempt integer))
 update mailchute.queue q
-set leased_by = null, due = now() + make_interval(secs => $3::float8 / 1000), attempts = q.attempts - 1
+set leased_by = null, due = now() + make_interval(secs => $3::float8 / 1000), attempts = i.attempt - 1
 from input i
 where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
 returning q.seq::text as seq`;
@@ -189,6 +189,9 @@ from mailchute.queue where due < 'infinity'`;
 /** A message and the lease that we hold on it. */
 export type Held = Pick<ClaimedMessage, "seq" | "lease">;
 
+/** What is given back, with the attempt that it has not had. */
+export type Unstarted = Pick<ClaimedMessage, "seq" | "lease" | "attempt">;
+
 /** The queue of one database, as seen by one relay. */
 export class Queue {
   readonly #sql: Sql;
@@ -214,8 +217,9 @@ export class Queue {
   }
 
   /** Gives back what was not started. @returns the messages that were still ours */
-  async release(held: readonly Held[], delayMs: number): Promise<ReadonlySet<string>> {
-    return seqs(await this.#sql.unsafe(RELEASE, [this.#relayId, toPairs(held), delayMs], { prepare: true }));
+  async release(held: readonly Unstarted[], delayMs: number): Promise<ReadonlySet<string>> {
+    const input = JSON.stringify(held.map(({ seq, lease, attempt }) => ({ seq, lease, attempt })));
+    return seqs(await this.#sql.unsafe(RELEASE, [this.#relayId, input, delayMs], { prepare: true }));
   }
 
   /** Prolongs leases by their full length. @returns the messages that are still ours */
@@ -270,9 +274,7 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
 function toInput(settlement: Settlement): Record<string, unknown> {
   const { seq, lease, attempt, next, outcomes, recipients } = settlement;
   return {
-    seq,
-    lease,
-    attempt,
+    ...{ seq, lease, attempt },
     delay: typeof next === "number" ? next : null,
     held: next === "held",
     recipients,

@@ -41,6 +41,8 @@ const MOST_PER_CONNECTION = 50;
 /** Dialogues begun for each connection: while one is on the wire, the next is composed. */
 const WORKERS_PER_CONNECTION = 2;
 
+const RELEASE_RETRY_MS = 1_000;
+
 /** Takes claimed messages through the route, a few at a time, and writes what became of them. */
 export class Workers {
   readonly #options: WorkersOptions;
@@ -52,6 +54,7 @@ export class Workers {
   readonly #pace: Pace;
   readonly #most: number;
   #working = 0;
+  #finishing = false;
   #idle: (() => void) | undefined;
 
   constructor(options: WorkersOptions) {
@@ -61,7 +64,8 @@ export class Workers {
     this.#pace = new Pace({ least: this.#most, most: connections * MOST_PER_CONNECTION }, options.clock.now());
     this.#holdings = new Holdings(options.onRoom);
     this.#settler = new Settler({
-      settle: (settlements) => options.queue.settle(settlements, options.route.name),
+      settle: (settlements) =>
+        options.queue.settle(settlements.map((each) => this.#holdings.current(each)), options.route.name),
       written: (settlements, ours) => this.#settled(settlements, ours),
       failed: (error) => options.onDatabase("settle", error),
       clock: options.clock,
@@ -121,6 +125,7 @@ export class Workers {
 
   /** Resolves when all dialogues have ended and all outcomes are written, or after `giveUp`. */
   async finished(): Promise<void> {
+    this.#finishing = true;
     const { signal } = this.#gaveUp;
     if (signal.aborted) return;
     const givenUp = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
@@ -181,15 +186,41 @@ export class Workers {
 
   #giveBack(holdings: readonly Holding[], delayMs: number): void {
     if (holdings.length === 0) return;
-    const { queue, log } = this.#options;
-    const held = holdings.map(({ message }) => message);
-    const given = queue.release(held, delayMs)
-      .catch((error) =>
-        log.warn("not given back: these leases run out by themselves", { messages: held.length, error })
-      )
-      .then(() => this.#holdings.remove(held.map(({ seq }) => seq)));
+    const given = this.#release(holdings, this.#options.clock.now() + delayMs)
+      .then(() => this.#holdings.remove(holdings.map(({ message }) => message.seq)));
     this.#releasing.add(given);
     void given.finally(() => this.#releasing.delete(given));
+  }
+
+  /** Tries again while the database is away: a lease that only ran out would cost its message an attempt that it has not had. */
+  async #release(holdings: readonly Holding[], dueMs: number): Promise<void> {
+    const { queue, clock, log, onDatabase } = this.#options;
+    for (;;) {
+      try {
+        const held = holdings.map(({ message: { seq, attempt } }) =>
+          this.#holdings.current({ seq, attempt, lease: "" })
+        );
+        await queue.release(held, Math.max(0, dueMs - clock.now()));
+        return onDatabase("release", undefined);
+      } catch (error) {
+        onDatabase("release", error);
+        log.debug("cannot give back yet", { messages: holdings.length, error });
+        const over = this.#finishing && holdings.every(({ leaseEndsMs }) => leaseEndsMs <= clock.now());
+        if (over || this.#gaveUp.signal.aborted) {
+          return log.warn("not given back: these leases run out by themselves", { messages: holdings.length, error });
+        }
+        await this.#pause(RELEASE_RETRY_MS);
+      }
+    }
+  }
+
+  /** Resolves after `delayMs`, or at once when it is given up. */
+  async #pause(delayMs: number): Promise<void> {
+    const { signal } = this.#gaveUp;
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.after(delayMs, resolve);
+      signal.addEventListener("abort", () => (cancel(), resolve()), { once: true });
+    });
   }
 
   #settled(settlements: readonly Settlement[], ours: ReadonlySet<string>): void {

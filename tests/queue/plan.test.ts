@@ -3,7 +3,7 @@ import { CLAIM, NEXT_DUE, RELEASE, RENEW, SETTLE } from "../../relay/queue.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { accessOf, explain, explainInside, planningConnection } from "./plan.ts";
 
-const PAIRS = `'[{"seq": 1, "lease": 1}]'`;
+const PAIRS = `'[{"seq": 1, "lease": 1, "attempt": 1}]'`;
 const SETTLEMENTS =
   `'[{"seq": 1, "lease": 1, "attempt": 1, "delay": null, "held": false, "outcomes": [], "recipients": []}]'`;
 

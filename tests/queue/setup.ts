@@ -4,6 +4,7 @@ import { registerRelay } from "../../relay/database.ts";
 import { type ClaimedMessage, Queue, type Settlement } from "../../relay/queue.ts";
 import type { Outcome } from "../../relay/transport.ts";
 import type { TestDatabase } from "../database.ts";
+import { type TestRelay, until } from "../relay.ts";
 
 /** A relay's side of the queue, without a relay around it. */
 export interface TestQueue {
@@ -90,4 +91,17 @@ export async function everything(database: TestDatabase, seq: string): Promise<s
       (select jsonb_agg(r order by r.position) from mailchute.recipient r where r.seq = ${seq}::bigint) as recipients,
       (select jsonb_agg(a order by a.number, a.position) from mailchute.attempt a where a.seq = ${seq}::bigint) as attempts`;
   return JSON.stringify(row);
+}
+
+/** Resolves when something about a relay in this process is so; each look waits for the database, so that the relay can go on. */
+export async function untilSeen(database: TestDatabase, seen: () => boolean, what: string): Promise<void> {
+  await until(async () => {
+    await database.sql`select`;
+    return seen();
+  }, what);
+}
+
+/** Resolves when a relay has logged this. */
+export async function untilLogged(database: TestDatabase, running: TestRelay, text: string): Promise<void> {
+  await untilSeen(database, () => running.lines.some((line) => line.includes(text)), `logged: ${text}`);
 }

@@ -1,0 +1,145 @@
+import { expect, test } from "bun:test";
+import { purge, type RetentionRules } from "../../relay/retention.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
+import { describeMessage, enqueue, openTestRelay } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
+import { openQueue, settlement } from "./setup.ts";
+
+const DAY_MS = 86_400_000;
+const RULES: RetentionRules = { messagesMs: 30 * DAY_MS, contentMs: 7 * DAY_MS };
+
+/** Enqueues a mail with an attachment. */
+async function enqueueWithAttachment(database: TestDatabase): Promise<string> {
+  return await enqueue(database, { attachments: [{ filename: "a.txt", contentType: "text/plain", base64: "YQ==" }] });
+}
+
+/** Sends a message off and ends it. */
+async function end(database: TestDatabase, id: string): Promise<void> {
+  const { queue } = await openQueue(database);
+  const { messages } = await queue.claim(100);
+  const message = messages.find((each) => each.id === id);
+  if (message === undefined) throw new Error("It was not claimed");
+  await queue.settle([settlement(message, "sent")], "default");
+  await queue.release(messages.filter((each) => each !== message), 0);
+}
+
+/** Makes a message as old as it would be if it had been enqueued and changed so long ago. */
+async function age(database: TestDatabase, id: string, ageMs: number): Promise<void> {
+  const at = new Date(Date.now() - ageMs);
+  await database.sql`update mailchute.message set created_at = ${at} where id = ${id}`;
+  await database
+    .sql`update mailchute.recipient set changed_at = ${at} where seq = (select seq from mailchute.message where id = ${id})`;
+}
+
+/** How many rows of each table are left. */
+async function rows(database: TestDatabase): Promise<Readonly<Record<string, number>>> {
+  const [row] = await database.sql`
+    select (select count(*)::int from mailchute.message) as message, (select count(*)::int from mailchute.recipient) as recipient,
+      (select count(*)::int from mailchute.attempt) as attempt, (select count(*)::int from mailchute.content) as content,
+      (select count(*)::int from mailchute.attachment) as attachment`;
+  return { ...row } as Readonly<Record<string, number>>;
+}
+
+test("purge deletes a final message with its recipients and attempts past its time, and not a second before", async () => {
+  await using database = await createDatabase();
+  const id = await enqueueWithAttachment(database);
+  await end(database, id);
+  await age(database, id, 30 * DAY_MS - 60_000);
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 1 });
+  expect(await rows(database)).toEqual({ message: 1, recipient: 1, attempt: 1, content: 0, attachment: 0 });
+  await age(database, id, 30 * DAY_MS + 1_000);
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 1, contents: 0 });
+  expect(await rows(database)).toEqual({ message: 0, recipient: 0, attempt: 0, content: 0, attachment: 0 });
+});
+
+test("purge deletes content and attachments past their own time, counted from the end, and keeps the message", async () => {
+  await using database = await createDatabase();
+  const id = await enqueueWithAttachment(database);
+  await end(database, id);
+  // Enqueued long ago, and ended just now.
+  await age(database, id, 20 * DAY_MS);
+  await database.sql`update mailchute.recipient set changed_at = now() - interval '7 days' + interval '1 minute'`;
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 0 });
+  await database.sql`update mailchute.recipient set changed_at = now() - interval '7 days' - interval '1 second'`;
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 1 });
+  expect(await rows(database)).toEqual({ message: 1, recipient: 1, attempt: 1, content: 0, attachment: 0 });
+});
+
+test("purge never touches an open message, however old: waiting, being sent or held", async () => {
+  await using database = await createDatabase();
+  const ids = [];
+  for (let number = 0; number < 3; number++) ids.push(await enqueueWithAttachment(database));
+  const { queue } = await openQueue(database);
+  const { messages: [sending, held] } = await queue.claim(2);
+  if (sending === undefined || held === undefined) throw new Error("Nothing was claimed");
+  await queue.settle([settlement(held, "uncertain", "held")], "default");
+  for (const id of ids) await age(database, id, 400 * DAY_MS);
+  const before = await rows(database);
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 0 });
+  expect(await rows(database)).toEqual(before);
+});
+
+test("purge keeps shared content while a younger or an open message needs it", async () => {
+  await using database = await createDatabase();
+  const [old, young, open] = [
+    await enqueueWithAttachment(database),
+    await enqueueWithAttachment(database),
+    await enqueueWithAttachment(database),
+  ];
+  // As a bulk send stores it: three messages, one content.
+  await database.sql`delete from mailchute.content where id in (${young}, ${open})`;
+  await database.sql`delete from mailchute.attachment where content_id in (${young}, ${open})`;
+  await database.sql`update mailchute.message set content_id = ${old}`;
+  for (const id of [old, young]) await end(database, id);
+  await age(database, old, 31 * DAY_MS);
+  await age(database, young, 1 * DAY_MS);
+  await age(database, open, 400 * DAY_MS);
+
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 1, contents: 0 });
+  expect(await rows(database)).toMatchObject({ message: 2, content: 1, attachment: 1 });
+  await age(database, young, 8 * DAY_MS);
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 0 });
+  await end(database, open);
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 0 });
+  await age(database, open, 8 * DAY_MS);
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 1 });
+  expect(await rows(database)).toMatchObject({ message: 2, content: 0, attachment: 0 });
+});
+
+test("purge walks over more than one window, and over an open message among final ones", async () => {
+  await using database = await createDatabase();
+  await database.sql.begin(async (tx) => {
+    await tx`
+      insert into mailchute.message (id, app, content_id, from_email, lane, created_at)
+      select gen_random_uuid(), 'shop', gen_random_uuid(), 'shop@example.com', 1, now() - interval '40 days' from generate_series(1, 4500)`;
+    await tx`
+      insert into mailchute.recipient (seq, position, kind, email, state, changed_at)
+      select seq, 0, 'to', 'a@example.com', case when seq in (1, 3000) then 'deferred' else 'sent' end, now() - interval '40 days' from mailchute.message`;
+    await tx`insert into mailchute.content (id, subject, created_at) select content_id, 'Hi', created_at from mailchute.message`;
+    await tx`insert into mailchute.queue (seq, lane, due) values (1, 1, now()), (3000, 1, now())`;
+  });
+  const recent = await enqueue(database);
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 4_498, contents: 4_498 });
+  const left = await database.sql`select seq::int from mailchute.message where id <> ${recent} order by seq`;
+  expect(left.map(({ seq }) => seq)).toEqual([1, 3_000]);
+});
+
+test("a retried message whose content was purged ends as failed and says why", async () => {
+  await using database = await createDatabase();
+  const id = await enqueue(database);
+  await end(database, id);
+  await database.sql`update mailchute.recipient set state = 'bounced'`;
+  await age(database, id, 8 * DAY_MS);
+  expect((await purge(database.sql, RULES)).contents).toBe(1);
+  const [row] = await database
+    .sql`select mailchute.retry_message((select seq from mailchute.message where id = ${id}), false) as answer`;
+  expect(row?.answer).toBe("retried");
+  await using server = await startScriptedServer();
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  await running.relay.runOnce();
+  expect(await describeMessage(database, id)).toMatchObject({
+    state: "failed",
+    recipients: [{ state: "failed", reason: "Its content is no longer stored" }],
+  });
+  expect(server.mails).toEqual([]);
+});
