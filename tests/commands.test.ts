@@ -1,0 +1,145 @@
+import { expect, test } from "bun:test";
+import { PROGRAM_VERSION } from "../relay/schema.ts";
+import { createDatabase } from "./database.ts";
+import { on, run, UNKNOWN_ID } from "./queue/command.ts";
+import { startRelayProcess, temporaryDirectory } from "./relay_process.ts";
+import { startScriptedServer } from "./scripted_server.ts";
+
+// Every command as a real process: what it prints for programs (stdout), what it tells people (stderr), and its exit code. What each one
+// does is in schema/command.test.ts and queue/command.test.ts.
+
+const COMMANDS = ["run", "migrate", "grants", "status", "list", "show", "retry", "cancel", "healthcheck"];
+
+test("help names every command, every setting and their defaults, and needs no setting", async () => {
+  for (const word of ["help", "--help", "-h"]) {
+    const { code, stdout, stderr } = await run([word], { RELAY_CONECTIONS: "wrong" });
+    expect({ word, code, stderr }).toEqual({ word, code: 0, stderr: "" });
+    for (const name of [...COMMANDS, "DATABASE_URL", "SMTP_URL", "RELAY_CONNECTIONS"]) expect(stdout).toContain(name);
+  }
+});
+
+test("each command has a help of its own that begins with its usage", async () => {
+  const helps = await Promise.all(COMMANDS.map((name) => run([name, "--help"])));
+  for (const [index, { code, stdout, stderr }] of helps.entries()) {
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toStartWith(`mailchute ${COMMANDS[index]} `);
+  }
+});
+
+test("--version prints the version alone", async () => {
+  expect(await run(["--version"])).toEqual({ code: 0, stdout: `${PROGRAM_VERSION}\n`, stderr: "" });
+});
+
+/** Command lines that make no sense, and what the one sentence names. */
+const USAGE: readonly (readonly [fault: string, words: readonly string[], says: string])[] = [
+  ["an unknown command", ["sned"], "No command is called sned"],
+  ["an unknown option", ["status", "--jsno"], "--jsno"],
+  ["an unknown option without a command", ["--onec"], "--onec"],
+  ["an option without its value", ["list", "--state"], "--state"],
+  ["a word where none is expected", ["status", "home"], "'home'"],
+  ["grants without a role", ["grants", "--from", "*"], "grants takes one role"],
+  ["grants with two roles", ["grants", "a", "b", "--from", "*"], "grants takes one role"],
+  ["grants without --from", ["grants", "web"], "--from"],
+  ["grants with a pattern that is no address", ["grants", "web", "--from", "shop.example"], "--from shop.example"],
+  ["grants with a pattern with a blank", ["grants", "web", "--from", "a b@shop.example"], "--from a b@shop.example"],
+  ["grants with a bad recipient", ["grants", "web", "--from", "*", "--to", "corp"], "--to corp"],
+  ["grants with a bad app", ["grants", "web", "--from", "*", "--app", "a b"], "--app a b"],
+  ["list with an unknown state", ["list", "--state", "delivered"], "--state delivered"],
+  ["list with a limit of 0", ["list", "--limit", "0"], "--limit"],
+  ["list with a limit one too large", ["list", "--limit", "10001"], "--limit"],
+  ["list with a limit that is no number", ["list", "--limit", "many"], "--limit"],
+  ["show without an id", ["show"], "Name one message"],
+  ["show of what is no id", ["show", "42"], "42 is no id"],
+  ["retry without an id", ["retry"], "Name one message"],
+  ["cancel of what is no id", ["cancel", UNKNOWN_ID, "x"], "x is no id"],
+  ["migrate --from that is no number", ["migrate", "--sql", "--from", "two"], "--from"],
+  ["run with an unknown setting", ["run"], "RELAY_CONECTIONS"],
+];
+
+test("a command line that makes no sense exits with 2, one sentence on stderr and nothing on stdout", async () => {
+  const env = { DATABASE_URL: "postgres://relay:secret@127.0.0.1:1/shop", RELAY_CONECTIONS: "4" };
+  const ran = await Promise.all(USAGE.map(([, words]) => run(words, env)));
+  for (const [index, { code, stdout, stderr }] of ran.entries()) {
+    const [fault, , says] = USAGE[index] ?? [];
+    expect({ fault, code, stdout }).toEqual({ fault, code: 2, stdout: "" });
+    expect({ fault, stderr }).toEqual({ fault, stderr: expect.stringContaining(says as string) });
+    expect(stderr.trim().split("\n")).toHaveLength(1);
+  }
+}, 20_000);
+
+test("--database with an unknown name exits with 2 and names those that there are", async () => {
+  await using database = await createDatabase();
+  const { code, stderr } = await run(["status", "--database", "shop"], on(database));
+  expect(code).toBe(2);
+  expect(stderr).toContain("No database is called shop: there are home");
+});
+
+test("a database that does not answer exits with 1 and names the variable, not the password", async () => {
+  const env = { DATABASE_URL: "postgres://relay:secret@127.0.0.1:1/shop" };
+  const ran = await Promise.all(
+    [["status"], ["list"], ["migrate"], ["show", UNKNOWN_ID]].map((words) => run(words, env)),
+  );
+  for (const { code, stdout, stderr } of ran) {
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain("Cannot use the database 127.0.0.1:1/shop");
+    expect(stderr).toContain("check DATABASE_URL");
+    expect(stderr).not.toContain("secret");
+  }
+});
+
+test("a database without the schema exits with 1 and names the command", async () => {
+  await using database = await createDatabase({ empty: true });
+  const { code, stderr } = await run(["status"], on(database));
+  expect(code).toBe(1);
+  expect(stderr).toContain("run mailchute migrate");
+});
+
+test("healthcheck exits with 0 against a running relay and with 1 against none", async () => {
+  await using server = await startScriptedServer();
+  await using database = await createDatabase();
+  using state = temporaryDirectory();
+  const relay = startRelayProcess(["run"], {
+    DATABASE_URL: database.url,
+    SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,
+    RELAY_STATE_DIR: state.path,
+    PORT: "0",
+  });
+  await relay.printed('"msg":"serving"');
+  const PORT = /http:\/\/127\.0\.0\.1:(\d+)/.exec(relay.output())?.[1] as string;
+  expect(await run(["healthcheck"], { PORT })).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  expect(await run(["healthcheck", "--ready"], { PORT, HOST: "0.0.0.0" })).toMatchObject({ code: 0, stderr: "" });
+  relay.kill("SIGTERM");
+  expect(await relay.exited).toBe(0);
+  const none = await run(["healthcheck"], { PORT });
+  expect(none).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: expect.stringContaining(`http://127.0.0.1:${PORT}/livez`),
+  });
+});
+
+test("without a database and without a playground a command says what to set", async () => {
+  using state = temporaryDirectory();
+  const { code, stderr } = await run(["list"], { RELAY_STATE_DIR: state.path });
+  expect(code).toBe(1);
+  expect(stderr).toContain("set DATABASE_URL=postgres://");
+});
+
+test(
+  "without DATABASE_URL, commands work on the playground that runs in the state directory, and say so when it has stopped",
+  async () => {
+    using state = temporaryDirectory();
+    const env = { RELAY_STATE_DIR: state.path, PORT: "0" };
+    const playground = startRelayProcess(["run"], env);
+    await playground.printed("serving");
+    const status = await run(["status"], env);
+    expect(status).toMatchObject({ code: 0, stdout: expect.stringContaining("nothing open") });
+    expect((await run(["list"], env)).stderr).toBe("No message matches.\n");
+    playground.kill("SIGTERM");
+    expect(await playground.exited).toBe(0);
+    const stopped = await run(["status"], env);
+    expect(stopped.code).toBe(1);
+    expect(stopped.stderr).toContain("Cannot use the database the playground");
+  },
+  30_000,
+);

@@ -1,0 +1,120 @@
+import { expect, test } from "bun:test";
+import { PROGRAM_VERSION } from "../../relay/schema.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
+import { enqueue } from "../relay.ts";
+import { on, run, UNKNOWN_ID } from "./command.ts";
+import { openQueue, settlement } from "./setup.ts";
+
+/** Five messages: bounced, held, being sent, scheduled, queued; with their ids. */
+async function mixed(database: TestDatabase) {
+  const [bounced, held, sending] = [
+    await enqueue(database, { to: "gone@example.com" }),
+    await enqueue(database, { to: "held@example.com" }),
+    await enqueue(database, { to: ["ann@example.com", "bob@example.com"] }),
+  ];
+  const { queue } = await openQueue(database);
+  const { messages: [first, second] } = await queue.claim(3);
+  if (first === undefined || second === undefined) throw new Error("Nothing was claimed");
+  await queue.settle([settlement(first, "bounced"), settlement(second, "uncertain", "held")], "default");
+  const scheduled = await enqueue(database, { scheduledAt: new Date(Date.now() + 3_600_000).toISOString() });
+  const queued = await enqueue(database, { tags: ["news"] });
+  return { bounced, held, sending, scheduled, queued };
+}
+
+test("status counts what is open by state, as a text and as JSON", async () => {
+  await using database = await createDatabase();
+  const empty = await run(["status"], on(database));
+  expect(empty).toMatchObject({ code: 0, stderr: "", stdout: expect.stringContaining("nothing open") });
+  await mixed(database);
+  const text = await run(["status"], on(database));
+  expect(text.code).toBe(0);
+  expect(text.stdout).toContain("1 held, 1 queued, 1 scheduled, 1 sending, the oldest due for 0 s");
+  const json = await run(["status", "--json"], on(database));
+  expect(json.stderr).toBe("");
+  const [report] = JSON.parse(json.stdout);
+  expect(report).toMatchObject({ database: "home", open: { held: 1, queued: 1, scheduled: 1, sending: 1 } });
+  expect(report.relays[0]).toMatchObject({ pid: process.pid, alive: true, version: PROGRAM_VERSION });
+});
+
+test("list shows the newest first and filters by state, address and number, as a text and as JSON", async () => {
+  await using database = await createDatabase();
+  const empty = await run(["list"], on(database));
+  expect(empty).toEqual({ code: 0, stdout: "", stderr: "No message matches.\n" });
+
+  const ids = await mixed(database);
+  const list = async (...words: readonly string[]) => {
+    const { code, stdout } = await run(["list", "--json", ...words], on(database));
+    expect(code).toBe(0);
+    return (JSON.parse(stdout) as readonly { readonly id: string }[]).map(({ id }) => id);
+  };
+  const newest = [ids.queued, ids.scheduled, ids.sending, ids.held, ids.bounced];
+  expect(await list()).toEqual(newest);
+  expect(await list("--limit", "2")).toEqual(newest.slice(0, 2));
+  expect(await list("--to", "Gone@Example.com")).toEqual([ids.bounced]);
+  expect(await list("--to", "nobody@example.com")).toEqual([]);
+  for (const [state, id] of Object.entries(ids)) expect(await list("--state", state)).toEqual([id]);
+
+  const text = await run(["list"], on(database));
+  const lines = text.stdout.trimEnd().split("\n");
+  expect(lines).toHaveLength(6);
+  expect(lines[0]).toMatch(/^id +created +state +app +to +reason$/);
+  expect(lines[3]).toContain("ann@example.com +1");
+  expect(lines[5]).toMatch(new RegExp(`^${ids.bounced} .* bounced .* gone@example.com +The reply that means bounced$`));
+}, 20_000);
+
+test("show tells all but the content, as a text and as JSON; an unknown id exits with 1", async () => {
+  await using database = await createDatabase();
+  const { bounced, queued } = await mixed(database);
+  const text = await run(["show", bounced, queued], on(database));
+  expect({ code: text.code, stderr: text.stderr }).toEqual({ code: 0, stderr: "" });
+  expect(text.stdout).toContain(`${bounced}  bounced`);
+  expect(text.stdout).toContain("gone@example.com: bounced (The reply that means bounced)");
+  expect(text.stdout).toContain("for gone@example.com: bounced in final 550: The reply that means bounced");
+  expect(text.stdout).toContain("tags news");
+  expect(text.stdout).not.toContain("Hello");
+  const json = await run(["show", bounced, "--json"], on(database));
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    id: bounced,
+    state: "bounced",
+    attempts: [{ number: 1, code: 550 }],
+  });
+  expect(await run(["show", UNKNOWN_ID], on(database))).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: `No message has the id ${UNKNOWN_ID}.\n`,
+  });
+});
+
+test("retry: retried is 0; too late, unknown and what may duplicate are 1 and change nothing", async () => {
+  await using database = await createDatabase();
+  const { bounced, held, sending } = await mixed(database);
+  expect(await run(["retry", bounced], on(database))).toEqual({ code: 0, stdout: `${bounced}: due now\n`, stderr: "" });
+  const late = await run(["retry", sending], on(database));
+  expect(late).toMatchObject({ code: 1, stdout: expect.stringContaining("too_late") });
+  const twice = await run(["retry", held], on(database));
+  expect(twice).toMatchObject({ code: 1, stdout: expect.stringContaining("--accept-duplicate") });
+  const accepted = await run(["retry", held, "--accept-duplicate"], on(database));
+  expect(accepted).toMatchObject({ code: 0, stdout: `${held}: due now\n` });
+  const unknown = await run(["retry", UNKNOWN_ID, bounced], on(database));
+  expect(unknown).toEqual({ code: 1, stdout: `${bounced}: due now\n`, stderr: `${UNKNOWN_ID}: unknown\n` });
+});
+
+test("cancel: canceled is 0; too late and unknown are 1 and change nothing", async () => {
+  await using database = await createDatabase();
+  const { bounced, held, sending, scheduled, queued } = await mixed(database);
+  const canceled = await run(["cancel", queued, scheduled, held], on(database));
+  expect(canceled).toEqual({
+    code: 0,
+    stdout: [queued, scheduled, held].map((id) => `${id}: canceled\n`).join(""),
+    stderr: "",
+  });
+  for (const id of [sending, bounced]) {
+    const late = await run(["cancel", id], on(database));
+    expect(late).toMatchObject({ code: 1, stdout: expect.stringContaining(`${id}: too_late`) });
+  }
+  const unknown = await run(["cancel", UNKNOWN_ID], on(database));
+  expect(unknown).toEqual({ code: 1, stdout: "", stderr: `${UNKNOWN_ID}: unknown\n` });
+  const left = await database.sql`
+    select m.id from mailchute.queue q join mailchute.message m on m.seq = q.seq where q.leased_by is not null`;
+  expect(left.map(({ id }) => id)).toEqual([sending]);
+});
