@@ -14,6 +14,8 @@ export interface AttachmentFields {
 /** An attachment whose content is bytes. */
 export interface BinaryAttachment extends AttachmentFields {
   readonly content: Uint8Array | ArrayBuffer | Blob;
+  /** Only a string has an encoding. */
+  readonly encoding?: undefined;
 }
 
 /** An attachment whose content is a string; what the string means must be said. */

@@ -111,7 +111,7 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
   >(MAILER, options, "Cannot make the mailer");
 
   function choose(tx: unknown, what: string): Driver {
-    if (transaction === "required" && (tx === undefined || tx === db)) {
+    if (transaction === "required" && what !== GET && (tx === undefined || tx === db)) {
       throw new MailchuteError("transaction_required", `${what}: no transaction is given: pass it as { tx }`);
     }
     return tx === undefined ? driverOf(db, "db") : driverOf(tx, "tx");
@@ -122,7 +122,7 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
     const { tx } = check<CallOptions>(CALL, options, what);
     // Not for the database: inside a transaction, its refusal of a bad UUID would undo the app's own work.
     if (!isUuid(String(query.values[0]))) return undefined;
-    const driver = what === GET ? driverOf(tx ?? db, "db") : choose(tx, what);
+    const driver = choose(tx, what);
     return (await run(driver, query, { what, timeoutMs })).answer as T | undefined ?? undefined;
   }
 

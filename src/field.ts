@@ -159,6 +159,5 @@ export function over(bytes: number, maxBytes: number, fault: Fault): boolean {
 
 /** A name may come from anybody: in a path it must not break the log line that shows it. */
 export function quote(name: unknown): string {
-  const text = String(name);
-  return /^[!-~]{1,76}$/.test(text) ? text : JSON.stringify(text.slice(0, 76));
+  return String(name).slice(0, 76).replace(/[\p{C}\s]/gu, "?");
 }

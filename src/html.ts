@@ -17,7 +17,8 @@ export async function loadHtml(value: unknown): Promise<unknown> {
   try {
     const element: unknown = await value;
     if (typeof element !== "object" || element === null || !rendersItself(element)) return element;
-    return await (element as HtmlElement).toString();
+    // hono answers with a String object.
+    return String(await (element as HtmlElement).toString());
   } catch (cause) {
     const message = "its rendering failed: see cause";
     const issues = [{ path: "html", message }];

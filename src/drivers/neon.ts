@@ -5,7 +5,7 @@
  */
 import { neon } from "@neondatabase/serverless";
 import { createMailer, type Mailer, type MailerOptions } from "../client.ts";
-import { MailchuteError } from "../error.ts";
+import { openUrl } from "./url.ts";
 
 /**
  * Makes a mailer that sends one HTTPS request for each call, and keeps no connection. Needs the package
@@ -23,17 +23,5 @@ import { MailchuteError } from "../error.ts";
  * @throws {MailchuteError} `connection_unsupported` when the URL is none, `validation_error` when an option is wrong
  */
 export function neonMailer(url: string, options: MailerOptions = {}): Mailer {
-  return createMailer(connect(url), options);
-}
-
-function connect(url: string): ReturnType<typeof neon> {
-  try {
-    return neon(url);
-  } catch {
-    // Its own error is left out: it may show the password.
-    throw new MailchuteError(
-      "connection_unsupported",
-      "Cannot use the URL: it is not like postgres://user:password@host/database",
-    );
-  }
+  return createMailer(openUrl(url, neon), options);
 }

@@ -5,7 +5,7 @@
  */
 import postgres from "postgres";
 import { createMailer, type Mailer, type MailerOptions } from "../client.ts";
-import { MailchuteError } from "../error.ts";
+import { openUrl } from "./url.ts";
 
 /** A mailer with a pool of its own. */
 export interface PostgresMailer extends Mailer, AsyncDisposable {
@@ -34,33 +34,19 @@ const CLOSE_SECONDS = 5;
  * @throws {MailchuteError} `connection_unsupported` when the URL is none, `validation_error` when an option is wrong
  */
 export function postgresMailer(url: string, options: MailerOptions = {}): PostgresMailer {
-  const sql = connect(url);
+  const sql = openUrl(url, connect);
   const close = () => sql.end({ timeout: CLOSE_SECONDS });
   return { ...createMailer(sql, options), close, [Symbol.asyncDispose]: close };
 }
 
 function connect(url: string): postgres.Sql {
-  // Without this check postgres() would take the missing parts from the environment, or from localhost.
-  if (!/^postgres(?:ql)?:\/\/[^/]/.test(url)) throw unusable();
-  try {
-    return postgres(url, {
-      // Named statements break behind PgBouncer (transaction pooling), and reading all types costs a round trip.
-      prepare: false,
-      fetch_types: false,
-      max: MAX_CONNECTIONS,
-      idle_timeout: IDLE_SECONDS,
-      connect_timeout: CONNECT_SECONDS,
-      onnotice: () => {},
-    });
-  } catch {
-    // Its own error is left out: it may show the password.
-    throw unusable();
-  }
-}
-
-function unusable(): MailchuteError {
-  return new MailchuteError(
-    "connection_unsupported",
-    "Cannot use the URL: it is not like postgres://user:password@host/database",
-  );
+  return postgres(url, {
+    // Named statements break behind PgBouncer (transaction pooling), and reading all types costs a round trip.
+    prepare: false,
+    fetch_types: false,
+    max: MAX_CONNECTIONS,
+    idle_timeout: IDLE_SECONDS,
+    connect_timeout: CONNECT_SECONDS,
+    onnotice: () => {},
+  });
 }

@@ -94,12 +94,10 @@ begin
       issues := issues || jsonb_build_object('path', place, 'message', 'is a header that mailchute writes itself: ' || (item ->> 0));
     elsif not mailchute.is_line(item ->> 1) then
       issues := issues || jsonb_build_object('path', place, 'message', 'has a value with a line break or a control character');
-    elsif lower(item ->> 0) = 'sender' and not mailchute.is_address(mailchute.mailbox_email(item ->> 1)) then
-      issues := issues || jsonb_build_object('path', place, 'message', 'is not one mail address');
     end if;
   end loop;
   if issues = '[]' and exists (select from jsonb_array_elements(headers) as h(pair)
-    where lower(pair ->> 0) in ('sender', 'in-reply-to', 'references', 'list-unsubscribe') group by lower(pair ->> 0) having count(*) > 1) then
+    where lower(pair ->> 0) in ('in-reply-to', 'references', 'list-unsubscribe') group by lower(pair ->> 0) having count(*) > 1) then
     issues := '[{"path": "headers", "message": "have a header twice that may be there once"}]';
   end if;
   return issues;

@@ -1,0 +1,19 @@
+import { MailchuteError } from "../error.ts";
+
+/**
+ * Opens a driver with a URL that looks like one of Postgres.
+ *
+ * @throws {MailchuteError} `connection_unsupported`; the drivers' own errors are left out, since they may show the password
+ */
+export function openUrl<T>(url: string, open: (url: string) => T): T {
+  try {
+    // Without a host the drivers would take it from the environment, or from localhost.
+    if (/^postgres(?:ql)?:\/\/[^/]/.test(url)) return open(url);
+  } catch {
+    // Said below.
+  }
+  throw new MailchuteError(
+    "connection_unsupported",
+    "Cannot use the URL: it is not like postgres://user:password@host/database",
+  );
+}

@@ -1,0 +1,100 @@
+import { neon } from "@neondatabase/serverless";
+import pg from "pg";
+import postgres from "postgres";
+import {
+  type Attachment,
+  type Connection,
+  createMailer,
+  type FinalState,
+  isFinal,
+  type Mailer,
+  type MailerOptions,
+  type MessageInput,
+  type SendOptions,
+  type State,
+  type Statement,
+} from "../../mod.ts";
+
+// Compiled by tsc and never run: what must compile, and what must not.
+
+const BASE = { to: "ann@example.com", subject: "s" };
+const CONTENT = new Uint8Array();
+
+/** What an app may write. */
+export const GOOD: readonly MessageInput[] = [
+  { ...BASE, text: "t" },
+  { ...BASE, html: "<p>" },
+  { ...BASE, html: Promise.resolve("<p>"), text: undefined },
+  { ...BASE, html: { toString: () => Promise.resolve("<p>") } },
+  { bcc: ["a@b.example", { email: "c@d.example", name: undefined }], subject: "s", text: "t", cc: undefined },
+  { ...BASE, text: "t", headers: [["X-A", "1"], ["X-A", "2"]] },
+  {
+    ...BASE,
+    text: "t",
+    attachments: [new File([], "a"), { filename: "a", content: CONTENT }, { filename: "a", content: CONTENT.buffer }],
+  },
+  { ...BASE, text: "t", attachments: [{ filename: "a", content: "x", encoding: "utf-8" }] },
+  {
+    ...BASE,
+    text: "t",
+    scheduledAt: new Date(),
+    expiresAt: "2030-01-01T00:00:00Z",
+    onUncertain: "hold",
+    priority: "low",
+  },
+];
+
+// @ts-expect-error A string attachment needs its encoding.
+export const withoutEncoding: Attachment = { filename: "a", content: "text" };
+// @ts-expect-error There are two encodings.
+export const oddEncoding: Attachment = { filename: "a", content: "text", encoding: "hex" };
+// @ts-expect-error Bytes have no encoding.
+export const bytesWithEncoding: Attachment = { filename: "a", content: CONTENT, encoding: "base64" };
+// @ts-expect-error Files and URLs are not read.
+export const withPath: Attachment = { filename: "a", path: "/etc/passwd" };
+// @ts-expect-error No such field.
+export const unknownField: MessageInput = { ...BASE, text: "t", reply_to: "a@b.example" };
+// @ts-expect-error Not in this version.
+export const digest: MessageInput = { ...BASE, text: "t", digest: { key: "k", wait: "1h" } };
+// @ts-expect-error Not in this version.
+export const stream: MessageInput = { ...BASE, text: "t", stream: "bulk" };
+// @ts-expect-error A mail has a text or HTML.
+export const withoutBody: MessageInput = { ...BASE };
+// @ts-expect-error A mail has a subject.
+export const withoutSubject: MessageInput = { to: "a@b.example", text: "t" };
+// @ts-expect-error Metadata are strings.
+export const numberMetadata: MessageInput = { ...BASE, text: "t", metadata: { order: 7 } };
+// @ts-expect-error No such priority.
+export const oddPriority: MessageInput = { ...BASE, text: "t", priority: "urgent" };
+// @ts-expect-error A number is no time.
+export const numberTime: MessageInput = { ...BASE, text: "t", scheduledAt: 0 };
+// @ts-expect-error The key belongs into the options with this spelling.
+export const oddOption: SendOptions = { idempotencykey: "k" };
+// @ts-expect-error Only this word.
+export const oddTransaction: MailerOptions = { transaction: "optional" };
+// @ts-expect-error A URL is no connection.
+export const url: Connection = "postgres://user:secret@host/db";
+// @ts-expect-error An object that runs nothing is no connection.
+export const nothing: Connection = {};
+// @ts-expect-error There is always a connection.
+export const nullConnection: Connection = null;
+
+/** Each driver's own types go in, and what comes out goes into each driver. */
+export async function drivers(mail: Mailer): Promise<void> {
+  const sql = postgres();
+  const http = neon("");
+  const client: pg.PoolClient = await new pg.Pool().connect();
+  for (const db of [sql, http, client, new pg.Pool(), new pg.Client()]) createMailer(db);
+  const statement: Statement = await mail.statement({ ...BASE, text: "t" });
+  await sql.unsafe(statement.text, statement.values);
+  await http.transaction([http`select 1`, http.query(statement.text, statement.values)]);
+  await client.query(statement);
+  await sql.begin((tx) => mail.send({ ...BASE, text: "t" }, { tx }));
+  // @ts-expect-error A statement is made outside of any transaction.
+  await mail.statement({ ...BASE, text: "t" }, { tx: sql });
+}
+
+/** isFinal() narrows. */
+export function narrow(state: State): FinalState | undefined {
+  return isFinal(state) ? state : undefined;
+}

@@ -1,0 +1,70 @@
+import { expect, test } from "bun:test";
+import { resolve } from "node:path";
+import * as surface from "../mod.ts";
+
+/** Design, section 7: the client with valibot. */
+const MAX_GZIP_BYTES = 8_192;
+
+async function bundle(entry: string): Promise<string> {
+  const entrypoint = resolve(import.meta.dir, "..", entry);
+  const result = await Bun.build({ entrypoints: [entrypoint], minify: true, target: "browser" });
+  expect(result.success).toBe(true);
+  return (await Promise.all(result.outputs.map((output) => output.text()))).join("");
+}
+
+test("mod.ts exports these names and no others", () => {
+  expect(Object.keys(surface).sort()).toMatchInlineSnapshot(`
+    [
+      "LIMITS",
+      "MailchuteError",
+      "createMailer",
+      "isFinal",
+    ]
+  `);
+});
+
+test("the entry points of the drivers export one name each", async () => {
+  expect(Object.keys(await import("../src/drivers/neon.ts"))).toEqual(["neonMailer"]);
+  expect(Object.keys(await import("../src/drivers/postgres.ts"))).toEqual(["postgresMailer"]);
+});
+
+test("the client with valibot has at most 8,192 bytes, minified and gzipped", async () => {
+  const text = await bundle("mod.ts");
+  const bytes = Bun.gzipSync(new TextEncoder().encode(text), { level: 9 }).length;
+  console.log(`mod.ts: ${text.length} bytes minified, ${bytes} bytes gzipped`);
+  expect(bytes).toBeLessThanOrEqual(MAX_GZIP_BYTES);
+});
+
+test("the client's bundle has no driver, no Node and no encoder of mails in it", async () => {
+  const text = await bundle("mod.ts");
+  // The error for an unknown connection names the packages that it takes.
+  const code = text.replace(/Cannot use [^`]*`/, "");
+  const foreign = [
+    /node:/,
+    /\bBuffer\b/,
+    /\bprocess\b/,
+    /require\(/,
+    /neondatabase/,
+    /scram/i,
+    /=\?UTF-8\?/,
+    /MIME-Version: 1\.0/,
+    /multipart/,
+  ];
+  expect(foreign.filter((pattern) => pattern.test(code))).toEqual([]);
+});
+
+test("the client imports nothing at run time but valibot", async () => {
+  const imports = new Set<string>();
+  const read = async (path: string, seen: Set<string>): Promise<void> => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    // Only imports that stay: the transpiler drops those of types.
+    const scan = new Bun.Transpiler({ loader: "ts" }).scanImports(await Bun.file(path).text());
+    for (const { path: name } of scan) {
+      if (name.startsWith(".")) await read(resolve(path, "..", name), seen);
+      else imports.add(name);
+    }
+  };
+  await read(resolve(import.meta.dir, "../mod.ts"), new Set());
+  expect([...imports]).toEqual(["valibot"]);
+});
