@@ -81,6 +81,14 @@ export async function enqueue(
   return row?.id as string;
 }
 
+/** Enqueues many small mails, to u1@example.com, u2@example.com, …, in one statement. */
+export async function enqueueMany(database: TestDatabase, count: number): Promise<void> {
+  await database.sql`
+    select count(mailchute.send(jsonb_build_object(
+      'from', 'shop@example.com', 'to', 'u' || i || '@example.com', 'subject', 'Nr. ' || i, 'text', 'Hello')))
+    from generate_series(1, ${count}) i`;
+}
+
 /** The state of a message as `mail.get(id)` tells it. */
 export interface Described {
   readonly state: string;

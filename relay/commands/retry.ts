@@ -1,5 +1,5 @@
-import { type Command, DATABASE_OPTION, EXIT, withDatabase } from "./command.ts";
-import { findMessages, readIds } from "./show.ts";
+import { type Command, DATABASE_OPTION } from "./command.ts";
+import { onMessages } from "./messages.ts";
 
 const WORDS: Readonly<Record<string, string>> = {
   retried: "due now",
@@ -16,23 +16,12 @@ export const retryCommand: Command = {
   summary: "try messages again now, those that are held or ended without being sent too",
   options: { "accept-duplicate": { type: "boolean" }, ...DATABASE_OPTION },
   async run(context, words, options) {
-    const ids = readIds(words);
-    return await withDatabase(context, { name: options.database }, async (sql) => {
-      let code: number = EXIT.ok;
-      for (const id of ids) {
-        const found = await findMessages(sql, id);
-        if (found.length === 0) context.tell(`${id}: unknown`);
-        for (const { seq } of found) {
-          const [row] = await sql`select mailchute.retry_message(${seq}::bigint, ${
-            options["accept-duplicate"] === true
-          }) as answer`;
-          const answer = row?.answer as string;
-          context.print(`${id}: ${WORDS[answer] ?? answer}`);
-          if (answer !== "retried") code = EXIT.failed;
-        }
-        if (found.length === 0) code = EXIT.failed;
-      }
-      return code;
+    const accept = options["accept-duplicate"] === true;
+    return await onMessages(context, { words, database: options.database }, async (sql, { id, seq }) => {
+      const [row] = await sql`select mailchute.retry_message(${seq}::bigint, ${accept}) as answer`;
+      const answer = row?.answer as string;
+      context.print(`${id}: ${WORDS[answer] ?? answer}`);
+      return answer === "retried";
     });
   },
 };

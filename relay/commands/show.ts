@@ -1,28 +1,5 @@
-import type { Sql } from "postgres";
-import { type Command, DATABASE_OPTION, EXIT, JSON_OPTION, UsageError, withDatabase } from "./command.ts";
-
-/** Index: message_id. Two apps may have used the same id. */
-const FIND = "select seq::text as seq, id, app from mailchute.message where id = $1::uuid order by seq";
-
-/** Reads the ids of a command line. @throws {UsageError} naming the one that is none */
-export function readIds(words: readonly string[]): readonly string[] {
-  if (words.length === 0) throw new UsageError("Name one message or more by their ids (see mailchute list)");
-  for (const word of words) {
-    if (!/^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(word)) {
-      throw new UsageError(`${word} is no id of a message`);
-    }
-  }
-  return words;
-}
-
-/** The messages with this id; more than one only if two apps used it. */
-export async function findMessages(
-  sql: Sql,
-  id: string,
-): Promise<readonly { readonly seq: string; readonly app: string }[]> {
-  const rows = await sql.unsafe(FIND, [id]);
-  return rows.map((row) => ({ seq: row.seq as string, app: row.app as string }));
-}
+import { type Command, DATABASE_OPTION, JSON_OPTION } from "./command.ts";
+import { onMessages } from "./messages.ts";
 
 interface Described {
   readonly id: string;
@@ -58,21 +35,10 @@ export const showCommand: Command = {
   summary: "one message: its recipients, and every attempt with what the server said",
   options: { ...JSON_OPTION, ...DATABASE_OPTION },
   async run(context, words, options) {
-    const ids = readIds(words);
-    return await withDatabase(context, { name: options.database }, async (sql) => {
-      let code: number = EXIT.ok;
-      for (const id of ids) {
-        const found = await findMessages(sql, id);
-        if (found.length === 0) {
-          context.tell(`No message has the id ${id}.`);
-          code = EXIT.failed;
-        }
-        for (const { seq } of found) {
-          const [row] = await sql`select mailchute.describe(${seq}::bigint) as message`;
-          context.print(options.json ? JSON.stringify(row?.message, null, 2) : describe(row?.message as Described));
-        }
-      }
-      return code;
+    return await onMessages(context, { words, database: options.database }, async (sql, { seq }) => {
+      const [row] = await sql`select mailchute.describe(${seq}::bigint) as message`;
+      context.print(options.json ? JSON.stringify(row?.message, null, 2) : describe(row?.message as Described));
+      return true;
     });
   },
 };

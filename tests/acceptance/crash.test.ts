@@ -1,23 +1,31 @@
 import { expect, test } from "bun:test";
-import { createDatabase } from "../database.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
+import { enqueueMany } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
-import { startScriptedServer } from "../scripted_server.ts";
+import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
 
 const MAILS = 2_000;
 
-test("kill -9 in the middle of 2,000 mails loses none: run --once after it sends the rest", async () => {
-  await using server = await startScriptedServer();
-  await using database = await createDatabase();
-  using state = temporaryDirectory();
-  await database.sql`
-    select count(mailchute.send(jsonb_build_object('from', 'shop@example.com', 'to', 'u' || i || '@example.com', 'subject', 'Hi', 'text', 'Hello')))
-    from generate_series(1, ${MAILS}) i`;
-  const env = {
+/** The environment of a relay between a database and a server. */
+function environment(
+  database: TestDatabase,
+  others: { readonly server: ScriptedServer; readonly state: { readonly path: string } },
+): Readonly<Record<string, string>> {
+  const { server, state } = others;
+  return {
     DATABASE_URL: database.url,
     SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,
     RELAY_STATE_DIR: state.path,
     PORT: "0",
   };
+}
+
+test("kill -9 in the middle of 2,000 mails loses none: run --once after it sends the rest", async () => {
+  await using server = await startScriptedServer();
+  await using database = await createDatabase();
+  using state = temporaryDirectory();
+  await enqueueMany(database, MAILS);
+  const env = environment(database, { server, state });
 
   const first = startRelayProcess(["run"], env);
   await server.whenMails(MAILS / 4);
@@ -47,15 +55,8 @@ test("SIGTERM in the middle of a campaign ends the relay with 0, gives back what
   await using server = await startScriptedServer();
   await using database = await createDatabase();
   using state = temporaryDirectory();
-  await database.sql`
-    select count(mailchute.send(jsonb_build_object('from', 'shop@example.com', 'to', 'u' || i || '@example.com', 'subject', 'Hi', 'text', 'Hello')))
-    from generate_series(1, ${MAILS}) i`;
-  const env = {
-    DATABASE_URL: database.url,
-    SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,
-    RELAY_STATE_DIR: state.path,
-    PORT: "0",
-  };
+  await enqueueMany(database, MAILS);
+  const env = environment(database, { server, state });
   const first = startRelayProcess(["run"], env);
   await server.whenMails(MAILS / 4);
   first.kill("SIGTERM");
@@ -75,12 +76,7 @@ test("a second relay in the same state directory does not start", async () => {
   await using server = await startScriptedServer();
   await using database = await createDatabase();
   using state = temporaryDirectory();
-  const env = {
-    DATABASE_URL: database.url,
-    SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,
-    RELAY_STATE_DIR: state.path,
-    PORT: "0",
-  };
+  const env = environment(database, { server, state });
   const first = startRelayProcess(["run"], env);
   await first.printed("serving");
   const second = startRelayProcess(["run", "--once"], env);

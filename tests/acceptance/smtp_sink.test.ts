@@ -5,7 +5,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { createDatabase } from "../database.ts";
 import { program, testWith } from "../debian.ts";
-import { openTestRelay } from "../relay.ts";
+import { enqueueMany, openTestRelay } from "../relay.ts";
 import { temporaryDirectory } from "../relay_process.ts";
 
 const MAILS = 2_000;
@@ -29,9 +29,7 @@ testWith(
     try {
       await accepting(port);
       await using database = await createDatabase();
-      await database.sql`
-        select count(mailchute.send(jsonb_build_object('from', 'shop@example.com', 'to', 'u' || i || '@example.com', 'subject', 'Nr. ' || i, 'text', 'Hello')))
-        from generate_series(1, ${MAILS}) i`;
+      await enqueueMany(database, MAILS);
       await using running = await openTestRelay(database, { smtpPort: port });
       expect(await running.relay.runOnce()).toEqual({ waiting: 0, leased: 0 });
 

@@ -1,0 +1,42 @@
+import type { Sql } from "postgres";
+import { type CommandContext, EXIT, UsageError, withDatabase } from "./command.ts";
+
+/** Index: message_id. Two apps may have used the same id. */
+const FIND = "select seq::text as seq from mailchute.message where id = $1::uuid order by seq";
+
+/** What a command does with one message; `false` when it could not. */
+export type MessageWork = (sql: Sql, message: { readonly id: string; readonly seq: string }) => Promise<boolean>;
+
+/**
+ * Does the same with every message that a command line names by its id.
+ *
+ * @returns the exit code: 1 if one of them is unknown, or the work answered `false`
+ * @throws {UsageError} naming what is no id
+ */
+export async function onMessages(
+  context: CommandContext,
+  named: { readonly words: readonly string[]; readonly database: unknown },
+  work: MessageWork,
+): Promise<number> {
+  const { words, database } = named;
+  if (words.length === 0) throw new UsageError("Name one message or more by their ids (see mailchute list)");
+  for (const word of words) {
+    if (!/^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(word)) {
+      throw new UsageError(`${word} is no id of a message`);
+    }
+  }
+  return await withDatabase(context, { name: database }, async (sql) => {
+    let code: number = EXIT.ok;
+    for (const id of words) {
+      const found = await sql.unsafe(FIND, [id]);
+      if (found.length === 0) {
+        context.tell(`No message has the id ${id}.`);
+        code = EXIT.failed;
+      }
+      for (const row of found) {
+        if (!await work(sql, { id, seq: row.seq as string })) code = EXIT.failed;
+      }
+    }
+    return code;
+  });
+}
