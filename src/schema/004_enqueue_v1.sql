@@ -59,7 +59,8 @@ declare
   issues jsonb;
   new_id uuid;
   new_seq bigint;
-  new_content uuid;
+  -- An id of its own, so that two transactions with the same content, or two apps with the same id, meet nowhere.
+  new_content uuid := mailchute.new_id();
   key text;
   hash bytea;
   known record;
@@ -93,7 +94,7 @@ begin
 
   insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,
     return_path, unsubscribe, tags, metadata, lane, on_uncertain, scheduled_at, expires_at)
-  values (new_id, caller.app, new_id, key, hash, request -> 'from' ->> 'email', request -> 'from' ->> 'name',
+  values (new_id, caller.app, new_content, key, hash, request -> 'from' ->> 'email', request -> 'from' ->> 'name',
     coalesce(nullif(request -> 'replyTo', 'null'), '[]'), request ->> 'returnPath', request ->> 'unsubscribe',
     coalesce((select array_agg(t.tag) from jsonb_array_elements_text(nullif(request -> 'tags', 'null')) as t(tag)), '{}'),
     coalesce(nullif(request -> 'metadata', 'null'), '{}'),
@@ -116,18 +117,8 @@ begin
     return;
   end if;
 
-  -- A content's id is the first message's id: two transactions with the same content meet nowhere.
-  new_content := new_id;
   insert into mailchute.content (id, subject, text, html, headers)
-  values (new_content, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(nullif(request -> 'headers', 'null'), '[]'))
-  on conflict do nothing;
-  if not found then
-    -- Another app has used the same id.
-    new_content := gen_random_uuid();
-    insert into mailchute.content (id, subject, text, html, headers)
-    values (new_content, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(nullif(request -> 'headers', 'null'), '[]'));
-    update mailchute.message set content_id = new_content where seq = new_seq;
-  end if;
+  values (new_content, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(nullif(request -> 'headers', 'null'), '[]'));
 
   if jsonb_array_length(coalesce(nullif(request -> 'attachments', 'null'), '[]')) > 0 then
     begin

@@ -200,7 +200,8 @@ test("rows that another writer made with an injected header or address end as fa
   await using database = await createDatabase();
   const subject = await enqueue(database);
   const address = await enqueue(database);
-  await database.sql`update mailchute.content set subject = ${"Hi\r\nBcc: evil@example.com"} where id = ${subject}`;
+  await database.sql`update mailchute.content set subject = ${"Hi\r\nBcc: evil@example.com"}
+    where id = (select content_id from mailchute.message where id = ${subject})`;
   await database
     .sql`update mailchute.recipient set email = ${"b@x>\r\nRCPT TO:<evil@y"} where seq = (select seq from mailchute.message where id = ${address})`;
   await using running = await openTestRelay(database, { smtpPort: server.port });

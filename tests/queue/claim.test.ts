@@ -165,7 +165,7 @@ test("a claim carries what is needed to compose: addresses in order, who is open
   expect(Math.abs(nowMs - Date.now())).toBeLessThan(10_000);
   expect(messages[0]).toMatchObject({
     id,
-    contentId: id,
+    contentId: expect.stringMatching(/^[0-9a-f-]{36}$/),
     takenOver: false,
     from: { email: "shop@example.com", name: "Shop" },
     replyTo: [{ email: "help@example.com", name: "Help" }],

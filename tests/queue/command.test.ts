@@ -96,7 +96,11 @@ test("retry: retried is 0; too late, unknown and what may duplicate are 1 and ch
   const accepted = await run(["retry", held, "--accept-duplicate"], on(database));
   expect(accepted).toMatchObject({ code: 0, stdout: `${held}: due now\n` });
   const unknown = await run(["retry", UNKNOWN_ID, bounced], on(database));
-  expect(unknown).toEqual({ code: 1, stdout: `${bounced}: due now\n`, stderr: `${UNKNOWN_ID}: unknown\n` });
+  expect(unknown).toEqual({
+    code: 1,
+    stdout: `${bounced}: due now\n`,
+    stderr: `No message has the id ${UNKNOWN_ID}.\n`,
+  });
 });
 
 test("cancel: canceled is 0; too late and unknown are 1 and change nothing", async () => {
@@ -113,7 +117,7 @@ test("cancel: canceled is 0; too late and unknown are 1 and change nothing", asy
     expect(late).toMatchObject({ code: 1, stdout: expect.stringContaining(`${id}: too_late`) });
   }
   const unknown = await run(["cancel", UNKNOWN_ID], on(database));
-  expect(unknown).toEqual({ code: 1, stdout: "", stderr: `${UNKNOWN_ID}: unknown\n` });
+  expect(unknown).toEqual({ code: 1, stdout: "", stderr: `No message has the id ${UNKNOWN_ID}.\n` });
   const left = await database.sql`
     select m.id from mailchute.queue q join mailchute.message m on m.seq = q.seq where q.leased_by is not null`;
   expect(left.map(({ id }) => id)).toEqual([sending]);

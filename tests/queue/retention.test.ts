@@ -87,9 +87,10 @@ test("purge keeps shared content while a younger or an open message needs it", a
     await enqueueWithAttachment(database),
   ];
   // As a bulk send stores it: three messages, one content.
-  await database.sql`delete from mailchute.content where id in (${young}, ${open})`;
-  await database.sql`delete from mailchute.attachment where content_id in (${young}, ${open})`;
-  await database.sql`update mailchute.message set content_id = ${old}`;
+  const [shared] = await database.sql`select content_id as id from mailchute.message where id = ${old}`;
+  await database.sql`delete from mailchute.content where id <> ${shared?.id}`;
+  await database.sql`delete from mailchute.attachment where content_id <> ${shared?.id}`;
+  await database.sql`update mailchute.message set content_id = ${shared?.id}`;
   for (const id of [old, young]) await end(database, id);
   await age(database, old, 31 * DAY_MS);
   await age(database, young, 1 * DAY_MS);
