@@ -4,7 +4,8 @@ import { type Connection, type Driver, driverOf, MAX_TIMEOUT_MS, run } from "./c
 import { MailchuteError } from "./error.ts";
 import { type Fault, field, headers, key, mailbox, mailboxes, oneOf, over, tags, time } from "./field.ts";
 import { LIMITS } from "./limits.ts";
-import { checkFields, type Defaults, type MessageInput, parseMessage, refuse, SEND } from "./message.ts";
+import { checkFields, refuse } from "./finding.ts";
+import { type Defaults, type MessageInput, parseMessage, SEND } from "./message.ts";
 import { cancel, enqueue, neonHttpBytes, type Query, reschedule, type Statement, status } from "./statement.ts";
 import { type MessageStatus, parseStatus } from "./status.ts";
 import { isUuid, uuidv7 } from "./uuid.ts";

@@ -1,13 +1,10 @@
-import * as v from "valibot";
 import type { Address, Mailbox } from "./address.ts";
 import { type Attachment, attachments, loadAttachments, type WireAttachment } from "./attachment.ts";
-import { type Issue, MailchuteError } from "./error.ts";
 import {
   body,
   bytesOf,
   field,
   headers,
-  LIMIT,
   line,
   listOf,
   mailbox,
@@ -16,12 +13,12 @@ import {
   oneOf,
   over,
   pairsOf,
-  quote,
   returnPath,
   tags,
   time,
   unsubscribe,
 } from "./field.ts";
+import { checkFields, type Finding, refuse } from "./finding.ts";
 import { type Html, html, loadHtml } from "./html.ts";
 import { LIMITS } from "./limits.ts";
 import { repeatedHeader } from "./mime/header.ts";
@@ -121,11 +118,6 @@ const FIELDS = {
 /** What the fields were read as, each on its own. */
 type Checked = { readonly [Name in keyof Message]?: Message[Name] | undefined };
 
-/** An issue, and whether it is one of size or count. */
-export interface Finding extends Issue {
-  readonly limit: boolean;
-}
-
 /**
  * Checks a mail and returns it as the database takes it, with the mailer's defaults.
  *
@@ -136,36 +128,6 @@ export async function parseMessage(input: MessageInput, defaults: Defaults): Pro
   const { output, findings } = checkFields<Checked>(FIELDS, loaded, "it is no field of a mail");
   refuse(SEND, [...findings, ...acrossFields(loaded, defaults)]);
   return merge(output, defaults);
-}
-
-/** Reads each field with its schema; what has none is a finding too. */
-export function checkFields<T>(
-  fields: Readonly<Record<string, v.GenericSchema>>,
-  input: Readonly<Record<string, unknown>>,
-  otherwise: string,
-): { readonly output: T; readonly findings: readonly Finding[] } {
-  const findings: Finding[] = Object.keys(input).filter((name) => !Object.hasOwn(fields, name))
-    .map((name) => ({ path: quote(name), message: otherwise, limit: false }));
-  const read = Object.entries(fields).map(([name, schema]) => {
-    const { issues = [], output } = v.safeParse(schema, input[name]);
-    for (const { path = [], message, expected } of issues) {
-      findings.push({ path: [name, ...path.map(({ key }) => key)].join("."), message, limit: expected === LIMIT });
-    }
-    return [name, output];
-  });
-  return { output: Object.fromEntries(read), findings };
-}
-
-/** Throws one error with all findings, if there are any. */
-export function refuse(what: string, findings: readonly Finding[]): void {
-  const [first] = findings;
-  if (first === undefined) return;
-  const more = findings.length > 1 ? ` (${findings.length} issues)` : "";
-  throw new MailchuteError(
-    findings.every((finding) => finding.limit) ? "too_large" : "validation_error",
-    `${what}: ${first.path}: ${first.message}${more}`,
-    { issues: findings.map(({ path, message }) => ({ path, message })) },
-  );
 }
 
 /** Waits for what comes as a promise. */

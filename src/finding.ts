@@ -1,0 +1,38 @@
+import * as v from "valibot";
+import { type Issue, MailchuteError } from "./error.ts";
+import { LIMIT, quote } from "./field.ts";
+
+/** An issue, and whether it is one of size or count. */
+export interface Finding extends Issue {
+  readonly limit: boolean;
+}
+
+/** Reads each field with its schema; what has none is a finding too. */
+export function checkFields<T>(
+  fields: Readonly<Record<string, v.GenericSchema>>,
+  input: Readonly<Record<string, unknown>>,
+  otherwise: string,
+): { readonly output: T; readonly findings: readonly Finding[] } {
+  const findings: Finding[] = Object.keys(input).filter((name) => !Object.hasOwn(fields, name))
+    .map((name) => ({ path: quote(name), message: otherwise, limit: false }));
+  const read = Object.entries(fields).map(([name, schema]) => {
+    const { issues = [], output } = v.safeParse(schema, input[name]);
+    for (const { path = [], message, expected } of issues) {
+      findings.push({ path: [name, ...path.map(({ key }) => key)].join("."), message, limit: expected === LIMIT });
+    }
+    return [name, output];
+  });
+  return { output: Object.fromEntries(read), findings };
+}
+
+/** Throws one error with all findings, if there are any. */
+export function refuse(what: string, findings: readonly Finding[]): void {
+  const [first] = findings;
+  if (first === undefined) return;
+  const more = findings.length > 1 ? ` (${findings.length} issues)` : "";
+  throw new MailchuteError(
+    findings.every((finding) => finding.limit) ? "too_large" : "validation_error",
+    `${what}: ${first.path}: ${first.message}${more}`,
+    { issues: findings.map(({ path, message }) => ({ path, message })) },
+  );
+}
