@@ -12,7 +12,10 @@ if (!isInstalled()) {
   console.error("Installing the dependencies (npm ci), once …");
   // npm is a script for Node wherever it runs us; a shell finds it everywhere else.
   const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
-  const run = spawnSync(npm[0], [...npm.slice(1), "ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root, stdio: ["ignore", 2, 2] });
+  const run = spawnSync(npm[0], [...npm.slice(1), "ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+  });
   if (run.status !== 0) process.exit(run.status ?? 1);
 }
 
