@@ -1,0 +1,190 @@
+import { Glob } from "bun";
+import { expect, test } from "bun:test";
+import { join, posix } from "node:path";
+
+// The layers of the house. A file is in exactly one, and imports only from its own and from those that are named beside it.
+
+interface Layer {
+  readonly name: string;
+  readonly files: RegExp;
+  readonly mayImport: readonly string[];
+}
+
+const LAYERS: readonly Layer[] = [
+  { name: "domain", files: /^src\/(mime\/)?(?!client\.|connection\.)\w+\.ts$/, mayImport: ["domain"] },
+  { name: "client", files: /^src\/(client|connection|drivers\/\w+)\.ts$/, mayImport: ["domain", "client"] },
+  {
+    name: "pure relay",
+    files:
+      /^relay\/(bell|breaker|clock|duration|mask|pace|periodic|policy|route|transport|smtp\/(auth|capability|cause|command|deadline|dialogue|ending|limit|line|opening|outcome|path|redact|reply|session|tally|transaction))\.ts$/,
+    mayImport: ["domain", "pure relay"],
+  },
+  {
+    name: "edges",
+    files:
+      /^relay\/(config|contents|database|embedded|inbox|inbox_directory|log|migrate|ping|queue|retention|schema|state_directory|settings\/\w+|http\/\w+|smtp\/(connection|link|pool|smtp|timers))\.tsx?$/,
+    mayImport: ["domain", "pure relay", "edges"],
+  },
+  {
+    name: "flow",
+    files: /^relay\/(counters|delivery|drain|holdings|relay|settler|station|watch|workers)\.ts$/,
+    mayImport: ["domain", "pure relay", "edges", "flow"],
+  },
+  {
+    name: "root",
+    files: /^relay\/(main|service|playground|commands\/\w+)\.ts$/,
+    mayImport: ["domain", "pure relay", "edges", "flow", "root"],
+  },
+];
+
+/** One library, one door: the files that may import it. Its types may be named by whoever is handed its objects. */
+const DOORS: readonly (readonly [library: RegExp, door: RegExp, types?: RegExp])[] = [
+  [/^valibot$/, /^src\/\w+\.ts$/],
+  [
+    /^postgres$/,
+    /^(src\/drivers\/postgres|relay\/database)\.ts$/,
+    /^relay\/(contents|migrate|queue|retention|commands\/\w+)\.ts$/,
+  ],
+  [/^@neondatabase\/serverless$/, /^src\/drivers\/neon\.ts$/],
+  [/^hono(\/.*)?$/, /^relay\/http\/\w+\.tsx?$/],
+  [/^postal-mime$/, /^relay\/http\/read_mail\.ts$/],
+  [/^smtp-server$/, /^relay\/inbox\.ts$/],
+  [/^bun:sqlite$/, /^relay\/state_directory\.ts$/],
+  [/^node:(net|tls)$/, /^relay\/(smtp\/connection|inbox|embedded)\.ts$/],
+  [/^node:child_process$/, /^relay\/embedded\.ts$/],
+  [
+    /^node:(crypto|events|fs|fs\/promises|module|os|path|url|util)$/,
+    /^relay\/(embedded|http\/access|http\/style|inbox|inbox_directory|schema|state_directory|playground|main|commands\/command)\.ts$/,
+  ],
+];
+
+type Tree = ReadonlyMap<string, string>;
+
+interface Import {
+  readonly from: string;
+  readonly isType: boolean;
+}
+
+/** Every import and re-export of a file, those of types too. Statements begin a line; examples in comments do not. */
+function importsOf(text: string): readonly Import[] {
+  const statements = text.matchAll(
+    /^(?:import|export)\s+(type\s)?(?:[^;"'`]*?\sfrom\s+)?"([^"]+)"|\bimport\(\s*"([^"]+)"/gm,
+  );
+  return [...statements].map(([, type, named, dynamic]) => ({
+    from: (named ?? dynamic) as string,
+    isType: type !== undefined,
+  }));
+}
+
+/** Everything in a tree that the layers forbid, one sentence each. */
+function faultsOf(tree: Tree): readonly string[] {
+  const faults: string[] = [];
+  const layersOf = (file: string) => LAYERS.filter(({ files }) => files.test(file));
+  for (const [file, text] of tree) {
+    const layers = layersOf(file);
+    const [layer] = layers;
+    if (file !== "mod.ts" && layers.length !== 1) faults.push(`${file} is in ${layers.length} layers`);
+    for (const { from, isType } of importsOf(text)) {
+      if (from.startsWith(".")) {
+        const target = posix.join(posix.dirname(file), from);
+        const [targetLayer] = layersOf(target);
+        if (!tree.has(target)) faults.push(`${file} imports ${target}, which is not there`);
+        const allowed = file === "mod.ts" ? ["domain", "client"] : layer?.mayImport ?? [];
+        if (targetLayer !== undefined && !allowed.includes(targetLayer.name)) {
+          faults.push(`${file} (${layer?.name ?? "public"}) imports ${target} (${targetLayer.name})`);
+        }
+      } else {
+        const door = DOORS.find(([library]) => library.test(from));
+        const [, code, types] = door ?? [];
+        const mayImport = code?.test(file) === true || (isType && types?.test(file) === true);
+        if (!mayImport) faults.push(`${file} imports ${from}${door === undefined ? ", which has no door" : ""}`);
+      }
+    }
+    // Without comments and types; what a string says is not looked at more closely.
+    const code = new Bun.Transpiler({ loader: "tsx" }).transformSync(text);
+    if (file !== "relay/main.ts" && /\b(process|console)\.\w/.test(code)) {
+      faults.push(`${file} uses process or the console`);
+    }
+    if (file === "mod.ts" && /[^\s]/.test(code.replaceAll(/^(export|import) \{[^}]*\} from "[^"]*";$/gm, ""))) {
+      faults.push("mod.ts does more than re-export");
+    }
+  }
+  return faults;
+}
+
+const ROOT = join(import.meta.dir, "..");
+
+async function readTree(): Promise<Tree> {
+  const files = [...new Glob("{src,relay}/**/*.{ts,tsx}").scanSync(ROOT), "mod.ts"].sort();
+  return new Map(
+    await Promise.all(files.map(async (file) => [file, await Bun.file(join(ROOT, file)).text()] as const)),
+  );
+}
+
+test("every file is in one layer and imports only downwards, outside libraries only through their door", async () => {
+  const tree = await readTree();
+  expect(tree.size).toBeGreaterThan(80);
+  expect(faultsOf(tree)).toEqual([]);
+});
+
+/** One forbidden line each, and the fault that it must be. */
+const FORBIDDEN: readonly (readonly [file: string, line: string, fault: string])[] = [
+  ["src/address.ts", 'import { x } from "./client.ts";', "src/address.ts (domain) imports src/client.ts (client)"],
+  [
+    "src/mime/compose.ts",
+    'import type { x } from "../../relay/queue.ts";',
+    "src/mime/compose.ts (domain) imports relay/queue.ts (edges)",
+  ],
+  ["src/client.ts", 'import "../relay/policy.ts";', "src/client.ts (client) imports relay/policy.ts (pure relay)"],
+  [
+    "relay/policy.ts",
+    'import {\n  x,\n} from "./queue.ts";',
+    "relay/policy.ts (pure relay) imports relay/queue.ts (edges)",
+  ],
+  ["relay/queue.ts", 'export { x } from "./workers.ts";', "relay/queue.ts (edges) imports relay/workers.ts (flow)"],
+  ["relay/workers.ts", 'const x = await import("./main.ts");', "relay/workers.ts (flow) imports relay/main.ts (root)"],
+  ["relay/relay.ts", 'import { x } from "../src/client.ts";', "relay/relay.ts (flow) imports src/client.ts (client)"],
+  ["mod.ts", 'export { x } from "./relay/policy.ts";', "mod.ts (public) imports relay/policy.ts (pure relay)"],
+  ["mod.ts", "export const x = 1;", "mod.ts does more than re-export"],
+  ["src/address.ts", 'import { x } from "./missing.ts";', "src/address.ts imports src/missing.ts, which is not there"],
+  ["relay/queue.ts", 'import postgres from "postgres";', "relay/queue.ts imports postgres"],
+  ["relay/workers.ts", 'import type { Sql } from "postgres";', "relay/workers.ts imports postgres"],
+  ["relay/smtp/session.ts", 'import { connect } from "node:net";', "relay/smtp/session.ts imports node:net"],
+  ["relay/workers.ts", 'import { join } from "node:path";', "relay/workers.ts imports node:path"],
+  ["src/uuid.ts", 'import { x } from "left-pad";', "src/uuid.ts imports left-pad, which has no door"],
+  ["relay/log.ts", "console.log(1);", "relay/log.ts uses process or the console"],
+  ["relay/service.ts", "const x = process.env.X;", "relay/service.ts uses process or the console"],
+  ["relay/utils.ts", "export const x = 1;", "relay/utils.ts is in 0 layers"],
+];
+
+test("each kind of forbidden line is found, and nothing else with it", async () => {
+  const tree = await readTree();
+  for (const [file, line, fault] of FORBIDDEN) {
+    const changed = new Map(tree).set(file, `${tree.get(file) ?? ""}\n${line}\n`);
+    expect({ line, faults: faultsOf(changed) }).toEqual({ line, faults: [fault] });
+  }
+});
+
+test("no file is in two layers", () => {
+  for (const file of ["src/client.ts", "relay/queue.ts", "relay/policy.ts", "relay/main.ts", "relay/relay.ts"]) {
+    expect(LAYERS.filter(({ files }) => files.test(file))).toHaveLength(1);
+  }
+});
+
+test("tsconfig.edge.json compiles the domain, the client without its drivers, and the pure relay: all of it and nothing else", async () => {
+  const tsc = Bun.spawn([
+    join(ROOT, "node_modules/.bin/tsc"),
+    "-p",
+    join(ROOT, "tsconfig.edge.json"),
+    "--listFilesOnly",
+  ], {
+    stdout: "pipe",
+  });
+  const listed = (await new Response(tsc.stdout).text()).split("\n").map((line) => line.trim())
+    .filter((line) => line !== "" && !line.includes("node_modules")).map((line) => posix.relative(ROOT, line)).sort();
+  const wanted = [...(await readTree()).keys()].filter((file) =>
+    file === "mod.ts" ||
+    LAYERS.some(({ name, files }) => ["domain", "client", "pure relay"].includes(name) && files.test(file))
+  ).filter((file) => !file.startsWith("src/drivers/")).sort();
+  expect(listed).toEqual(wanted);
+});
