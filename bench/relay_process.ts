@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RelayTarget } from "./relay_here.ts";
 
@@ -39,6 +39,7 @@ export async function runProgram(
     stderr: "pipe",
   });
   const said = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  const telling = existsSync("/proc/self/status");
   let highWater = 0;
   const look = setInterval(() => highWater = highWaterBytes(child.pid) ?? highWater, LOOK_MS);
   const code = await child.exited;
@@ -47,7 +48,7 @@ export async function runProgram(
   if (code !== 0) {
     throw new Error(`Cannot take the figure: ${args.join(" ")} ended with ${code}: ${(await said).join("")}`);
   }
-  const peakBytes = highWater > 0 ? highWater : child.resourceUsage()?.maxRSS;
+  const peakBytes = telling ? highWater : child.resourceUsage()?.maxRSS;
   if (peakBytes === undefined) throw new Error("Cannot take the figure: this system does not tell what a process used");
   return { elapsedMs, peakBytes };
 }
