@@ -1,10 +1,9 @@
 import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
-import postgres, { type Sql } from "postgres";
+import type { Sql } from "postgres";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { openTestRelay } from "../relay.ts";
 import { startRelayProcess } from "../relay_process.ts";
-import { startScriptedServer } from "../scripted_server.ts";
+import { connectAs, MAIL, newRole, refusal, send } from "./role.ts";
 
 /** What apps may call; all other functions of the schema are none of their business. */
 const FOR_APPS = [
@@ -18,30 +17,10 @@ const FOR_APPS = [
   "to_mailboxes",
 ];
 
-let roles = 0;
-
-/** A login role that no other test knows: roles belong to the cluster, and all tests share one. */
-function newRole(): string {
-  return `role_${++roles}_${randomUUID().slice(0, 8)}`;
-}
-
-/** Connects as a role, made when new. */
-async function connectAs(database: TestDatabase, role: string): Promise<Sql & AsyncDisposable> {
-  const sql = postgres(await database.as(role), { max: 3, onnotice: () => {}, fetch_types: false });
-  return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
-}
-
 /** Gives rights by the real command. */
 async function grants(database: TestDatabase, words: readonly string[]): Promise<void> {
   const command = startRelayProcess(["grants", ...words], { DATABASE_URL: database.url });
   expect({ code: await command.exited, output: command.output() }).toMatchObject({ code: 0 });
-}
-
-const MAIL = { from: "Shop <a@shop.example.com>", to: "ann@example.com", subject: "Hi", text: "Hello" };
-
-async function send(sql: Sql, request: Readonly<Record<string, unknown>> = {}): Promise<string> {
-  const [row] = await sql`select mailchute.send(${JSON.stringify({ ...MAIL, ...request })}::text::jsonb) as id`;
-  return row?.id as string;
 }
 
 async function enqueue(
@@ -53,12 +32,6 @@ async function enqueue(
     JSON.stringify({ ...full, ...request })
   }::text::jsonb)`;
   return { ...row };
-}
-
-/** The error that a promise is rejected with. */
-async function refusal(promise: Promise<unknown>): Promise<{ readonly code: string; readonly message: string }> {
-  const error = await promise.then((value) => ({ code: "none", message: JSON.stringify(value) }), (reason) => reason);
-  return { code: error.code, message: `${error.message} ${error.detail ?? ""} ${error.hint ?? ""}` };
 }
 
 /** Tries every table and sequence of the schema, and everything that a claim does. */
@@ -323,67 +296,4 @@ test("an app's own objects on its search_path do not run inside the functions of
     return row?.id as string;
   });
   expect(id).toBeString();
-});
-
-test("a role with mailchute_relay alone runs a whole relay", async () => {
-  await using server = await startScriptedServer({
-    on: { rcpt: (address) => address.startsWith("b") ? "550 5.1.1 no such user" : undefined },
-  });
-  await using database = await createDatabase();
-  const role = newRole();
-  const url = await database.as(role);
-  await database.sql.unsafe(`grant mailchute_relay to ${role}`);
-  const attachment = { filename: "a.txt", contentType: "text/plain", base64: "YQ==" };
-  const sent = await send(database.sql, { attachments: [attachment] });
-  const bounced = await send(database.sql, { to: "b@example.com" });
-  await using running = await openTestRelay({ ...database, url }, { smtpPort: server.port });
-  expect(await running.relay.runOnce()).toEqual({ waiting: 0, leased: 0 });
-  for (const [id, state] of [[sent, "sent"], [bounced, "bounced"]] as const) {
-    const [status] = await database.sql`select mailchute.status_v1(${id}) ->> 'state' as state`;
-    expect(status?.state).toBe(state);
-  }
-  expect(running.lines.filter((line) => /permission denied|upkeep failed/.test(line))).toEqual([]);
-});
-
-test("a viewer reads states and attempts, but no content, and changes nothing", async () => {
-  await using database = await createDatabase();
-  const role = newRole();
-  await using viewer = await connectAs(database, role);
-  await database.sql.unsafe(`grant mailchute_viewer to ${role}`);
-  const id = await send(database.sql);
-  const env = { DATABASE_URL: await database.as(role) };
-  for (const words of [["status"], ["list"], ["show", id]]) {
-    const command = startRelayProcess(words, env);
-    expect({ words, code: await command.exited }).toEqual({ words, code: 0 });
-    expect(command.output()).toContain(words[0] === "status" ? "1 queued" : id);
-  }
-  const [seen] = await viewer`select state from mailchute.recipient`;
-  expect(seen?.state).toBe("queued");
-  for (
-    const statement of [
-      "select subject from mailchute.content",
-      "select bytes from mailchute.attachment",
-      "update mailchute.recipient set state = 'sent'",
-      "delete from mailchute.queue",
-      `select mailchute.cancel_message(1, 'x')`,
-      `select mailchute.retry_message(1, true)`,
-      "insert into mailchute.suppression (address, reason) values ('a@b', 'x')",
-    ]
-  ) {
-    expect({ statement, code: (await refusal(viewer.unsafe(statement))).code }).toEqual({ statement, code: "42501" });
-  }
-});
-
-test("a role without mailchute_relay, a viewer's or an admin's too, cannot run a relay and is told the grant", async () => {
-  await using database = await createDatabase();
-  for (const group of [undefined, "mailchute_client", "mailchute_viewer", "mailchute_admin"]) {
-    const role = newRole();
-    const url = await database.as(role);
-    if (group !== undefined) await database.sql.unsafe(`grant ${group} to ${role}`);
-    const refused = await refusal(openTestRelay({ ...database, url }, { smtpPort: 1 }));
-    expect({ group, message: refused.message }).toMatchObject({
-      group,
-      message: expect.stringContaining(`its owner runs: grant mailchute_relay to ${role}`),
-    });
-  }
 });
