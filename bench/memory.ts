@@ -20,7 +20,7 @@ interface Size {
 }
 
 const SIZES: ByEffort<Size> = {
-  full: { mails: 50_000, attachments: 200, attachmentBytes: 10_000_000, rounds: 3 },
+  full: { mails: 50_000, attachments: 200, attachmentBytes: 10_000_000, rounds: 2 },
   quick: { mails: 5_000, attachments: 20, attachmentBytes: 2_000_000, rounds: 1 },
   tiny: { mails: 40, attachments: 3, attachmentBytes: 100_000, rounds: 1 },
 };
