@@ -40,7 +40,7 @@ test("the lease of a dialogue that takes longer is renewed, so that nobody else 
   await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
   expect(server.mails).toHaveLength(1);
   expect(running.relay.counters.settledStale).toBe(0);
-});
+}, 20_000);
 
 test("a relay that has lost a lease lets the dialogue end, writes nothing and counts it", async () => {
   const reached = Promise.withResolvers<void>();

@@ -77,7 +77,7 @@ test("what the server said while the database was away is written when it is bac
   await allowConnections(database, true);
   await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
   expect(server.mails).toHaveLength(1);
-});
+}, 20_000);
 
 test("mails that could not be given back while the database was away have lost no attempt", async () => {
   const reached = Promise.withResolvers<void>();
