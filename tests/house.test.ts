@@ -17,7 +17,8 @@ interface SourceFile {
 }
 
 async function read(...patterns: readonly string[]): Promise<readonly SourceFile[]> {
-  const paths = patterns.flatMap((pattern) => [...new Glob(pattern).scanSync(ROOT)]).sort();
+  const paths = patterns.flatMap((pattern) => [...new Glob(pattern).scanSync(ROOT)])
+    .filter((path) => !path.includes("node_modules/")).sort();
   return await Promise.all(paths.map(async (path) => {
     const text = await Bun.file(join(ROOT, path)).text();
     return { path, text, code: text.replaceAll(/\/\*[\s\S]*?\*\/|(?<![:"'`/\\])\/\/.*$/gm, "") };
