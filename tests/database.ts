@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -29,9 +29,8 @@ export function testServer(): Promise<{ readonly embedded: EmbeddedPostgres; rea
 
 async function start(): Promise<{ readonly embedded: EmbeddedPostgres; readonly admin: postgres.Sql }> {
   const directory = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "mailchute-test-"));
-  const embedded = await startEmbedded({ directory, durable: false });
-  // The server itself ends with this process (embedded.ts); its files go first.
-  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+  // Ends and goes with this process: bun test calls no exit handler.
+  const embedded = await startEmbedded({ directory, durable: false, temporary: true });
   const admin = postgres(embedded.url, { max: 1, onnotice: () => {} });
   await admin.unsafe("create database mailchute_template");
   const template = postgres(withDatabase(embedded.url, "mailchute_template"), { max: 1, onnotice: () => {} });

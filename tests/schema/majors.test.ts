@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres, { type Sql } from "postgres";
@@ -36,16 +36,14 @@ beforeAll(async () => {
 interface Cluster {
   readonly embedded: EmbeddedPostgres;
   readonly admin: Sql;
-  readonly directory: string;
 }
 
 const clusters: Cluster[] = [];
 
 afterAll(async () => {
-  await Promise.all(clusters.map(async ({ embedded, admin, directory }) => {
+  await Promise.all(clusters.map(async ({ embedded, admin }) => {
     await admin.end({ timeout: 1 });
     await embedded.stop();
-    rmSync(directory, { recursive: true, force: true });
   }));
 });
 
@@ -98,8 +96,8 @@ for (const [major, packageName] of MAJORS) {
 
 async function startCluster(packageName: string): Promise<Cluster> {
   const directory = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "mailchute-major-"));
-  const embedded = await startEmbedded({ directory, durable: false, packageName });
-  const cluster = { embedded, admin: postgres(embedded.url, { max: 2, onnotice: () => {} }), directory };
+  const embedded = await startEmbedded({ directory, durable: false, temporary: true, packageName });
+  const cluster = { embedded, admin: postgres(embedded.url, { max: 2, onnotice: () => {} }) };
   clusters.push(cluster);
   return cluster;
 }
