@@ -36,7 +36,7 @@ export interface WorkersOptions {
 }
 
 /** The most mails held for each connection, at whatever pace: a stop gives back no more. */
-const MOST_PER_CONNECTION = 50;
+const MOST_PER_CONNECTION = 100;
 
 /** Dialogues begun for each connection: while one is on the wire, the next is composed. */
 const WORKERS_PER_CONNECTION = 2;

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
-import { CLAIM, NEXT_DUE, RELEASE, RENEW, SETTLE } from "../../relay/queue.ts";
+import { CLAIM, NEXT_DUE, RELEASE, RENEW, SETTLE } from "../../relay/queue_statements.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { accessOf, explain, explainInside, planningConnection } from "./plan.ts";
 
 const PAIRS = `'[{"seq": 1, "lease": 1, "attempt": 1}]'`;
 const SETTLEMENTS =
-  `'[{"seq": 1, "lease": 1, "attempt": 1, "delay": null, "held": false, "outcomes": [], "recipients": []}]'`;
+  `'{"1": {"lease": 1, "attempt": 1, "delay": null, "held": false, "outcomes": [], "recipients": []}}'`;
 
 /** A queue of some thousand rows, without statistics yet. Written past enqueue, which would take a second. */
 async function filled(): Promise<TestDatabase> {

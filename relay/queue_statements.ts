@@ -1,0 +1,122 @@
+// Every SQL that names a lease, and what looks into the queue. Text to paste into psql; the comment names the index that it must use, and
+// tests/queue/plan.test.ts asks EXPLAIN for it.
+//
+// $1 is the relay's id, where there is one.
+
+/**
+ * Index: queue_due, one range of it per lane. `= any(array(…))` and not a join: under a generic plan the join becomes a hash join over
+ * the whole queue. `offset 0` keeps the planner from turning the lookups by key into one.
+ */
+export const CLAIM = `
+with pick as materialized (
+  select x.seq, x.leased_by, v.lane
+  from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
+  cross join lateral (
+    select q.seq, q.leased_by from mailchute.queue q
+    where q.lane = v.lane and q.due <= now()
+    order by q.due, q.seq
+    limit $3::int
+    for update skip locked
+  ) x
+  limit $3::int
+), claimed as (
+  update mailchute.queue q
+  set due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1
+  where q.seq = any (array(select seq from pick))
+  returning q.seq, q.lease, q.attempts, q.retried_at
+)
+select c.seq::text, c.lease::text, c.attempts, extract(epoch from c.retried_at) * 1000 as retried_at_ms, p.leased_by is not null as taken_over, m.*, r.recipients,
+  extract(epoch from now()) * 1000 as now_ms
+from claimed c
+join pick p on p.seq = c.seq
+cross join lateral (
+  select m.id, m.content_id, m.from_email, m.from_name, m.reply_to, m.return_path, m.unsubscribe, m.on_uncertain,
+    extract(epoch from greatest(m.created_at, m.scheduled_at)) * 1000 as first_due_ms, extract(epoch from m.expires_at) * 1000 as expires_at_ms
+  from mailchute.message m where m.seq = c.seq offset 0
+) m
+cross join lateral (
+  select json_agg(json_build_object('position', r.position, 'kind', r.kind, 'email', r.email, 'name', r.name,
+    'open', r.state in ('queued', 'deferred'), 'held', r.state = 'held') order by r.position) as recipients
+  from mailchute.recipient r where r.seq = c.seq offset 0
+) r
+order by p.lane, c.seq`;
+
+/**
+ * Index: the primary keys. Only rows that carry our id and the lease that we name; a row without delay that is not held ends. What we say of
+ * a row is looked up in the input by its number: joined to it, the planner takes the input for one row and compares all with all.
+ */
+export const SETTLE = `
+with input as materialized (
+  select $2::text::jsonb as by_seq
+), said as materialized (
+  select key::bigint as seq, value -> 'delay' = 'null' and value -> 'held' = 'false' as is_final from input cross join lateral jsonb_each(by_seq)
+), ended as (
+  delete from mailchute.queue q
+  where q.seq = any (array(select seq from said where is_final)) and q.leased_by = $1::bigint
+    and q.lease = ((select by_seq from input) -> q.seq::text ->> 'lease')::bigint
+  returning q.seq
+), kept as (
+  update mailchute.queue q
+  set leased_by = null, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempt')::int,
+    due = coalesce(now() + make_interval(secs => ((select by_seq from input) -> q.seq::text ->> 'delay')::float8 / 1000), 'infinity')
+  where q.seq = any (array(select seq from said where not is_final)) and q.leased_by = $1::bigint
+    and q.lease = ((select by_seq from input) -> q.seq::text ->> 'lease')::bigint
+  returning q.seq
+), ours as materialized (
+  select seq, (select by_seq from input) -> seq::text as message from (select seq from ended union all select seq from kept) as written
+), noted as (
+  insert into mailchute.attempt (seq, number, position, outcome, phase, blame, code, enhanced, reply, route, relay)
+  select o.seq, (o.message ->> 'attempt')::int, x.position, x.kind, x.phase, x.blame, x.code, x.enhanced, x.reply, $3, $1::bigint
+  from ours o cross join lateral jsonb_to_recordset(o.message -> 'outcomes')
+    as x(position smallint, kind text, phase text, blame text, code smallint, enhanced text, reply text)
+  returning 1
+), moved as (
+  update mailchute.recipient r set state = x.state, reason = x.reason, changed_at = now()
+  from ours o cross join lateral jsonb_to_recordset(o.message -> 'recipients') as x(position smallint, state text, reason text)
+  where r.seq = any (array(select seq from ours)) and r.seq = o.seq and r.position = x.position
+  returning 1
+)
+select seq::text from ours`;
+
+/** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long the route is expected to be out. */
+export const RELEASE = `
+with input as materialized (select * from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint, attempt integer))
+update mailchute.queue q
+set leased_by = null, due = now() + make_interval(secs => $3::float8 / 1000), attempts = i.attempt - 1
+from input i
+where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
+returning q.seq::text as seq`;
+
+/** Index: queue_pkey. Prolongs leases; a row that is not answered is no longer ours. */
+export const RENEW = `
+with input as materialized (select * from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint))
+update mailchute.queue q set due = now() + make_interval(secs => $3::float8 / 1000)
+from input i
+where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
+returning q.seq::text as seq`;
+
+/** Makes due at once what the dead predecessors of this relay (same state directory) still held. Runs once, at the start. */
+export const TAKE_BACK = `
+update mailchute.queue q set leased_by = null, due = now(), lease = q.lease + 1, attempts = q.attempts - 1
+where q.leased_by in (select r.id from mailchute.relay r where r.instance = $2::uuid and r.id <> $1::bigint)
+returning q.seq::text as seq`;
+
+/** Index: queue_due, its first entry per lane. Held rows are due at infinity. */
+export const NEXT_DUE = `
+select min(x.due) as due, extract(epoch from min(x.due) - now()) * 1000 as wait_ms
+from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
+cross join lateral (
+  select q.due from mailchute.queue q where q.lane = v.lane and q.due < 'infinity' order by q.due, q.seq limit 1
+) x`;
+
+/** Leases of relays that stopped or whose heart has not beaten for a minute. Reads the whole queue: only `run --once` asks, at its end. */
+export const DEAD_LEASES = `
+select extract(epoch from min(q.due) - now()) * 1000 as wait_ms
+from mailchute.queue q join mailchute.relay r on r.id = q.leased_by
+where r.id <> $1::bigint and (r.stopped_at is not null or r.heartbeat_at < now() - interval '1 minute')`;
+
+/** What waits though it was due: also what was given back for a route that was out. Counted for the last words of `run --once`. */
+export const REMAINING = `
+select count(*) filter (where leased_by is null and (due <= now() or seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))))::int as waiting,
+  count(*) filter (where leased_by is not null)::int as leased
+from mailchute.queue where due < 'infinity'`;
