@@ -11,52 +11,70 @@ export interface RetentionRules {
   readonly contentMs: number;
 }
 
-/** Index: message_pkey (the window), queue_pkey and recipient_pkey (is it final, and since when), message_content (is the content shared). */
-const PURGE_WINDOW = `
+/**
+ * Index: message_pkey (the window), queue_pkey and recipient_pkey (is it final, and since when). Locks what is past its time against a retry,
+ * which locks it too: what is found final by the next statement stays so until it is gone.
+ */
+const FIND_OLD = `
 with seen as materialized (
-  select m.seq, m.content_id, m.created_at from mailchute.message m where m.seq > $1::bigint order by m.seq limit 2000
-), ended as materialized (
-  select s.seq, s.content_id, (select max(r.changed_at) from mailchute.recipient r where r.seq = s.seq) as at
-  from seen s where not exists (select from mailchute.queue q where q.seq = s.seq)
+  select m.seq, m.created_at from mailchute.message m where m.seq > $1::bigint order by m.seq limit 2000
+), old as materialized (
+  select s.seq from seen s
+  where not exists (select from mailchute.queue q where q.seq = s.seq)
+    and not exists (select from mailchute.recipient r where r.seq = s.seq
+      and r.changed_at >= now() - make_interval(secs => least($2::float8, $3::float8) / 1000))
+), locked as materialized (
+  select m.seq from mailchute.message m where m.seq = any (array(select seq from old)) for update skip locked
+)
+select (select max(seq)::text from seen) as last, coalesce((select json_agg(seq::text) from locked), '[]') as old,
+  (select max(created_at) < now() - make_interval(secs => least($2::float8, $3::float8) / 1000) from seen) as goes_on`;
+
+/** Index: queue_pkey, recipient_pkey, and message_content (is the content shared with one that still needs it). */
+const DELETE_OLD = `
+with old as materialized (
+  select m.seq, m.content_id, (select max(r.changed_at) from mailchute.recipient r where r.seq = m.seq) as ended_at
+  from mailchute.message m
+  where m.seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))
+    and not exists (select from mailchute.queue q where q.seq = m.seq)
 ), gone as materialized (
-  select seq, content_id from ended where at < now() - make_interval(secs => $2::float8 / 1000)
+  select seq from old where ended_at < now() - make_interval(secs => $2::float8 / 1000)
 ), stale as materialized (
-  select distinct e.content_id from ended e
-  where e.at < now() - make_interval(secs => $3::float8 / 1000)
+  select distinct o.content_id from old o
+  where o.ended_at < now() - make_interval(secs => $3::float8 / 1000)
     and not exists (
-      select from mailchute.message m where m.content_id = e.content_id and (
+      select from mailchute.message m where m.content_id = o.content_id and (
         exists (select from mailchute.queue q where q.seq = m.seq)
         or exists (select from mailchute.recipient r where r.seq = m.seq and r.changed_at >= now() - make_interval(secs => $3::float8 / 1000))))
 ), deleted_attachments as (
-  delete from mailchute.attachment where content_id in (select content_id from stale)
+  delete from mailchute.attachment where content_id = any (array(select content_id from stale))
 ), deleted_contents as (
-  delete from mailchute.content where id in (select content_id from stale) returning 1
+  delete from mailchute.content where id = any (array(select content_id from stale)) returning 1
 ), deleted_attempts as (
-  delete from mailchute.attempt where seq in (select seq from gone)
+  delete from mailchute.attempt where seq = any (array(select seq from gone))
 ), deleted_recipients as (
-  delete from mailchute.recipient where seq in (select seq from gone)
+  delete from mailchute.recipient where seq = any (array(select seq from gone))
 ), deleted_messages as (
-  delete from mailchute.message where seq in (select seq from gone) returning 1
+  delete from mailchute.message where seq = any (array(select seq from gone)) returning 1
 )
-select (select max(seq)::text from seen) as last, (select count(*)::int from deleted_messages) as messages,
-  (select count(*)::int from deleted_contents) as contents,
-  (select max(created_at) < now() - make_interval(secs => least($2::float8, $3::float8) / 1000) from seen) as older`;
+select (select count(*)::int from deleted_messages) as messages, (select count(*)::int from deleted_contents) as contents`;
 
 /** Deletes what is past its time, in one walk. @returns what was deleted */
 export async function purge(
   sql: Sql,
   rules: RetentionRules,
-  signal?: AbortSignal,
 ): Promise<{ readonly messages: number; readonly contents: number }> {
-  let last = "0";
+  const { messagesMs, contentMs } = rules;
   let messages = 0;
   let contents = 0;
-  while (signal?.aborted !== true) {
-    const [row] = await sql.unsafe(PURGE_WINDOW, [last, rules.messagesMs, rules.contentMs]);
-    messages += row?.messages as number;
-    contents += row?.contents as number;
-    if (!row?.older) break;
-    last = row.last as string;
+  for (let last: string | undefined = "0"; last !== undefined;) {
+    const from: string = last;
+    last = await sql.begin("isolation level read committed", async (tx) => {
+      const [found] = await tx.unsafe(FIND_OLD, [from, messagesMs, contentMs]);
+      const [deleted] = await tx.unsafe(DELETE_OLD, [JSON.stringify(found?.old), messagesMs, contentMs]);
+      messages += deleted?.messages as number;
+      contents += deleted?.contents as number;
+      return found?.goes_on ? found.last as string : undefined;
+    });
   }
   return { messages, contents };
 }

@@ -121,7 +121,7 @@ begin
 end $$;
 
 -- Tries a message again that waits, is held, or ended without being sent; for people, not for apps. Answers `retried`, `too_late` (being
--- sent), `expired` (its expiresAt has passed), `sent` (nobody is left to try) or `may_duplicate`: the server may have it already, and
+-- sent), `unknown`, `expired` (its expiresAt has passed), `sent` (nobody is left to try) or `may_duplicate`: the server may have it already, and
 -- accept_duplicate was not given.
 create function mailchute.retry_message(message_seq bigint, accept_duplicate boolean) returns text
 language plpgsql as $$
@@ -129,7 +129,11 @@ declare
   expires timestamptz;
   priority smallint;
 begin
-  select m.expires_at, m.lane into expires, priority from mailchute.message m where m.seq = message_seq;
+  -- Locked against retention, which would delete it under the new queue row.
+  select m.expires_at, m.lane into expires, priority from mailchute.message m where m.seq = message_seq for share;
+  if not found then
+    return 'unknown';
+  end if;
   if expires <= statement_timestamp() then
     return 'expired';
   end if;

@@ -144,3 +144,26 @@ test("a retried message whose content was purged ends as failed and says why", a
   });
   expect(server.mails).toEqual([]);
 });
+
+test("a message that a person retries while purge looks at it is kept, and one that purge has locked is unknown to the retry", async () => {
+  await using database = await createDatabase();
+  const [retried, purged] = [await enqueueWithAttachment(database), await enqueueWithAttachment(database)];
+  for (const id of [retried, purged]) {
+    await end(database, id);
+    await age(database, id, 31 * DAY_MS);
+  }
+  const [{ seq } = { seq: "" }] = await database
+    .sql`select seq::text as seq from mailchute.message where id = ${retried}`;
+  await database.sql`update mailchute.recipient set state = 'bounced' where seq = ${seq}`;
+  await database.sql.begin(async (tx) => {
+    const [row] = await tx`select mailchute.retry_message(${seq}::bigint, false) as answer`;
+    expect(row?.answer).toBe("retried");
+    // Uncommitted: purge cannot see the new queue row, and passes the locked message by.
+    expect(await purge(database.sql, RULES)).toEqual({ messages: 1, contents: 1 });
+  });
+  const [left] = await database.sql`
+    select (select json_agg(id) from mailchute.message) as ids, (select count(*)::int from mailchute.queue) as open`;
+  expect({ ...left }).toEqual({ ids: [retried], open: 1 });
+  const [gone] = await database.sql`select mailchute.retry_message(${Number(seq) + 1}::bigint, false) as answer`;
+  expect(gone?.answer).toBe("unknown");
+});
