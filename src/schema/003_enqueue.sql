@@ -32,62 +32,81 @@ create function mailchute.request_issues(request jsonb) returns jsonb
 language plpgsql immutable as $$
 declare
   issues jsonb := '[]';
-  field text;
-  header_bytes bigint;
-  metadata_bytes bigint;
-  metadata_lines boolean;
+  from_issues jsonb;
   recipient_count integer;
 begin
   if jsonb_typeof(request) is distinct from 'object' then
     return '[{"path": "", "message": "must be a JSON object"}]';
   end if;
+  if (request ->> 'id') !~* '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' or request ->> 'id' is null then
+    issues := issues || '{"path": "id", "message": "must be a UUID"}';
+  end if;
+  if (request ->> 'subject') is null then
+    issues := issues || '{"path": "subject", "message": "is missing"}';
+  elsif jsonb_typeof(request -> 'subject') <> 'string' or not mailchute.is_line(request ->> 'subject') then
+    issues := issues || '{"path": "subject", "message": "must be a string without line breaks and control characters"}';
+  elsif octet_length(request ->> 'subject') > 65536 then
+    issues := issues || '{"path": "headers", "message": "have more than 65,536 bytes together with the subject"}';
+  end if;
+  if (request ->> 'text') is null and (request ->> 'html') is null then
+    issues := issues || '{"path": "text", "message": "is missing, and html too"}';
+  end if;
+  if jsonb_typeof(coalesce(request -> 'text', 'null')) <> all (array['string', 'null']) or octet_length(request ->> 'text') > 10000000 then
+    issues := issues || '{"path": "text", "message": "must be a string of at most 10,000,000 bytes"}';
+  end if;
+  if jsonb_typeof(coalesce(request -> 'html', 'null')) <> all (array['string', 'null']) or octet_length(request ->> 'html') > 10000000 then
+    issues := issues || '{"path": "html", "message": "must be a string of at most 10,000,000 bytes"}';
+  end if;
+  if jsonb_typeof(request -> 'from') is distinct from 'object' then
+    issues := issues || '{"path": "from", "message": "must be {\"email\", \"name\"}"}';
+  else
+    from_issues := mailchute.mailbox_issues(jsonb_build_array(request -> 'from'), 'from');
+    if from_issues <> '[]' then
+      issues := issues || replace(from_issues::text, '"from.0', '"from')::jsonb;
+    end if;
+  end if;
+  issues := issues || mailchute.mailbox_issues(request -> 'to', 'to');
+  recipient_count := case jsonb_typeof(request -> 'to') when 'array' then jsonb_array_length(request -> 'to') else 0 end
+    + case jsonb_typeof(request -> 'cc') when 'array' then jsonb_array_length(request -> 'cc') else 0 end
+    + case jsonb_typeof(request -> 'bcc') when 'array' then jsonb_array_length(request -> 'bcc') else 0 end;
+  if recipient_count = 0 then
+    issues := issues || '{"path": "to", "message": "is missing, and cc and bcc too"}';
+  elsif recipient_count > 500 then
+    issues := issues || '{"path": "to", "message": "has more than 500 recipients together with cc and bcc"}';
+  end if;
+  -- Most mails have none of the rest, and are spared its checks.
+  if request - array['id', 'from', 'to', 'subject', 'text', 'html'] <> '{}' then
+    issues := issues || mailchute.option_issues(request);
+  end if;
+  return issues;
+end $$;
+
+-- The faults of what a request may have beside sender, recipients and text; and whatever it must not have.
+create function mailchute.option_issues(request jsonb) returns jsonb
+language plpgsql immutable as $$
+declare
+  issues jsonb := '[]';
+  field text;
+  header_bytes bigint;
+  metadata_bytes bigint;
+  metadata_lines boolean;
+begin
   for field in select key from jsonb_object_keys(request) as k(key) where key <> all (array[
     'id', 'idempotencyKey', 'from', 'to', 'cc', 'bcc', 'replyTo', 'returnPath', 'subject', 'text', 'html', 'headers',
     'attachments', 'tags', 'metadata', 'priority', 'scheduledAt', 'expiresAt', 'onUncertain', 'unsubscribe'])
   loop
     issues := issues || jsonb_build_object('path', field, 'message', 'is not a field of a mail in this version');
   end loop;
-
-  if (request ->> 'id') !~* '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' or request ->> 'id' is null then
-    issues := issues || '{"path": "id", "message": "must be a UUID"}';
-  end if;
-  foreach field in array array['subject', 'text', 'html', 'idempotencyKey', 'returnPath', 'unsubscribe', 'scheduledAt', 'expiresAt'] loop
+  foreach field in array array['idempotencyKey', 'returnPath', 'unsubscribe', 'scheduledAt', 'expiresAt'] loop
     if (request ->> field) is not null and jsonb_typeof(request -> field) <> 'string' then
       issues := issues || jsonb_build_object('path', field, 'message', 'must be a string');
-    elsif field <> all (array['text', 'html']) and not mailchute.is_line(request ->> field) then
+    elsif not mailchute.is_line(request ->> field) then
       issues := issues || jsonb_build_object('path', field, 'message', 'has a line break or a control character');
     end if;
   end loop;
-  if (request ->> 'subject') is null then
-    issues := issues || '{"path": "subject", "message": "is missing"}';
-  end if;
-  if (request ->> 'text') is null and (request ->> 'html') is null then
-    issues := issues || '{"path": "text", "message": "is missing, and html too"}';
-  end if;
-  if octet_length(request ->> 'text') > 10000000 then
-    issues := issues || '{"path": "text", "message": "has more than 10,000,000 bytes"}';
-  end if;
-  if octet_length(request ->> 'html') > 10000000 then
-    issues := issues || '{"path": "html", "message": "has more than 10,000,000 bytes"}';
-  end if;
-
-  if jsonb_typeof(request -> 'from') is distinct from 'object' then
-    issues := issues || '{"path": "from", "message": "must be {\"email\", \"name\"}"}';
-  else
-    issues := issues || coalesce((
-      select jsonb_agg(jsonb_set(i, '{path}', to_jsonb(replace(i ->> 'path', 'from.0', 'from'))))
-      from jsonb_array_elements(mailchute.mailbox_issues(jsonb_build_array(request -> 'from'), 'from')) as i), '[]');
-  end if;
-  foreach field in array array['to', 'cc', 'bcc', 'replyTo'] loop
+  foreach field in array array['cc', 'bcc', 'replyTo'] loop
     issues := issues || mailchute.mailbox_issues(request -> field, field);
   end loop;
-  select coalesce(sum(jsonb_array_length(list)), 0) into recipient_count
-  from (values (request -> 'to'), (request -> 'cc'), (request -> 'bcc')) as l(list) where jsonb_typeof(list) = 'array';
-  if recipient_count = 0 then
-    issues := issues || '{"path": "to", "message": "is missing, and cc and bcc too"}';
-  elsif recipient_count > 500 then
-    issues := issues || '{"path": "to", "message": "has more than 500 recipients together with cc and bcc"}';
-  end if;
   if (request ->> 'returnPath') <> '' and not mailchute.is_address(request ->> 'returnPath') then
     issues := issues || '{"path": "returnPath", "message": "is not a mail address"}';
   end if;

@@ -68,13 +68,19 @@ declare
   attachment_bytes bigint;
   scheduled timestamptz;
   expires timestamptz;
+  tags text[] := '{}';
+  to_count integer;
+  cc_count integer;
 begin
   issues := mailchute.request_issues(request);
   if issues <> '[]' then
     perform mailchute.refuse(issues);
   end if;
   select * into caller from mailchute.current_app();
-  perform mailchute.check_allowed(request, caller.app, caller.senders, caller.recipients);
+  -- A Sender header is checked for its form in there too.
+  if caller.senders <> array['*'] or caller.recipients is not null or request ? 'headers' then
+    perform mailchute.check_allowed(request, caller.app, caller.senders, caller.recipients);
+  end if;
 
   new_id := (request ->> 'id')::uuid;
   key := request ->> 'idempotencyKey';
@@ -88,6 +94,9 @@ begin
   if expires <= greatest(coalesce(scheduled, statement_timestamp()), statement_timestamp()) then
     perform mailchute.refuse('[{"path": "expiresAt", "message": "is not after the time of sending"}]');
   end if;
+  if (request ->> 'tags') is not null then
+    tags := array(select tag from jsonb_array_elements_text(request -> 'tags') as t(tag));
+  end if;
   if key is not null then
     hash := sha256(convert_to((request - 'id' - 'idempotencyKey')::text, 'UTF8'));
   end if;
@@ -96,7 +105,7 @@ begin
     return_path, unsubscribe, tags, metadata, lane, on_uncertain, scheduled_at, expires_at)
   values (new_id, caller.app, new_content, key, hash, request -> 'from' ->> 'email', request -> 'from' ->> 'name',
     coalesce(nullif(request -> 'replyTo', 'null'), '[]'), request ->> 'returnPath', request ->> 'unsubscribe',
-    coalesce((select array_agg(t.tag) from jsonb_array_elements_text(nullif(request -> 'tags', 'null')) as t(tag)), '{}'),
+    tags,
     coalesce(nullif(request -> 'metadata', 'null'), '{}'),
     case request ->> 'priority' when 'high' then 0 when 'low' then 2 else 1 end,
     request ->> 'onUncertain', scheduled, expires)
@@ -137,19 +146,21 @@ begin
     end if;
   end if;
 
+  to_count := jsonb_array_length(coalesce(nullif(request -> 'to', 'null'), '[]'));
+  cc_count := jsonb_array_length(coalesce(nullif(request -> 'cc', 'null'), '[]'));
   with stored as (
     insert into mailchute.recipient (seq, position, kind, email, name, state, reason)
-    select new_seq, row_number() over (order by k.rank, r.place) - 1, k.kind, r.item ->> 'email', nullif(r.item ->> 'name', ''),
-      case when s.address is null then 'queued' else 'suppressed' end,
-      case when s.address is not null then 'On the suppression list: ' || s.reason end
-    from (values (1, 'to'), (2, 'cc'), (3, 'bcc')) as k(rank, kind)
-    cross join lateral jsonb_array_elements(coalesce(nullif(request -> k.kind, 'null'), '[]')) with ordinality as r(item, place)
-    left join lateral (
-      select x.address, x.reason from mailchute.suppression x
-      where x.address = lower(r.item ->> 'email') and x.scope in ('all', 'app:' || caller.app)
-        and (x.until is null or x.until > statement_timestamp())
-      limit 1
-    ) s on true
+    select new_seq, r.place - 1, case when r.place <= to_count then 'to' when r.place <= to_count + cc_count then 'cc' else 'bcc' end,
+      r.item ->> 'email', nullif(r.item ->> 'name', ''), case when r.why is null then 'queued' else 'suppressed' end, r.why
+    from (
+      select item, place, (
+        select 'On the suppression list: ' || s.reason from mailchute.suppression s
+        where s.address = lower(item ->> 'email') and s.scope in ('all', 'app:' || caller.app)
+          and (s.until is null or s.until > statement_timestamp())
+        limit 1) as why
+      from jsonb_array_elements(coalesce(nullif(request -> 'to', 'null'), '[]') || coalesce(nullif(request -> 'cc', 'null'), '[]')
+        || coalesce(nullif(request -> 'bcc', 'null'), '[]')) with ordinality as e(item, place)
+    ) r
     returning state
   )
   select count(*) filter (where stored.state = 'queued') into open_recipients from stored;
