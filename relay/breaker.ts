@@ -77,6 +77,9 @@ export class Breaker {
   /** Says how many mails may be begun. Asking changes nothing: a probe is out when `started` says so. */
   allowance(nowMs: number): Allowance {
     if (this.#state === "closed") return { limit: Infinity };
+    // A clock that was set back must not keep the route shut for as long.
+    const longestMs = this.#rules.maxDelayMs * (1 + this.#rules.jitter);
+    if (this.#probeAtMs - nowMs > longestMs) this.#probeAtMs = nowMs;
     if (nowMs < this.#probeAtMs) return { limit: 0, retryAtMs: this.#probeAtMs };
     return { limit: this.#probe === undefined ? 1 : 0 };
   }

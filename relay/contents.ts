@@ -21,14 +21,14 @@ const SMALL_CONTENTS = `
 select c.id, c.subject, c.text, c.html, c.headers, exists (select from mailchute.attachment a where a.content_id = c.id) as has_attachments
 from mailchute.content c
 where c.id = any (array(select value::uuid from jsonb_array_elements_text($1::text::jsonb)))
-  and coalesce(octet_length(c.text), 0) + coalesce(octet_length(c.html), 0) <= ${INLINE_BYTES}`;
+  and coalesce(octet_length(c.text), 0) + coalesce(octet_length(c.html), 0) + octet_length(c.headers::text) <= ${INLINE_BYTES}`;
 
 const CONTENT = `
 select c.id, c.subject, c.text, c.html, c.headers, exists (select from mailchute.attachment a where a.content_id = c.id) as has_attachments
 from mailchute.content c where c.id = $1::uuid`;
 
 const ATTACHMENTS = `
-select filename, content_type, cid, bytes from mailchute.attachment where content_id = $1::uuid order by position`;
+select filename, content_type, cid, encode(bytes, 'base64') as base64 from mailchute.attachment where content_id = $1::uuid order by position`;
 
 /** The contents of one database: small ones fetched in batches and cached, large ones and attachments when needed. */
 export class Contents {
@@ -63,7 +63,8 @@ export class Contents {
       filename: row.filename as string,
       contentType: row.content_type as string,
       ...(row.cid === null ? {} : { contentId: row.cid as string }),
-      content: row.bytes as Uint8Array,
+      // Not the bytea itself: its text form is a setting of the database (bytea_output), and twice its size.
+      content: Buffer.from(row.base64 as string, "base64"),
     }));
   }
 
@@ -79,7 +80,8 @@ export class Contents {
 }
 
 function sizeOf(content: Content): number {
-  return 200 + content.subject.length + (content.text?.length ?? 0) + (content.html?.length ?? 0);
+  const headers = content.headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+  return 200 + headers + content.subject.length + (content.text?.length ?? 0) + (content.html?.length ?? 0);
 }
 
 function toContent(row: Record<string, unknown>): Content {

@@ -2,7 +2,14 @@ import type { Mailbox } from "../src/address.ts";
 import type { Envelope } from "../src/envelope.ts";
 import { compose, type Mail } from "../src/mime/compose.ts";
 import type { Content, Contents } from "./contents.ts";
-import { type AttemptFacts, expiryReason, type NextState, nextState, type RetryRules } from "./policy.ts";
+import {
+  type AttemptFacts,
+  expiryReason,
+  type NextState,
+  nextState,
+  type RetryRules,
+  UNCERTAIN_DELAY_MS,
+} from "./policy.ts";
 import type { ClaimedMessage, Settlement } from "./queue.ts";
 import type { Outcome, RouteTrouble, Transport } from "./transport.ts";
 
@@ -105,11 +112,15 @@ interface Judged {
 
 function settlementOf(message: ClaimedMessage, judged: readonly Judged[]): Settlement {
   const delays = judged.flatMap(({ state }) => state.state === "deferred" ? [state.delayMs] : []);
+  // The row wakes for the first recipient that is due, and all that are open go out with it: none that is uncertain before its time.
+  const uncertain = judged.flatMap(({ outcome, state }) =>
+    outcome.kind === "uncertain" && state.state === "deferred" ? [state.delayMs] : []
+  );
+  const notBeforeMs = uncertain.length > 0 ? Math.min(UNCERTAIN_DELAY_MS, ...uncertain) : 0;
   const held = judged.some(({ state }) => state.state === "held") || stillHeld(message);
   return {
     ...lease(message),
-    // The row wakes for the first recipient that is due; recipients that are held do not go out with it.
-    next: delays.length > 0 ? Math.min(...delays) : held ? "held" : undefined,
+    next: delays.length > 0 ? Math.max(Math.min(...delays), notBeforeMs) : held ? "held" : undefined,
     outcomes: judged.map(({ outcome }) => outcome),
     recipients: judged.map(({ outcome, state }) => ({
       position: outcome.position,

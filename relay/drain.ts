@@ -117,18 +117,19 @@ export class Drain {
   async #look(): Promise<Look> {
     const { queue, contents, clock, route, log } = this.#options;
     this.#lastTurnMs = clock.now();
-    const room = Math.min(this.#workers.room, route.breaker.allowance(clock.now()).limit);
+    const { limit } = route.breaker.allowance(clock.now());
+    const room = Math.min(this.#workers.room, limit);
     if (room < 1) return "no_room";
     try {
       const claimedMs = clock.now();
-      const { messages } = await queue.claim(room);
+      const { messages, nowMs } = await queue.claim(room, { probe: limit === 1 });
       this.#noteDatabase("claim", undefined);
       if (messages.length === 0) return "nothing";
       const takenOver = messages.filter((message) => message.takenOver).length;
       if (takenOver > 0) log.warn("took over messages whose lease had run out", { messages: takenOver });
       // Contents that cannot be fetched now are fetched one by one: the claim stands.
       await contents.prefetch(messages.map((message) => message.contentId)).catch(() => undefined);
-      this.#workers.take(messages, claimedMs);
+      this.#workers.take(messages, { claimedMs, databaseMs: nowMs });
       if (this.#stopping) this.#workers.giveBackUnstarted();
       if (this.#asleep) await this.#setAsleep(false);
       return messages.length === room ? "filled" : "some";

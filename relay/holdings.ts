@@ -40,7 +40,9 @@ export class Holdings {
         known.leaseEndsMs = leaseEndsMs;
         continue;
       }
-      const holding: Holding = { message, lease, leaseEndsMs, started: false };
+      // Ours, and yet unknown: the answer of the claim was lost, and nothing was started.
+      const unstarted = message.wasOurs ? { ...message, attempt: message.attempt - 1 } : message;
+      const holding: Holding = { message: unstarted, lease, leaseEndsMs, started: false };
       this.#bySeq.set(message.seq, holding);
       this.#waiting.push(holding);
     }

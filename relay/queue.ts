@@ -1,5 +1,15 @@
 import type { Sql } from "postgres";
-import { CLAIM, DEAD_LEASES, NEXT_DUE, RELEASE, REMAINING, RENEW, SETTLE, TAKE_BACK } from "./queue_statements.ts";
+import {
+  CLAIM,
+  CLAIM_PROBE,
+  DEAD_LEASES,
+  NEXT_DUE,
+  RELEASE,
+  REMAINING,
+  RENEW,
+  SETTLE,
+  TAKE_BACK,
+} from "./queue_statements.ts";
 import type { Outcome } from "./transport.ts";
 
 // DESIGN: a row of `queue` belongs to whoever's id and lease number it carries; each statement (queue_statements.ts)
@@ -12,8 +22,10 @@ export interface ClaimedMessage {
   readonly lease: string;
   /** The number of the attempt that may begin now. */
   readonly attempt: number;
-  /** True when the lease of another relay had run out. */
+  /** True when a lease had run out, of this or another relay. */
   readonly takenOver: boolean;
+  /** True when it was this relay's own, in this run. */
+  readonly wasOurs: boolean;
   readonly id: string;
   readonly contentId: string;
   readonly from: { readonly email: string; readonly name: string | null };
@@ -59,7 +71,7 @@ export interface Settlement {
 
 /** What is left when nothing more can be done. */
 export interface Remaining {
-  /** Messages that are due, or were given back because the route was out. */
+  /** Messages that are due, or were given back because the route was out; NaN when the database does not answer. */
   readonly waiting: number;
   /** Messages that relays hold. */
   readonly leased: number;
@@ -89,21 +101,23 @@ export class Queue {
     this.#leaseMs = options.leaseMs;
   }
 
-  /** Claims at most `limit` due messages, high before normal before low, oldest first. */
-  async claim(limit: number): Promise<Claim> {
-    const rows = await this.#sql.unsafe(CLAIM, [this.#relayId, this.#leaseMs, limit], { prepare: true });
+  /** Claims at most `limit` due messages, high before normal before low, oldest first; or with `probe` the one that is due longest. */
+  async claim(limit: number, options: { readonly probe?: boolean } = {}): Promise<Claim> {
+    const rows = await this.#sql.unsafe(options.probe ? CLAIM_PROBE : CLAIM, [this.#relayId, this.#leaseMs, limit], {
+      prepare: true,
+    });
     return { messages: rows.map(toClaimed), nowMs: Number(rows[0]?.now_ms ?? Number.NaN) };
   }
 
   /** Writes outcomes and next states. @returns the messages that were still ours */
   async settle(settlements: readonly Settlement[], route: string): Promise<ReadonlySet<string>> {
-    const input = JSON.stringify(Object.fromEntries(settlements.map((each) => [each.seq, toInput(each)])));
+    const input = JSON.stringify(Object.fromEntries(inOrder(settlements).map((each) => [each.seq, toInput(each)])));
     return seqs(await this.#sql.unsafe(SETTLE, [this.#relayId, input, route], { prepare: true }));
   }
 
   /** Gives back what was not started. @returns the messages that were still ours */
   async release(held: readonly Unstarted[], delayMs: number): Promise<ReadonlySet<string>> {
-    const input = JSON.stringify(held.map(({ seq, lease, attempt }) => ({ seq, lease, attempt })));
+    const input = JSON.stringify(inOrder(held).map(({ seq, lease, attempt }) => ({ seq, lease, attempt })));
     return seqs(await this.#sql.unsafe(RELEASE, [this.#relayId, input, delayMs], { prepare: true }));
   }
 
@@ -142,6 +156,7 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
     lease: row.lease as string,
     attempt: row.attempts as number,
     takenOver: row.taken_over as boolean,
+    wasOurs: row.was_ours as boolean,
     id: row.id as string,
     contentId: row.content_id as string,
     from: { email: row.from_email as string, name: row.from_name as string | null },
@@ -177,7 +192,12 @@ function toInput(settlement: Settlement): Record<string, unknown> {
 }
 
 function toPairs(held: readonly Held[]): string {
-  return JSON.stringify(held.map(({ seq, lease }) => ({ seq, lease })));
+  return JSON.stringify(inOrder(held).map(({ seq, lease }) => ({ seq, lease })));
+}
+
+/** Statements that lock the same rows in the same order wait for each other; in different orders they deadlock. */
+function inOrder<T extends { readonly seq: string }>(messages: readonly T[]): readonly T[] {
+  return [...messages].sort((a, b) => Number(BigInt(a.seq) - BigInt(b.seq)));
 }
 
 function seqs(rows: readonly Record<string, unknown>[]): ReadonlySet<string> {

@@ -7,8 +7,7 @@
  * Index: queue_due, one range of it per lane. `= any(array(…))` and not a join: under a generic plan the join becomes a hash join over
  * the whole queue. `offset 0` keeps the planner from turning the lookups by key into one.
  */
-export const CLAIM = `
-with pick as materialized (
+export const CLAIM: string = claimOf(`
   select x.seq, x.leased_by, v.lane
   from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
   cross join lateral (
@@ -18,28 +17,24 @@ with pick as materialized (
     limit $3::int
     for update skip locked
   ) x
-  limit $3::int
-), claimed as (
-  update mailchute.queue q
-  set due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1
-  where q.seq = any (array(select seq from pick))
-  returning q.seq, q.lease, q.attempts, q.retried_at
-)
-select c.seq::text, c.lease::text, c.attempts, extract(epoch from c.retried_at) * 1000 as retried_at_ms, p.leased_by is not null as taken_over, m.*, r.recipients,
-  extract(epoch from now()) * 1000 as now_ms
-from claimed c
-join pick p on p.seq = c.seq
-cross join lateral (
-  select m.id, m.content_id, m.from_email, m.from_name, m.reply_to, m.return_path, m.unsubscribe, m.on_uncertain,
-    extract(epoch from greatest(m.created_at, m.scheduled_at)) * 1000 as first_due_ms, extract(epoch from m.expires_at) * 1000 as expires_at_ms
-  from mailchute.message m where m.seq = c.seq offset 0
-) m
-cross join lateral (
-  select json_agg(json_build_object('position', r.position, 'kind', r.kind, 'email', r.email, 'name', r.name,
-    'open', r.state in ('queued', 'deferred'), 'held', r.state = 'held') order by r.position) as recipients
-  from mailchute.recipient r where r.seq = c.seq offset 0
-) r
-order by p.lane, c.seq`;
+  limit $3::int`);
+
+/**
+ * Index: queue_due, its first entry per lane. One mail to try a route with that was out: the one that has been due longest, in whichever lane,
+ * so that no mail is the probe for ever.
+ */
+export const CLAIM_PROBE: string = claimOf(`
+  select x.seq, x.leased_by, v.lane
+  from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
+  cross join lateral (
+    select q.seq, q.leased_by, q.due from mailchute.queue q
+    where q.lane = v.lane and q.due <= now()
+    order by q.due, q.seq
+    limit 1
+    for update skip locked
+  ) x
+  order by x.due
+  limit $3::int`);
 
 /**
  * Index: the primary keys. Only rows that carry our id and the lease that we name; a row without delay that is not held ends. What we say of
@@ -69,6 +64,9 @@ with input as materialized (
   select o.seq, (o.message ->> 'attempt')::int, x.position, x.kind, x.phase, x.blame, x.code, x.enhanced, x.reply, $3, $1::bigint
   from ours o cross join lateral jsonb_to_recordset(o.message -> 'outcomes')
     as x(position smallint, kind text, phase text, blame text, code smallint, enhanced text, reply text)
+  -- Unless it was written before, by a statement whose answer was lost. A scalar subquery, which the planner cannot turn into a join.
+  where (select true from mailchute.attempt a where a.seq = o.seq and a.number = (o.message ->> 'attempt')::int
+    and a.position = x.position and a.relay = $1::bigint and a.outcome = x.kind and a.reply = x.reply) is null
   returning 1
 ), moved as (
   update mailchute.recipient r set state = x.state, reason = x.reason, changed_at = now()
@@ -120,3 +118,30 @@ export const REMAINING = `
 select count(*) filter (where leased_by is null and (due <= now() or seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))))::int as waiting,
   count(*) filter (where leased_by is not null)::int as leased
 from mailchute.queue where due < 'infinity'`;
+
+function claimOf(pick: string): string {
+  return `
+with pick as materialized (${pick}
+), claimed as (
+  update mailchute.queue q
+  set due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1
+  where q.seq = any (array(select seq from pick))
+  returning q.seq, q.lease, q.attempts, q.retried_at
+)
+select c.seq::text, c.lease::text, c.attempts, extract(epoch from c.retried_at) * 1000 as retried_at_ms,
+  p.leased_by is not null as taken_over, coalesce(p.leased_by = $1::bigint, false) as was_ours, m.*, r.recipients,
+  extract(epoch from now()) * 1000 as now_ms
+from claimed c
+join pick p on p.seq = c.seq
+cross join lateral (
+  select m.id, m.content_id, m.from_email, m.from_name, m.reply_to, m.return_path, m.unsubscribe, m.on_uncertain,
+    extract(epoch from greatest(m.created_at, m.scheduled_at)) * 1000 as first_due_ms, extract(epoch from m.expires_at) * 1000 as expires_at_ms
+  from mailchute.message m where m.seq = c.seq offset 0
+) m
+cross join lateral (
+  select json_agg(json_build_object('position', r.position, 'kind', r.kind, 'email', r.email, 'name', r.name,
+    'open', r.state in ('queued', 'deferred'), 'held', r.state = 'held') order by r.position) as recipients
+  from mailchute.recipient r where r.seq = c.seq offset 0
+) r
+order by p.lane, c.seq`;
+}

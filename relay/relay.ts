@@ -9,8 +9,8 @@ import type { Route } from "./route.ts";
 import { Station } from "./station.ts";
 
 // DESIGN: the lifecycle. starting ──▶ running ──stop──▶ draining ──▶ stopped. While draining nothing new is claimed, what was not started
-// is given back at once, and dialogues under way have `graceMs` to end; what is left then keeps its lease, to be taken back at the next
-// start from the same state directory, or by another relay when the lease ends.
+// is given back at once, and dialogues under way have `graceMs` to end; then they are broken off, which makes a mail whose final dot is out
+// `uncertain`. What cannot be written keeps its lease, to be taken back at the next start from the same state directory.
 
 export interface RelayOptions {
   /** Opened; the relay ends their connections. */
@@ -30,6 +30,9 @@ export interface RelayOptions {
   readonly random: () => number;
   readonly log: Log;
 }
+
+/** After the grace: how long the outcomes of broken dialogues may take to be written. */
+const LAST_WORDS_MS = 1_500;
 
 /** A relay that serves its databases until it is stopped. */
 export class Relay {
@@ -76,7 +79,8 @@ export class Relay {
   async runOnce(): Promise<Remaining> {
     this.#runs = this.stations.map((station) => station.drain.runOnce());
     await Promise.all(this.#runs);
-    const counts = await Promise.all(this.stations.map((station) => station.drain.remaining()));
+    const unknown: Remaining = { waiting: Number.NaN, leased: 0 };
+    const counts = await Promise.all(this.stations.map((station) => station.drain.remaining().catch(() => unknown)));
     return {
       waiting: counts.reduce((sum, count) => sum + count.waiting, 0),
       leased: counts.reduce((sum, count) => sum + count.leased, 0),
@@ -90,15 +94,19 @@ export class Relay {
     this.#draining = true;
     for (const { drain } of this.stations) drain.stop();
     const grace = Promise.withResolvers<void>();
-    const cancel = clock.after(graceMs, () => {
+    let cancel = clock.after(graceMs, () => {
       const messages = this.stations.reduce((sum, { drain }) => sum + drain.inFlight, 0);
-      log.warn("grace is over: what is still being sent keeps its lease", { messages });
-      for (const { drain } of this.stations) drain.giveUp();
-      grace.resolve();
+      log.warn("grace is over: dialogues under way are broken off", { messages });
+      // What they were sending is uncertain from its final dot on, and that is still written if the database answers.
+      route.transport.abort();
+      cancel = clock.after(LAST_WORDS_MS, () => {
+        for (const { drain } of this.stations) drain.giveUp();
+        grace.resolve();
+      });
     });
     const ended = Promise.allSettled(this.#runs).then(() => route.transport.close());
     await Promise.race([ended, grace.promise]);
     cancel();
-    for (const station of this.stations) await station.close();
+    await Promise.all(this.stations.map((station) => station.close()));
   }
 }

@@ -20,6 +20,8 @@ export interface SettlerOptions {
 export class Settler {
   readonly #options: SettlerOptions;
   #pending: Settlement[] = [];
+  /** How many of the next are written alone. */
+  #oneByOne = 0;
   #running: Promise<void> | undefined;
 
   constructor(options: SettlerOptions) {
@@ -41,15 +43,28 @@ export class Settler {
     // One turn of the event loop, so that mails that end together are written together.
     await new Promise<void>((resolve) => this.#options.clock.after(0, resolve));
     while (this.#pending.length > 0) {
-      const batch = this.#pending.splice(0, LARGEST_BATCH);
+      const batch = this.#pending.splice(0, this.#oneByOne > 0 ? 1 : LARGEST_BATCH);
+      if (this.#oneByOne > 0) this.#oneByOne--;
       try {
         this.#options.written(batch, await this.#options.settle(batch));
       } catch (error) {
-        this.#pending = [...batch, ...this.#pending];
         this.#options.failed(error);
+        if (isAboutARow(error)) {
+          // One of them cannot be written: it goes to the end, and the others go on without it.
+          if (batch.length > 1) this.#oneByOne = batch.length;
+          this.#pending = batch.length > 1 ? [...batch, ...this.#pending] : [...this.#pending, ...batch];
+          if (this.#oneByOne > 0) continue;
+        } else {
+          this.#pending = [...batch, ...this.#pending];
+        }
         await new Promise<void>((resolve) => this.#options.clock.after(RETRY_MS, resolve));
       }
     }
     this.#running = undefined;
   }
+}
+
+/** SQLSTATE class 22 (data) or 23 (constraint): the statement was understood, and a value in it was not taken. */
+function isAboutARow(error: unknown): boolean {
+  return error instanceof Error && "code" in error && /^2[23]/.test(String(error.code));
 }

@@ -8,6 +8,8 @@ import { purge, type RetentionRules } from "./retention.ts";
 /** The bell of the database: what `mailchute.enqueue_v1` notifies. */
 const CHANNEL = "mailchute";
 const HEARTBEAT_MS = 15_000;
+/** How long the last words to a database may take. */
+const CLOSE_MS = 1_000;
 const PURGE_MS = 10 * 60_000;
 /** A relay that misses two renewals in a row still holds its leases. */
 const RENEWALS_PER_LEASE = 4;
@@ -92,10 +94,16 @@ export class Station {
   /** Ends the upkeep and the connections; the drain has ended before. */
   async close(): Promise<void> {
     for (const stop of this.#stopPeriodic) stop();
-    const { sql } = this.database;
+    // A database that is silent must not keep the relay: what is not said now, the next start says.
+    const limit = new Promise<void>((resolve) => this.#options.clock.after(CLOSE_MS, resolve));
+    await Promise.race([this.#sayGoodbye(), limit]);
+    await this.database.sql.end({ timeout: 1 });
+  }
+
+  async #sayGoodbye(): Promise<void> {
     await this.#unlisten?.().catch(() => undefined);
-    await markStopped(sql, this.#relayId).catch((error) => this.#options.log.warn("stop not recorded", { error }));
-    await sql.end({ timeout: 1 });
+    await markStopped(this.database.sql, this.#relayId)
+      .catch((error) => this.#options.log.warn("stop not recorded", { error }));
   }
 
   async #purge(): Promise<void> {

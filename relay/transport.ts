@@ -68,4 +68,6 @@ export interface Transport {
   openConnections(): number;
   /** Ends idle connections with QUIT and waits for busy ones. */
   close(): Promise<void>;
+  /** Ends all connections at once; the mails on them get their outcomes as if the server had hung up. */
+  abort(): void;
 }

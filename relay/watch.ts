@@ -7,6 +7,9 @@ import type { Route } from "./route.ts";
 /** A claim loop that has not turned for so long hangs: it polls far more often. */
 const STUCK_MS = 60_000;
 
+/** The longest wait for one database. */
+const STATUS_MS = 3_000;
+
 /** Mail that is due and younger than this is simply being worked on. */
 const FLOWING_MS = 60_000;
 
@@ -59,6 +62,16 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
   return { alive, ready, look, status: () => status(options, startedAt) };
 }
 
+/** Rejects when the database is silent: a status page is for when things are wrong. */
+async function within<T>(
+  limitMs: number,
+  { clock, work }: { readonly clock: Clock; readonly work: Promise<T> },
+): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const cancel = clock.after(limitMs, () => reject(new Error(`The database does not answer within ${limitMs} ms`)));
+  return await Promise.race([work, promise]).finally(cancel);
+}
+
 async function status(options: WatchOptions, startedAt: Date): Promise<RelayStatus> {
   const { relay, route, version, playground } = options;
   const count = (kind: string) => relay.counters.byKind.get(kind) ?? 0;
@@ -66,7 +79,7 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
     const { database, drain, listening } = station;
     const base = { name: database.name, schemaVersion: database.schemaVersion, inFlight: drain.inFlight, listening };
     try {
-      const oldestMs = await station.oldestDueMs();
+      const oldestMs = await within(STATUS_MS, { clock: options.clock, work: station.oldestDueMs() });
       return { ...base, reachable: true, ...(oldestMs === undefined ? {} : { oldestDueSeconds: oldestMs / 1_000 }) };
     } catch (error) {
       return { ...base, reachable: false, lastError: error instanceof Error ? error.message : String(error) };

@@ -53,6 +53,8 @@ export class Workers {
   readonly #routeOut = new Set<string>();
   readonly #pace: Pace;
   readonly #most: number;
+  /** By how much the database's clock, which made every time in its rows, is ahead of ours. */
+  #aheadMs = 0;
   #working = 0;
   #finishing = false;
   #idle: (() => void) | undefined;
@@ -89,8 +91,12 @@ export class Workers {
     return this.#routeOut;
   }
 
-  /** Takes in what was just claimed, with leases that were asked for at `claimedMs`. */
-  take(messages: readonly ClaimedMessage[], claimedMs: number): void {
+  /** Takes in what was just claimed: `claimedMs` by our clock, which was `databaseMs` by the database's. */
+  take(
+    messages: readonly ClaimedMessage[],
+    { claimedMs, databaseMs }: { readonly claimedMs: number; readonly databaseMs: number },
+  ): void {
+    this.#aheadMs = databaseMs - claimedMs;
     this.#holdings.add(messages, claimedMs + this.#options.leaseMs);
     while (this.#working < this.#most && this.#holdings.waiting > 0) {
       this.#working++;
@@ -161,7 +167,7 @@ export class Workers {
       const delivered = await deliver(message, {
         ...this.#options,
         transport: route.transport,
-        now: () => clock.now(),
+        now: () => clock.now() + this.#aheadMs,
         signal: this.#gaveUp.signal,
       });
       if (delivered.kind === "settle") {

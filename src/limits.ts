@@ -6,6 +6,8 @@ export interface Limits {
   readonly attachments: number;
   /** To, Cc and Bcc together: 500 addresses. */
   readonly recipients: number;
+  /** Reply-To: 50 addresses. */
+  readonly replyTo: number;
   /** Names and values of the headers together with the subject, in UTF-8: 65,536 bytes. */
   readonly headersBytes: number;
   /** Tags of one mail: 50. */
@@ -34,6 +36,7 @@ export const LIMITS: Limits = {
   attachmentsBytes: 25_000_000,
   attachments: 500,
   recipients: 500,
+  replyTo: 50,
   headersBytes: 65_536,
   tags: 50,
   tagBytes: 256,

@@ -148,6 +148,9 @@ function acrossFields(input: Readonly<Record<string, unknown>>, defaults: Defaul
   if (recipients > LIMITS.recipients) {
     add("to", `it has more than ${LIMITS.recipients} recipients together with cc and bcc`, true);
   }
+  if (listOf(input.replyTo).length > LIMITS.replyTo) {
+    add("replyTo", `it has more than ${LIMITS.replyTo} addresses`, true);
+  }
   if (input.from === undefined && defaults.from === undefined) {
     add("from", "it is missing, and the mailer has no default");
   }

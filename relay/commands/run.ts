@@ -39,7 +39,7 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
           stopped.then(() => ({ waiting: 1, leased: 0 })),
         ]);
         await service.stop();
-        if (waiting + leased > 0) {
+        if (waiting + leased !== 0) {
           log.warn("not all that is due is settled", { waiting, heldByOtherRelays: leased });
           return EXIT.tryAgain;
         }

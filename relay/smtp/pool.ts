@@ -91,6 +91,12 @@ export class Pool implements LinkEvents {
     return this.#closed.promise;
   }
 
+  /** Breaks busy connections off too: what they were sending is uncertain once its final dot is out. */
+  abort(): void {
+    void this.close();
+    for (const link of [...this.#links]) link.quit();
+  }
+
   ready(link: Link): void {
     this.#openingCount--;
     this.#reopenMs = MIN_REOPEN_MS;

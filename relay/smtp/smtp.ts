@@ -101,6 +101,7 @@ export function createSmtpTransport(
     },
     openConnections: () => pool.size,
     close: () => pool.close(),
+    abort: () => pool.abort(),
   };
 }
 

@@ -107,6 +107,9 @@ begin
   foreach field in array array['cc', 'bcc', 'replyTo'] loop
     issues := issues || mailchute.mailbox_issues(request -> field, field);
   end loop;
+  if jsonb_typeof(request -> 'replyTo') = 'array' and jsonb_array_length(request -> 'replyTo') > 50 then
+    issues := issues || '{"path": "replyTo", "message": "has more than 50 addresses"}';
+  end if;
   if (request ->> 'returnPath') <> '' and not mailchute.is_address(request ->> 'returnPath') then
     issues := issues || '{"path": "returnPath", "message": "is not a mail address"}';
   end if;

@@ -99,14 +99,18 @@ language plpgsql security definer set search_path = pg_catalog, mailchute, pg_te
 declare
   caller_app text;
   message_seq bigint;
+  expires timestamptz;
 begin
   if at is null or not isfinite(at) then
     perform mailchute.refuse('[{"path": "at", "message": "must be a time"}]');
   end if;
   select c.app into caller_app from mailchute.current_app() c;
-  select m.seq into message_seq from mailchute.message m where m.id = message_id and m.app = caller_app;
+  select m.seq, m.expires_at into message_seq, expires from mailchute.message m where m.id = message_id and m.app = caller_app;
   if not found then
     return 'unknown';
+  end if;
+  if expires <= at then
+    perform mailchute.refuse('[{"path": "at", "message": "is not before expiresAt"}]');
   end if;
   update mailchute.queue set due = greatest(at, statement_timestamp()) where seq = message_seq and leased_by is null and attempts = 0;
   if not found then
@@ -146,9 +150,8 @@ begin
     return 'sent';
   end if;
   if not accept_duplicate and exists (
-    select from mailchute.recipient r cross join lateral (
-      select a.outcome from mailchute.attempt a where a.seq = r.seq and a.position = r.position order by a.number desc limit 1) last
-    where r.seq = message_seq and r.state not in ('sent', 'bounced', 'suppressed') and last.outcome = 'uncertain') then
+    select from mailchute.recipient r join mailchute.attempt a on a.seq = r.seq and a.position = r.position
+    where r.seq = message_seq and r.state not in ('sent', 'bounced', 'suppressed') and a.outcome = 'uncertain') then
     return 'may_duplicate';
   end if;
   insert into mailchute.queue (seq, lane, due, attempts, retried_at)

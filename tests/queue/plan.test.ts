@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { CLAIM, NEXT_DUE, RELEASE, RENEW, SETTLE } from "../../relay/queue_statements.ts";
+import { CLAIM, CLAIM_PROBE, NEXT_DUE, RELEASE, RENEW, SETTLE } from "../../relay/queue_statements.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { accessOf, explain, explainInside, planningConnection } from "./plan.ts";
 
@@ -26,7 +26,8 @@ async function filled(): Promise<TestDatabase> {
 const GUARDS:
   readonly (readonly [name: string, statement: string, values: readonly string[], indexes: readonly string[]])[] = [
     ["CLAIM", CLAIM, ["1", "120000", "100"], ["message_pkey", "queue_due", "queue_pkey", "recipient_pkey"]],
-    ["SETTLE", SETTLE, ["1", SETTLEMENTS, "'default'"], ["queue_pkey", "recipient_pkey"]],
+    ["CLAIM_PROBE", CLAIM_PROBE, ["1", "120000", "1"], ["message_pkey", "queue_due", "queue_pkey", "recipient_pkey"]],
+    ["SETTLE", SETTLE, ["1", SETTLEMENTS, "'default'"], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
     ["RELEASE", RELEASE, ["1", PAIRS, "0"], ["queue_pkey"]],
     ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],
     ["NEXT_DUE", NEXT_DUE, [], ["queue_due"]],
