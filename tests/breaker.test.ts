@@ -90,6 +90,16 @@ test("a probe that was given back lets another one go", () => {
   expect(breaker.allowance(1_000)).toEqual({ limit: 1 });
 });
 
+test("a clock that is set back while the breaker is open keeps it open no longer than its longest delay", () => {
+  const hourMs = 3_600_000;
+  const breaker = new Breaker(middle);
+  for (const id of ["a", "b", "c"]) breaker.failed(id, REFUSED, hourMs);
+  expect(breaker.allowance(hourMs)).toEqual({ limit: 0, retryAtMs: hourMs + 1_000 });
+  const { retryAtMs = 0 } = breaker.allowance(0);
+  expect(retryAtMs).toBeLessThanOrEqual(BREAKER_RULES.maxDelayMs * (1 + BREAKER_RULES.jitter));
+  expect(breaker.allowance(retryAtMs).limit).toBe(1);
+});
+
 test("property: every delay stays within its jitter, and doubles up to the maximum", () => {
   const { firstDelayMs, maxDelayMs, jitter } = BREAKER_RULES;
   for (let seed = 1; seed <= 200; seed++) {

@@ -39,13 +39,29 @@ async function start(): Promise<{ readonly embedded: EmbeddedPostgres; readonly 
   return { embedded, admin };
 }
 
+/** What a test may choose of its database. */
+export interface TestDatabaseOptions {
+  /** Without our schema. */
+  readonly empty?: boolean;
+  /** @default the server's own, `C` */
+  readonly locale?: "C.UTF-8";
+}
+
 /** Makes a database for one test: migrated, or empty with `{ empty: true }`. */
-export async function createDatabase(options: { readonly empty?: boolean } = {}): Promise<TestDatabase> {
+export async function createDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const { embedded, admin } = await testServer();
   const name = `test_${++count}`;
-  await admin.unsafe(`create database ${name} ${options.empty ? "" : "template mailchute_template"}`);
+  const { empty = false, locale } = options;
+  const source = locale !== undefined
+    ? `encoding 'UTF8' locale_provider libc locale '${locale}' template template0`
+    : empty
+    ? ""
+    : "template mailchute_template";
+  await admin.unsafe(`create database ${name} ${source}`);
   const url = withDatabase(embedded.url, name);
   const sql = postgres(url, { onnotice: () => {} });
+  // Nothing is copied into another locale.
+  if (locale !== undefined && !empty) await migrate(sql);
   return {
     url,
     sql,

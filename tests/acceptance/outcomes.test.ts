@@ -121,6 +121,25 @@ test("a mail whose reply after the final dot is never read is held when its mess
   expect(new Set(messageIds).size).toBe(1);
 });
 
+test("a recipient whose outcome is uncertain is not sent to again before five minutes because another was deferred for one", async () => {
+  await using server = await startScriptedServer({
+    on: {
+      rcpt: (address) => address === "bob@example.com" ? "450 4.2.0 later" : undefined,
+      content: () => ({ acceptAndClose: true }),
+    },
+  });
+  await using database = await createDatabase();
+  const id = await enqueue(database, { to: ["ann@example.com", "bob@example.com"] });
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  await running.relay.runOnce();
+  const { attempts, nextAttemptAt } = await describeMessage(database, id);
+  expect(attempts.map(({ address, outcome }) => [address, outcome])).toEqual([
+    ["ann@example.com", "uncertain"],
+    ["bob@example.com", "deferred"],
+  ]);
+  expect(Date.parse(nextAttemptAt as string)).toBeGreaterThan(Date.now() + 4.9 * 60_000);
+});
+
 test("retry, cancel and reschedule against a message that is being sent change nothing and say too_late", async () => {
   const reached = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();

@@ -64,6 +64,12 @@ const CASES: readonly LimitCase[] = [
     message: (size) => ({ ...MESSAGE, to: MESSAGE.to, cc: MESSAGE.to, bcc: Array(size - 2).fill(MESSAGE.to) }),
   },
   {
+    name: "addresses in replyTo",
+    limit: 50,
+    path: "replyTo",
+    message: (size) => ({ ...MESSAGE, replyTo: Array(size).fill(MESSAGE.to) }),
+  },
+  {
     name: "bytes of headers with the subject",
     limit: LIMITS.headersBytes,
     path: "headers",
@@ -142,7 +148,7 @@ const offline = createMailer({ query: () => Promise.reject(new Error("Nothing ma
 
 /** Turns a mail that is one above a limit into the request that a caller without our client would send. */
 function request(message: MessageInput): string {
-  const { from, to, cc, bcc, headers, attachments, ...rest } = message;
+  const { from, to, cc, bcc, replyTo, headers, attachments, ...rest } = message;
   const mailboxes = (list: unknown) =>
     (Array.isArray(list) ? list : list === undefined ? [] : [list]).map((one) =>
       typeof one === "string" ? { email: one } : one
@@ -154,6 +160,7 @@ function request(message: MessageInput): string {
     to: mailboxes(to),
     cc: mailboxes(cc),
     bcc: mailboxes(bcc),
+    replyTo: mailboxes(replyTo),
     headers: Object.entries(headers ?? {}),
     attachments: (attachments ?? []).map((file) => {
       const { content, ...fields } = file as { readonly content: Uint8Array };

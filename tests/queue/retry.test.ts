@@ -124,6 +124,31 @@ test("a held message goes on by retry with accept_duplicate, and ends by cancel"
   expect((await describeMessage(database, ids[1] as string)).state).toBe("canceled");
 });
 
+test("retry asks for accept_duplicate when any attempt was uncertain, not only the last", async () => {
+  await using database = await createDatabase();
+  const id = await enqueue(database);
+  const { queue } = await openQueue(database);
+  const claimed = async () => {
+    const [message] = (await queue.claim(1)).messages;
+    if (message === undefined) throw new Error("Nothing was claimed");
+    return message;
+  };
+  const uncertain = settlement(await claimed(), "uncertain", 0);
+  const recipients = uncertain.recipients.map((recipient) => ({ ...recipient, state: "deferred" }));
+  await queue.settle([{ ...uncertain, recipients }], "default");
+  const deferred = settlement(await claimed(), "deferred");
+  const given = deferred.recipients.map((recipient) => ({ ...recipient, state: "expired" }));
+  await queue.settle([{ ...deferred, recipients: given }], "default");
+  const { state, attempts } = await describeMessage(database, id);
+  expect({ state, outcomes: attempts.map(({ outcome }) => outcome) }).toEqual({
+    state: "expired",
+    outcomes: ["uncertain", "deferred"],
+  });
+  expect(await retry(database, id)).toBe("may_duplicate");
+  expect((await describeMessage(database, id)).state).toBe("expired");
+  expect(await retry(database, id, { acceptDuplicate: true })).toBe("retried");
+});
+
 test("two retries of one ended message at the same time put it into the queue once", async () => {
   await using database = await createDatabase();
   const id = await enqueue(database);

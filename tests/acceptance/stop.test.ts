@@ -1,0 +1,120 @@
+import { expect, test } from "bun:test";
+import { type Clock, systemClock } from "../../relay/clock.ts";
+import { createDatabase } from "../database.ts";
+import { startDatabaseProxy } from "../database_proxy.ts";
+import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
+import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { startScriptedServer } from "../scripted_server.ts";
+
+/** Waits a tenth of every wait. */
+const HASTY: Clock = { now: systemClock.now, after: (delayMs, callback) => systemClock.after(delayMs / 10, callback) };
+
+test("SIGTERM while the server keeps the reply to the final dot past the grace leaves the mail held as uncertain, and it goes out once", async () => {
+  const release = Promise.withResolvers<void>();
+  await using server = await startScriptedServer({
+    on: {
+      content: async () => {
+        await release.promise;
+        return undefined;
+      },
+    },
+  });
+  await using database = await createDatabase();
+  using state = temporaryDirectory();
+  const env = { ...environment(database, { server, state }), PORT: "0" };
+  const id = await enqueue(database, { onUncertain: "hold" });
+  const first = startRelayProcess(["run"], env);
+  await server.whenSaid("\r\n.\r\n");
+  first.kill("SIGTERM");
+  expect(await first.exited).toBe(0);
+  const { state: after, attempts } = await describeMessage(database, id);
+  expect(after).toBe("held");
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "uncertain"]]);
+
+  release.resolve();
+  await server.whenMails(1);
+  const second = startRelayProcess(["run", "--once"], env);
+  expect(await second.exited).toBe(0);
+  expect(server.mails).toHaveLength(1);
+  expect((await describeMessage(database, id)).state).toBe("held");
+});
+
+test("a relay stops soon after its grace though its database has gone silent while a mail was on the wire", async () => {
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  await using server = await startScriptedServer({
+    on: {
+      content: () => {
+        proxy.freeze();
+        return undefined;
+      },
+    },
+  });
+  const through = { ...database, url: proxy.url };
+  await using running = await openTestRelay(through, { smtpPort: server.port, graceMs: 1_000, clock: HASTY });
+  running.relay.start();
+  const id = await enqueue(database);
+  await server.whenMails(1);
+  // Does not end at all when it waits for an answer of the database.
+  await running.relay.stop();
+  expect((await describeMessage(database, id)).state).toBe("sending");
+});
+
+test("a relay with nothing to do stops though its database is silent", async () => {
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  await using server = await startScriptedServer();
+  const through = { ...database, url: proxy.url };
+  await using running = await openTestRelay(through, { smtpPort: server.port, graceMs: 1_000, clock: HASTY });
+  running.relay.start();
+  await enqueue(database);
+  await until(async () => (await database.sql`select from mailchute.queue`).count === 0, "settled");
+  proxy.freeze();
+  await running.relay.stop();
+});
+
+test("run --once exits 75 when the database goes away before it has said what is left", async () => {
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  await using server = await startScriptedServer();
+  using state = temporaryDirectory();
+  await enqueue(database);
+  // The last question, after all is settled, asks how many are waiting.
+  const lost = proxy.loseAnswer("as waiting");
+  const once = startRelayProcess(["run", "--once"], environment(proxy, { server, state }));
+  await lost;
+  proxy.refuse();
+  expect(await once.exited).toBe(75);
+  expect(server.mails).toHaveLength(1);
+});
+
+test("run --once that cannot write an outcome, since the database refuses, exits 75 at SIGTERM", async () => {
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  await using server = await startScriptedServer({
+    on: {
+      content: () => {
+        proxy.refuse();
+        return undefined;
+      },
+    },
+  });
+  using state = temporaryDirectory();
+  await enqueue(database);
+  const once = startRelayProcess(["run", "--once"], environment(proxy, { server, state }));
+  await once.printed("database does not answer");
+  once.kill("SIGTERM");
+  expect(await once.exited).toBe(75);
+}, 15_000);
+
+function environment(
+  proxy: { readonly url: string },
+  others: { readonly server: { readonly port: number }; readonly state: { readonly path: string } },
+): Readonly<Record<string, string>> {
+  return {
+    DATABASE_URL: proxy.url,
+    SMTP_URL: `smtp://127.0.0.1:${others.server.port}?tls=none`,
+    RELAY_STATE_DIR: others.state.path,
+    RELAY_GRACE: "100ms",
+  };
+}

@@ -1,0 +1,91 @@
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+
+/** A TCP proxy before Postgres: what lies between a relay and its database, and what can go wrong there. */
+export interface DatabaseProxy extends AsyncDisposable {
+  /** The database's URL, through this proxy. */
+  readonly url: string;
+  /** Nothing moves and nothing closes any more, on old connections and new ones: as if a firewall swallowed every packet. */
+  freeze(): void;
+  /** Cuts every connection, and every new one as it comes. */
+  refuse(): void;
+  /** Lets all through again; what was cut or frozen stays so. */
+  pass(): void;
+  /**
+   * Swallows one answer and cuts its connection, once Postgres has done what was asked: the one to the next request that holds this text, or
+   * the next that holds it itself. Resolves when that has happened.
+   */
+  loseAnswer(part: string): Promise<void>;
+}
+
+/** ReadyForQuery outside of a transaction: what was asked is committed. */
+const READY = "Z\0\0\0\x05I";
+
+/** Starts a proxy before the database of this URL. */
+export async function startDatabaseProxy(target: string): Promise<DatabaseProxy> {
+  const proxied = new URL(target);
+  const { hostname, port } = proxied;
+  const sockets = new Set<Socket>();
+  let mode: "pass" | "freeze" | "refuse" = "pass";
+  let toLose: { readonly part: string; readonly lost: () => void } | undefined;
+
+  const server = createServer((client) => {
+    client.on("error", () => undefined);
+    if (mode === "refuse") return void client.destroy();
+    const upstream = connect(Number(port), hostname);
+    upstream.on("error", () => undefined);
+    const pair = [client, upstream];
+    for (const socket of pair) sockets.add(socket);
+    const cut = (): void => {
+      for (const socket of pair) {
+        socket.destroy();
+        sockets.delete(socket);
+      }
+    };
+    let losing: (() => void) | undefined;
+    const look = (data: string | Buffer): void => {
+      if (toLose === undefined || !data.includes(toLose.part)) return;
+      losing = toLose.lost;
+      toLose = undefined;
+    };
+    client.on("data", (data) => {
+      if (mode === "freeze") return;
+      look(data);
+      upstream.write(data);
+    });
+    upstream.on("data", (data) => {
+      if (mode === "freeze") return;
+      look(data);
+      // Before the end of an answer come only the types of what was asked for: Postgres writes a small answer in one piece.
+      if (losing === undefined || !data.includes(READY)) return void client.write(data);
+      cut();
+      losing();
+    });
+    client.on("close", cut);
+    upstream.on("close", () => {
+      if (mode !== "freeze") cut();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("Cannot listen: no port was given");
+  proxied.hostname = "127.0.0.1";
+  proxied.port = String(address.port);
+
+  const refuse = (): void => {
+    mode = "refuse";
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    url: proxied.href,
+    freeze: () => void (mode = "freeze"),
+    refuse,
+    pass: () => void (mode = "pass"),
+    loseAnswer: (part) => new Promise((lost) => toLose = { part, lost }),
+    [Symbol.asyncDispose]: async () => {
+      refuse();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}

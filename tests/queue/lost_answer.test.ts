@@ -1,0 +1,56 @@
+import { expect, test } from "bun:test";
+import { createDatabase } from "../database.ts";
+import { startDatabaseProxy } from "../database_proxy.ts";
+import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
+import { endLeases, queueRow } from "./setup.ts";
+
+// A statement whose answer is lost was executed, and the relay cannot know.
+
+const REFUSAL = "450 4.2.0 come back later";
+
+test("a settlement whose answer was lost and whose mail was claimed again is written once and holds up no other", async () => {
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  await using server = await startScriptedServer({
+    on: { rcpt: (address) => address.startsWith("later@") ? REFUSAL : undefined },
+  });
+  await using running = await openTestRelay({ ...database, url: proxy.url }, { smtpPort: server.port });
+  running.relay.start();
+  // The settlement says what the server said.
+  const lost = proxy.loseAnswer("come back later");
+  const later = await enqueue(database, { to: "later@example.com" });
+  await lost;
+  expect((await describeMessage(database, later)).state).toBe("deferred");
+  // Claimed again by its holder, before that has tried to write a second time.
+  await makeDue(database);
+  await until(async () => (await describeMessage(database, later)).state === "sending", "claimed again");
+  const other = await enqueue(database);
+  await until(async () => (await describeMessage(database, other)).state === "sent", "the other is settled");
+  const { state, attempts } = await describeMessage(database, later);
+  expect(state).toBe("deferred");
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "deferred"]]);
+});
+
+test("a claim whose answer was lost costs its mail no attempt", async () => {
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  await using server = await startScriptedServer({ on: { rcpt: () => REFUSAL } });
+  const id = await enqueue(database);
+  await using running = await openTestRelay({ ...database, url: proxy.url }, {
+    smtpPort: server.port,
+    pollMs: 50,
+    maxAttempts: 2,
+  });
+  // Of all answers only that of the claim names the mail.
+  const lost = proxy.loseAnswer(id);
+  running.relay.start();
+  await lost;
+  await endLeases(database);
+  await database.sql`notify mailchute`;
+  await until(async () => (await describeMessage(database, id)).attempts.length > 0, "tried");
+  const { state, attempts } = await describeMessage(database, id);
+  expect({ state, numbers: attempts.map(({ number }) => number) }).toEqual({ state: "deferred", numbers: [1] });
+  const [message] = await database.sql`select seq::text from mailchute.message`;
+  expect(await queueRow(database, message?.seq as string)).toMatchObject({ attempts: 1, leasedBy: null });
+});
