@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Pool } from "@neondatabase/serverless";
@@ -122,12 +122,6 @@ Look around:
   ${relay.url}/inbox          what arrived
   RELAY_STATE_DIR=${state} node_modules/.bin/bun relay/main.ts list
 Ctrl-C ends the demo; its database and inbox stay in ${state}.`);
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, async () => {
-    await relay.stop();
-    process.exit(0);
-  });
-}
 
 function step(text: string): void {
   console.log(`\n→ ${text}`);
@@ -179,31 +173,34 @@ async function startRelay(): Promise<{ readonly url: string; stop(): Promise<voi
     // In a process group of its own: Ctrl-C reaches this script, which asks the relay to drain.
     detached: true,
   });
-  const writer = Bun.file(logFile).writer();
-  return await new Promise((resolve, reject) => {
-    (async () => {
-      let text = "";
-      let started = false;
-      for await (const chunk of child.stdout) {
-        writer.write(chunk);
-        await writer.flush();
-        if (started) continue;
-        text += new TextDecoder().decode(chunk);
-        const url = /"msg":"serving","status":"([^"]+)"/.exec(text)?.[1];
-        if (url === undefined) continue;
-        started = true;
-        resolve({
-          url,
-          stop: async () => {
-            child.kill("SIGTERM");
-            await child.exited;
-          },
-        });
-      }
-      await child.exited;
-      if (!started) reject(new Error(`The relay did not start; it said: ${text}${await Bun.file(logFile).text()}`));
-    })().catch(reject);
+  let stopping: Promise<number> | undefined;
+  const stop = () => {
+    if (stopping === undefined) child.kill("SIGTERM");
+    stopping ??= child.exited;
+    return stopping;
+  };
+  // However this script ends, the relay does not outlive it.
+  process.on("exit", () => stopping === undefined && child.kill("SIGTERM"));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop().then(() => process.exit(0)));
+
+  let text = "";
+  const started = Promise.withResolvers<string>();
+  void (async () => {
+    for await (const chunk of child.stdout) {
+      writeSync(log, chunk);
+      text += new TextDecoder().decode(chunk);
+      const url = /"msg":"serving","status":"([^"]+)"/.exec(text)?.[1];
+      if (url !== undefined) started.resolve(url);
+    }
+    await child.exited;
+    const words = readFileSync(logFile, "utf8").split("\n").findLast((line) => line.startsWith("mailchute: "));
+    started.reject(new Error(words ?? `The relay did not start: see ${logFile}`));
+  })();
+  const url = await started.promise.catch((error: Error) => {
+    console.error(`\n${error.message}\nAnother port: PORT=8026 npm run demo`);
+    process.exit(1);
   });
+  return { url, stop: async () => void await stop() };
 }
 
 /** A PNG of 64 × 64 blue points, as base64. */

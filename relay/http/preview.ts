@@ -33,6 +33,8 @@ const REMOVED = "script, link, meta, base, object, embed, applet, iframe, frame,
 export function previewPage(mail: Pick<ReadMail, "html" | "attachments">): Response {
   const page = new HTMLRewriter()
     .on(REMOVED, { element: (element) => void element.remove() })
+    // A sandbox opens no new window: the link opens where it is.
+    .on("a, area", { element: (element) => void element.removeAttribute("target") })
     .transform(inlinePictures(mail));
   return new Response(page, {
     headers: {
