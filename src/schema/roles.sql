@@ -1,4 +1,4 @@
--- Who may do what. Run after every migration, as often as one likes; roles that could not be made are left out (migrate says so).
+-- Who may do what. Run after every migration, as often as one likes; roles that could not be made are left out.
 do $$
 declare
   target record;
