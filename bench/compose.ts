@@ -1,5 +1,5 @@
 import MailComposer from "nodemailer/lib/mail-composer";
-import { compose as write, type Mail } from "../src/mime/compose.ts";
+import { attachmentOf, compose as write, type Mail } from "../src/mime/compose.ts";
 import type { Benchmark, ByEffort, Table } from "./benchmark.ts";
 import { FROM, HTML, noise, SUBJECT, TEXT } from "./mail.ts";
 import { measure, millisecondsOf } from "./measure.ts";
@@ -79,7 +79,7 @@ function byNodemailer(mail: Mail): Promise<Uint8Array> {
     attachments: mail.attachments.map(({ filename, contentType, content }) => ({
       filename,
       contentType,
-      content: Buffer.from(content.buffer, content.byteOffset, content.byteLength),
+      content: content && Buffer.from(content.buffer, content.byteOffset, content.byteLength),
     })),
   });
   return built.compile().build();
@@ -98,7 +98,8 @@ function kinds(): readonly Kind[] {
     headers: [],
     attachments: [],
   };
-  const attachment = { filename: "invoice.pdf", contentType: "application/pdf", content: noise(ATTACHMENT_BYTES) };
+  const content = noise(ATTACHMENT_BYTES);
+  const attachment = attachmentOf({ filename: "invoice.pdf", contentType: "application/pdf", content });
   return [
     { name: "text", mail: text, share: 1 },
     { name: "text and HTML (4 kB, not all ASCII)", mail: { ...text, html: HTML }, share: 0.2 },

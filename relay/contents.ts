@@ -1,5 +1,5 @@
 import type { Sql } from "postgres";
-import type { MailAttachment } from "../src/mime/compose.ts";
+import { attachmentOf, type WholeAttachment } from "../src/mime/attachment.ts";
 
 /** What a mail says, without its attachments' bytes. */
 export interface Content {
@@ -57,15 +57,17 @@ export class Contents {
   }
 
   /** The attachments of one content, with their bytes. */
-  async attachments(id: string): Promise<readonly MailAttachment[]> {
+  async attachments(id: string): Promise<readonly WholeAttachment[]> {
     const rows = await this.#sql.unsafe(ATTACHMENTS, [id], { prepare: true });
-    return rows.map((row) => ({
-      filename: row.filename as string,
-      contentType: row.content_type as string,
-      ...(row.cid === null ? {} : { contentId: row.cid as string }),
-      // Not the bytea itself: its text form is a setting of the database (bytea_output), and twice its size.
-      content: Buffer.from(row.base64 as string, "base64"),
-    }));
+    return rows.map((row) =>
+      attachmentOf({
+        filename: row.filename as string,
+        contentType: row.content_type as string,
+        ...(row.cid === null ? {} : { contentId: row.cid as string }),
+        // Not the bytea itself: its text form is a setting of the database (bytea_output), and twice its size.
+        content: Buffer.from(row.base64 as string, "base64"),
+      })
+    );
   }
 
   #remember(id: string, content: Content): void {

@@ -1,9 +1,9 @@
 import { base64Bytes } from "./base64.ts";
-import { is7bit } from "./encoding.ts";
 import { valueProblem } from "./header.ts";
 import { asciiFilename, parameter } from "./parameter.ts";
+import { is7bit } from "./seven_bit.ts";
 
-/** A file that travels with a mail. */
+/** A file that travels with a mail: what has to be known of it to write the mail around it, and perhaps its bytes. */
 export interface MailAttachment {
   /** Shown to the reader; empty for none. */
   readonly filename: string;
@@ -11,8 +11,15 @@ export interface MailAttachment {
   readonly contentType: string;
   /** What `cid:` in the HTML refers to, with or without angle brackets. */
   readonly contentId?: string;
-  readonly content: Uint8Array;
+  readonly sizeBytes: number;
+  /** Of a `message/rfc822` only: what `SevenBitScan` says of its bytes. @default {false} it travels as a file */
+  readonly isSevenBit?: boolean;
+  /** Its bytes; who streams them leaves them out. */
+  readonly content?: Uint8Array;
 }
+
+/** An attachment that is in memory. */
+export type WholeAttachment = MailAttachment & { readonly content: Uint8Array };
 
 /** How an attachment is written: the header of its part, and what becomes of its content. */
 export interface EncodedAttachment {
@@ -39,6 +46,26 @@ const PARAMETER = new RegExp(`;\\s*(?:(${TOKEN})=("(?:[^"\\\\]|\\\\.)*"|${TOKEN}
 const CONTENT_ID = /^<?([!-;=?-~]+)>?$/;
 
 /**
+ * Makes an attachment of bytes that are in memory.
+ *
+ * @example
+ * ```ts
+ * const file = attachmentOf({ filename: "a.txt", contentType: "text/plain", content: new Uint8Array(3) });
+ * if (file.sizeBytes !== 3) throw new Error("unexpected");
+ * ```
+ */
+export function attachmentOf(
+  file: Pick<WholeAttachment, "filename" | "contentType" | "contentId" | "content">,
+): WholeAttachment {
+  const { content } = file;
+  return {
+    ...file,
+    sizeBytes: content.length,
+    ...(isMessage(file.contentType) ? { isSevenBit: is7bit(content) } : {}),
+  };
+}
+
+/**
  * Says why an attachment cannot be written, or undefined when it can. The client asks at enqueue, the relay again.
  *
  * @example
@@ -47,7 +74,9 @@ const CONTENT_ID = /^<?([!-;=?-~]+)>?$/;
  * if (attachmentProblem({ filename: "a\r\nb", contentType: "application/pdf" }) === undefined) throw new Error("unexpected");
  * ```
  */
-export function attachmentProblem(attachment: Omit<MailAttachment, "content">): string | undefined {
+export function attachmentProblem(
+  attachment: Pick<MailAttachment, "filename" | "contentType" | "contentId">,
+): string | undefined {
   const { filename, contentType, contentId } = attachment;
   const problem = valueProblem(filename);
   if (problem !== undefined) return `its filename: ${problem}`;
@@ -64,7 +93,7 @@ export function attachmentProblem(attachment: Omit<MailAttachment, "content">): 
  *
  * @example
  * ```ts
- * const file = { filename: "a.txt", contentType: "text/plain", content: new Uint8Array(3) };
+ * const file = { filename: "a.txt", contentType: "text/plain", sizeBytes: 3 };
  * if (encodeAttachment(file, "attachment").encodedBytes !== 6) throw new Error("unexpected");
  * ```
  * @param attachment one for which {@linkcode attachmentProblem} found nothing
@@ -72,9 +101,9 @@ export function attachmentProblem(attachment: Omit<MailAttachment, "content">): 
  */
 export function encodeAttachment(attachment: MailAttachment, disposition: "attachment" | "inline"): EncodedAttachment {
   const media = parseMediaType(attachment.contentType) ?? { type: "application/octet-stream", parameters: [] };
-  const { content } = attachment;
+  const { sizeBytes } = attachment;
   // RFC 2046 section 5.2.1: a message may only travel as it is; when that is not 7-bit safe, it travels as a file.
-  const asItIs = media.type === "message/rfc822" && is7bit(content);
+  const asItIs = media.type === "message/rfc822" && attachment.isSevenBit === true;
   const composite = /^(?:message|multipart)\//.test(media.type) && !asItIs;
   const filename = media.type === "message/rfc822" ? withExtension(attachment.filename) : attachment.filename;
   const encoding = asItIs ? "7bit" : "base64";
@@ -87,7 +116,19 @@ export function encodeAttachment(attachment: MailAttachment, disposition: "attac
     attachment.contentId === undefined ? "" : `\r\nContent-ID: <${bareContentId(attachment.contentId)}>`,
     "\r\n",
   ].join("");
-  return { header, encoding, encodedBytes: asItIs ? content.length : base64Bytes(content.length) };
+  return { header, encoding, encodedBytes: asItIs ? sizeBytes : base64Bytes(sizeBytes) };
+}
+
+/**
+ * Tells whether an attachment is a message, of which {@linkcode MailAttachment.isSevenBit} has to be known.
+ *
+ * @example
+ * ```ts
+ * if (!isMessage("Message/RFC822; x=y") || isMessage("text/plain")) throw new Error("unexpected");
+ * ```
+ */
+export function isMessage(contentType: string): boolean {
+  return parseMediaType(contentType)?.type === "message/rfc822";
 }
 
 /** Parses a Content-Type's value in linear time; undefined when it is none. */

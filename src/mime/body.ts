@@ -1,5 +1,6 @@
 import { encodeAttachment, type MailAttachment } from "./attachment.ts";
 import { encodeText } from "./encoding.ts";
+import { CARRIER_MARK } from "./seven_bit.ts";
 
 /** Where an attachment's content goes: whoever joins the pieces puts it there, encoded as it says. */
 export interface AttachmentSlot {
@@ -36,23 +37,25 @@ interface Part {
  * const [head] = bodyPieces({ text: "Hi", attachments: [] }, "=_1");
  * if (typeof head !== "string" || !head.startsWith("Content-Type: text/plain")) throw new Error("unexpected");
  * ```
- * @param stem what the boundaries begin with; it holds `=_`, which neither quoted-printable nor base64 can contain
+ * @param stem what the boundaries begin with: `=_`, which neither quoted-printable nor base64 can contain, and the id's digits
  */
 export function* bodyPieces(content: BodyContent, stem: string): Generator<MailPiece> {
   const texts = [content.text, content.html].map((text) => text === undefined ? undefined : encodeText(text));
+  const attachments = content.attachments.map((attachment) => {
+    const shown = content.html !== undefined && attachment.contentId !== undefined;
+    return { shown, ...encodeAttachment(attachment, shown ? "inline" : "attachment") };
+  });
+  const isCarrier = attachments.some(({ encoding }) => encoding === "7bit");
   const boundary = freeStem(
-    stem,
+    isCarrier ? stem + CARRIER_MARK : stem,
     texts.flatMap((text) => text?.encoding === "7bit" ? [text.body] : []),
-    content.attachments,
   );
   const [plain, markup] = texts.map((text, index) =>
     text && leaf(`text/${index === 0 ? "plain" : "html"}; charset=utf-8`, text.encoding, text.body)
   );
   const inline: Part[] = [];
   const files: Part[] = [];
-  content.attachments.forEach((attachment, index) => {
-    const shown = markup !== undefined && attachment.contentId !== undefined;
-    const { header, encoding, encodedBytes } = encodeAttachment(attachment, shown ? "inline" : "attachment");
+  attachments.forEach(({ shown, header, encoding, encodedBytes }, index) => {
     (shown ? inline : files).push({ header, body: [{ index, encoding, encodedBytes }] });
   });
   // RFC 2387 section 3.1: the type of the root is required.
@@ -89,13 +92,12 @@ function multipart(subtype: string, parts: readonly Part[], boundary: string): P
   return { header: `Content-Type: multipart/${subtype};\r\n boundary="${boundary}"\r\n`, body };
 }
 
-/** Finds a stem that no part sent as it is contains: a mail may quote or carry an earlier copy of itself. */
-function freeStem(stem: string, texts: readonly string[], attachments: readonly MailAttachment[]): string {
-  const messages = attachments
-    .filter((attachment) => /^\s*message\//i.test(attachment.contentType))
-    .map((attachment) => new TextDecoder("latin1").decode(attachment.content));
-  const haystacks = [...texts, ...messages];
+/**
+ * Finds a stem that no text sent as it is contains: a text may quote an earlier copy of its mail. Attachments need no look:
+ * base64 has no `=_`, and a message that travels as it is has no line that begins like ours (see `SevenBitScan`).
+ */
+function freeStem(stem: string, texts: readonly string[]): string {
   let free = stem;
-  for (let suffix = 1; haystacks.some((text) => text.includes(free)); suffix++) free = `${stem}.${suffix}`;
+  for (let suffix = 1; texts.some((text) => text.includes(free)); suffix++) free = `${stem}.${suffix}`;
   return free;
 }

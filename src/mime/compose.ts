@@ -1,12 +1,13 @@
-import { domainOf, type Mailbox, mailboxOf } from "../address.ts";
+import { domainOf, type Mailbox, mailboxOf, parseAddress } from "../address.ts";
 import { MailchuteError } from "../error.ts";
 import { addressHeader } from "./address_list.ts";
-import { attachmentProblem, type MailAttachment } from "./attachment.ts";
+import { attachmentOf, attachmentProblem, type MailAttachment } from "./attachment.ts";
 import { writeBase64 } from "./base64.ts";
 import { type AttachmentSlot, bodyPieces, type MailPiece } from "./body.ts";
 import { headerProblem, repeatedHeader, textHeader, valueProblem } from "./header.ts";
 import { unsubscribeHeaders, unsubscribeProblem } from "./unsubscribe.ts";
 
+export { attachmentOf };
 export type { AttachmentSlot, MailAttachment, MailPiece };
 
 /** A mail with all that readers will see of it; who else gets it is the envelope's business. */
@@ -54,6 +55,7 @@ const MAX_DATE_MS = Date.UTC(10_000) - 1;
  * });
  * if (!new TextDecoder().decode(bytes).endsWith("\r\n\r\nHi Ann\r\n")) throw new Error("unexpected");
  * ```
+ * @param mail with the content of each of its attachments
  * @throws {MailchuteError} `validation_error` when a field would break the mail or let somebody write headers
  */
 export function compose(mail: Mail): Uint8Array {
@@ -65,7 +67,7 @@ export function compose(mail: Mail): Uint8Array {
   const wire = new Uint8Array(total);
   let at = 0;
   for (const part of parts) {
-    const bytes = part instanceof Uint8Array ? part : mail.attachments[part.index]?.content ?? new Uint8Array();
+    const bytes = part instanceof Uint8Array ? part : contentOf(mail, part.index);
     if (part instanceof Uint8Array || part.encoding === "7bit") {
       wire.set(bytes, at);
       at += bytes.length;
@@ -76,7 +78,7 @@ export function compose(mail: Mail): Uint8Array {
 
 /**
  * Yields a mail piece by piece: text, and slots that say which attachment's content belongs there and how. {@linkcode compose}
- * joins them; a writer that streams attachments can do without holding the whole.
+ * joins them; a writer that streams attachments needs their sizes only, and holds none of them whole.
  *
  * @example
  * ```ts
@@ -107,6 +109,26 @@ export function messageId(mail: Pick<Mail, "id" | "from">): string {
   return `<${mail.id}@${domainOf(mail.from.email)}>`;
 }
 
+/**
+ * Tells whether the header of a mail holds an address whose local part is not ASCII: such a mail needs a server with SMTPUTF8
+ * (RFC 6531 section 3.4), even when all addresses of its envelope are ASCII.
+ *
+ * @example
+ * ```ts
+ * const mail = { from: { email: "shop@münchen.example" }, to: [], cc: [{ email: "用户@example.com" }], replyTo: [], headers: [] };
+ * if (!needsUtf8Header(mail) || needsUtf8Header({ ...mail, cc: [] })) throw new Error("unexpected");
+ * ```
+ */
+export function needsUtf8Header(mail: Pick<Mail, "from" | "to" | "cc" | "replyTo" | "headers">): boolean {
+  const senders = mail.headers.flatMap(([name, value]) => {
+    const sender = isSender(name) ? parseAddress(value) : undefined;
+    return sender?.ok ? [sender.mailbox] : [];
+  });
+  // Domains are written in their ASCII form.
+  return [mail.from, ...mail.to, ...mail.cc, ...mail.replyTo, ...senders]
+    .some(({ email }) => /[^\0-\x7f]/.test(email.slice(0, email.lastIndexOf("@"))));
+}
+
 function header(mail: Mail): string {
   return [
     // RFC 5322 section 3.3 wants a numeric zone where toUTCString() writes GMT.
@@ -118,9 +140,7 @@ function header(mail: Mail): string {
     mail.cc.length === 0 ? "" : addressHeader("Cc", mailboxes(mail.cc, "cc")),
     textHeader("Subject", mail.subject),
     `Message-ID: ${messageId(mail)}\r\n`,
-    ...mail.headers.map(([name, value]) =>
-      name.toLowerCase() === "sender" ? senderHeader(value) : textHeader(name, value)
-    ),
+    ...mail.headers.map(([name, value]) => isSender(name) ? senderHeader(value) : textHeader(name, value)),
     mail.unsubscribe === undefined ? "" : unsubscribeHeaders(mail.unsubscribe),
     "MIME-Version: 1.0\r\n",
   ].join("");
@@ -128,6 +148,10 @@ function header(mail: Mail): string {
 
 function senderHeader(value: string): string {
   return addressHeader("Sender", [mailboxOf(value, "headers.Sender")]);
+}
+
+function isSender(name: string): boolean {
+  return name.toLowerCase() === "sender";
 }
 
 function mailboxes(list: readonly Mailbox[], field: string): readonly Mailbox[] {
@@ -143,8 +167,21 @@ function check(mail: Mail): void {
   const written = mail.unsubscribe === undefined ? [] : ["List-Unsubscribe", "List-Unsubscribe-Post"];
   const repeated = repeatedHeader([...written, ...mail.headers.map(([name]) => name)]);
   if (repeated !== undefined) refuse(`headers.${repeated}`, "it is there more than once");
-  mail.attachments.forEach((attachment, index) => ensure(`attachments.${index}`, attachmentProblem(attachment)));
+  mail.attachments.forEach((attachment, index) => {
+    ensure(`attachments.${index}`, attachmentProblem(attachment));
+    if (!(attachment.sizeBytes >= 0)) refuse(`attachments.${index}`, "its sizeBytes is not a number of bytes");
+  });
   if (mail.unsubscribe !== undefined) ensure("unsubscribe", unsubscribeProblem(mail.unsubscribe));
+}
+
+/** The bytes of an attachment, as many as the pieces around it were written for. */
+function contentOf(mail: Mail, index: number): Uint8Array {
+  const { content, sizeBytes } = mail.attachments[index] ?? {};
+  if (content !== undefined && content.length === sizeBytes) return content;
+  return refuse(
+    `attachments.${index}`,
+    `its content is not there, or has not the ${sizeBytes} bytes that its sizeBytes says`,
+  );
 }
 
 function ensure(field: string, problem: string | undefined): void {

@@ -1,4 +1,5 @@
 import { base64Bytes, writeBase64 } from "./base64.ts";
+import { DotStuffer } from "./dot_stuffer.ts";
 import { quotedPrintable } from "./quoted_printable.ts";
 
 /** RFC 2045 section 6: the encodings whose output any hop can carry. */
@@ -53,33 +54,8 @@ export function encodeText(text: string): EncodedText {
 }
 
 /**
- * Tells whether bytes may travel as 7bit (RFC 2045 section 2.7): ASCII, CRLF only, no NUL, no line over 998 octets.
- *
- * @example
- * ```ts
- * if (is7bit(new TextEncoder().encode("a\nb"))) throw new Error("unexpected");
- * ```
- */
-export function is7bit(bytes: Uint8Array): boolean {
-  let lineStart = 0;
-  for (let i = 0; i < bytes.length; i++) {
-    // The index is below the length.
-    const octet = bytes[i] as number;
-    if (octet === 0 || octet > 127) return false;
-    if (octet === CR && bytes[i + 1] !== LF) return false;
-    if (octet !== LF) continue;
-    if (bytes[i - 1] !== CR || i - 1 - lineStart > MAX_LINE_BYTES) return false;
-    lineStart = i + 1;
-  }
-  return bytes.length - lineStart <= MAX_LINE_BYTES;
-}
-
-/**
  * Doubles the dot at the start of each line (RFC 5321 section 4.5.2) and ends the last line with CRLF, so that
- * `.\r\n` may follow. Returns the same array when nothing has to change.
- *
- * A dot behind a bare LF is doubled too: a server that takes LF for a line end must not see the end of data there
- * (CVE-2023-51764). Mails that `compose` made have none.
+ * `.\r\n` may follow. Returns the same array when nothing has to change. For a mail in chunks there is `DotStuffer`.
  *
  * @example
  * ```ts
@@ -88,35 +64,14 @@ export function is7bit(bytes: Uint8Array): boolean {
  * ```
  */
 export function dotStuff(bytes: Uint8Array): Uint8Array {
-  const dots = lineStartDots(bytes);
-  const end = missingEnd(bytes);
-  if (dots.length === 0 && end.length === 0) return bytes;
-  const stuffed = new Uint8Array(bytes.length + dots.length + end.length);
-  let from = 0;
-  let to = 0;
-  for (const dot of dots) {
-    stuffed.set(bytes.subarray(from, dot), to);
-    to += dot - from;
-    stuffed[to++] = DOT;
-    from = dot;
-  }
-  stuffed.set(bytes.subarray(from), to);
-  stuffed.set(end, stuffed.length - end.length);
-  return stuffed;
-}
-
-function lineStartDots(bytes: Uint8Array): readonly number[] {
-  const dots: number[] = [];
-  for (let at = bytes.indexOf(DOT); at >= 0; at = bytes.indexOf(DOT, at + 1)) {
-    if (at === 0 || bytes[at - 1] === LF) dots.push(at);
-  }
-  return dots;
-}
-
-function missingEnd(bytes: Uint8Array): readonly number[] {
-  const last = bytes.at(-1);
-  if (last === LF && bytes.at(-2) === CR) return [];
-  return last === CR ? [LF] : [CR, LF];
+  const stuffer = new DotStuffer();
+  const stuffed = stuffer.push(bytes);
+  const end = stuffer.end();
+  if (end.length === 0) return stuffed;
+  const whole = new Uint8Array(stuffed.length + end.length);
+  whole.set(stuffed);
+  whole.set(end, stuffed.length);
+  return whole;
 }
 
 /** Looks once at every character: may the text travel as 7bit, and if not, how much of it needs an escape? */

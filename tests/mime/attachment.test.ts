@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { attachmentProblem, encodeAttachment } from "../../src/mime/attachment.ts";
+import { attachmentOf, attachmentProblem, encodeAttachment } from "../../src/mime/attachment.ts";
 
-function header(contentType: string, filename = "a.bin", content: Uint8Array = new Uint8Array(3)): string {
+function header(contentType: string, filename = "a.bin"): string {
   expect(attachmentProblem({ filename, contentType })).toBeUndefined();
-  return encodeAttachment({ filename, contentType, content }, "attachment").header;
+  return encodeAttachment({ filename, contentType, sizeBytes: 3 }, "attachment").header;
 }
 
 function bytes(text: string): Uint8Array {
@@ -11,7 +11,7 @@ function bytes(text: string): Uint8Array {
 }
 
 test("encodeAttachment() writes both names, the disposition and the size that base64 takes", () => {
-  const file = { filename: "Köln.pdf", contentType: "Application/PDF", content: new Uint8Array(58) };
+  const file = { filename: "Köln.pdf", contentType: "Application/PDF", sizeBytes: 58 };
   expect(encodeAttachment(file, "attachment")).toEqual({
     header: 'Content-Type: application/pdf;\r\n name="K_ln.pdf"\r\nContent-Transfer-Encoding: base64\r\n' +
       "Content-Disposition: attachment;\r\n filename*=UTF-8''K%C3%B6ln.pdf\r\n",
@@ -40,21 +40,41 @@ test("encodeAttachment() writes an unnamed attachment without names", () => {
 
 test("encodeAttachment() writes the Content-ID in brackets, given with or without", () => {
   for (const contentId of ["logo@example.com", "<logo@example.com>"]) {
-    const file = { filename: "l.png", contentType: "image/png", contentId, content: new Uint8Array() };
+    const file = { filename: "l.png", contentType: "image/png", contentId, sizeBytes: 0 };
     expect(encodeAttachment(file, "inline").header).toContain("\r\nContent-ID: <logo@example.com>\r\n");
   }
 });
 
 test("RFC 2046 section 5.2.1: an attached message travels as it is when it is 7-bit, else as a file", () => {
   const clean = { filename: "fwd", contentType: "message/rfc822", content: bytes("Subject: x\r\n\r\nHi\r\n") };
-  expect(encodeAttachment(clean, "attachment")).toMatchObject({ encoding: "7bit", encodedBytes: clean.content.length });
-  expect(encodeAttachment(clean, "attachment").header).toStartWith("Content-Type: message/rfc822;\r\n");
+  const asItIs = encodeAttachment(attachmentOf(clean), "attachment");
+  expect(asItIs).toMatchObject({ encoding: "7bit", encodedBytes: clean.content.length });
+  expect(asItIs.header).toStartWith("Content-Type: message/rfc822;\r\n");
   for (const content of ["Subject: ü\r\n\r\n", "a\nb", "\0", `${"x".repeat(999)}\r\n`]) {
-    const file = encodeAttachment({ ...clean, content: bytes(content) }, "attachment");
+    const file = encodeAttachment(attachmentOf({ ...clean, content: bytes(content) }), "attachment");
     expect(file.encoding).toBe("base64");
     expect(file.header).toStartWith("Content-Type: application/octet-stream;\r\n");
     expect(file.header).toContain('filename="fwd.eml"');
   }
+});
+
+test("encodeAttachment() sends a message of which nothing is known as a file", () => {
+  const file = encodeAttachment({ filename: "a.eml", contentType: "message/rfc822", sizeBytes: 3 }, "attachment");
+  expect(file).toMatchObject({ encoding: "base64", encodedBytes: 6 });
+});
+
+test("attachmentOf() knows the size, and looks into nothing but messages", () => {
+  const content = bytes("Subject: x\r\n\r\n");
+  const facts = { filename: "a", content, sizeBytes: 14 };
+  expect(attachmentOf({ filename: "a", contentType: "text/plain", content })).toEqual({
+    ...facts,
+    contentType: "text/plain",
+  });
+  expect(attachmentOf({ filename: "a", contentType: "Message/RFC822", content })).toEqual({
+    ...facts,
+    contentType: "Message/RFC822",
+    isSevenBit: true,
+  });
 });
 
 test("encodeAttachment() sends other composite types as files, since readers would look for parts inside", () => {

@@ -1,15 +1,15 @@
 import { expect, test } from "bun:test";
 import PostalMime from "postal-mime";
-import { compose, type Mail, type MailAttachment } from "../../src/mime/compose.ts";
+import { attachmentOf, compose, type Mail, mailPieces } from "../../src/mime/compose.ts";
 import { bytes, MAIL, text } from "./mail.ts";
 
-const PDF: MailAttachment = { filename: "a.pdf", contentType: "application/pdf", content: bytes("%PDF") };
-const LOGO: MailAttachment = {
+const PDF = attachmentOf({ filename: "a.pdf", contentType: "application/pdf", content: bytes("%PDF") });
+const LOGO = attachmentOf({
   filename: "l.png",
   contentType: "image/png",
   contentId: "logo@x",
   content: bytes("PNG"),
-};
+});
 
 /** The tree as `mixed(text/plain application/pdf)`, read off the delimiters. */
 function tree(change: Partial<Mail>): string {
@@ -48,11 +48,11 @@ test("what has a Content-ID is an ordinary file when there is no HTML to show it
 });
 
 test("a calendar stays an attachment with its method", () => {
-  const invite = {
+  const invite = attachmentOf({
     filename: "invite.ics",
     contentType: "text/calendar; method=REQUEST",
     content: bytes("BEGIN:VCALENDAR"),
-  };
+  });
   const wire = text(compose({ ...MAIL, attachments: [invite] }));
   expect(wire).toContain("Content-Type: text/calendar;\r\n method=REQUEST;\r\n");
   expect(wire).toContain('Content-Disposition: attachment;\r\n filename="invite.ics"');
@@ -80,16 +80,44 @@ test("a mail can carry an earlier copy of itself", async () => {
   const carrier = compose({
     ...MAIL,
     html: "y",
-    attachments: [{ filename: "copy.eml", contentType: "message/rfc822", content: copy }],
+    attachments: [attachmentOf({ filename: "copy.eml", contentType: "message/rfc822", content: copy })],
   });
   expect(text(carrier)).toContain(text(copy));
-  expect(text(carrier)).toContain(`boundary="=_${MAIL.id.replaceAll("-", "")}.1_m"`);
+  expect(text(carrier)).toContain(`boundary="=_${MAIL.id.replaceAll("-", "")}.c_m"`);
   const read = await PostalMime.parse(carrier, { forceRfc822Attachments: true });
   expect(read.html?.trim()).toBe("y");
   expect(read.attachments.map((file) => file.mimeType)).toEqual(["message/rfc822"]);
   // postal-mime hands messages out with LF.
   const carried = text(new Uint8Array(read.attachments[0]?.content as ArrayBuffer));
   expect(carried.trimEnd()).toBe(text(copy).replaceAll("\r\n", "\n").trimEnd());
+});
+
+test("a message that holds the boundaries of the very mail that carries it cannot break out of its part", async () => {
+  const inside = (content: Uint8Array) => [
+    attachmentOf({ filename: "a.eml", contentType: "message/rfc822", content }),
+  ];
+  const honest = compose({ ...MAIL, attachments: inside(bytes("Subject: x\r\n\r\nHi\r\n")) });
+  // What somebody writes who knows the id in advance, and so all of the carrier.
+  const [, boundary] = /boundary="([^"]+)"/.exec(text(honest)) ?? [];
+  const evil = `Subject: x\r\n\r\n--${boundary}\r\nContent-Type: text/html\r\n\r\nevil\r\n--${boundary}--\r\n`;
+  for (const content of [bytes(evil), honest]) {
+    const wire = compose({ ...MAIL, attachments: inside(content) });
+    const read = await PostalMime.parse(wire, { forceRfc822Attachments: true });
+    expect(read.html).toBeUndefined();
+    expect(read.attachments.map((file) => text(new Uint8Array(file.content as ArrayBuffer)))).toEqual([text(content)]);
+  }
+  // A text that quotes the carrier makes it change its boundaries, and those are known to the scan as well.
+  const quoting = { ...MAIL, text: `--${boundary}`, attachments: inside(bytes("Subject: x\r\n\r\nHi\r\n")) };
+  const [, other] = /boundary="([^"]+)"/.exec(text(compose(quoting))) ?? [];
+  expect(other).not.toBe(boundary);
+  expect(inside(bytes(`\r\n--${other}\r\n`))[0]?.isSevenBit).toBeFalse();
+});
+
+test("the pieces of a mail are the same whether its attachments are in memory or not", () => {
+  const message = attachmentOf({ filename: "a.eml", contentType: "message/rfc822", content: bytes("\r\nHi\r\n") });
+  const whole = { ...MAIL, html: "<p>x", attachments: [PDF, LOGO, message] };
+  const facts = whole.attachments.map(({ content: _, ...fact }) => fact);
+  expect([...mailPieces({ ...whole, attachments: facts })]).toEqual([...mailPieces(whole)]);
 });
 
 test("nodemailer 10.0.12: a body of bare CR and lone dots cannot end the mail", () => {
@@ -101,13 +129,15 @@ test("nodemailer 10.0.12: a body of bare CR and lone dots cannot end the mail", 
 
 test("attachments of every size around a line come back octet by octet", async () => {
   const sizes = [0, 1, 2, 3, 56, 57, 58, 113, 114, 115, 20_000];
-  const attachments = sizes.map((size) => ({
-    filename: `${size}`,
-    contentType: "application/octet-stream",
-    content: Uint8Array.from({ length: size }, (_, i) => i * 7),
-  }));
+  const attachments = sizes.map((size) =>
+    attachmentOf({
+      filename: `${size}`,
+      contentType: "application/octet-stream",
+      content: Uint8Array.from({ length: size }, (_, i) => i * 7),
+    })
+  );
   const read = await PostalMime.parse(compose({ ...MAIL, attachments }));
-  expect(read.attachments.map((file) => new Uint8Array(file.content as ArrayBuffer))).toEqual(
+  expect(read.attachments.map((file): Uint8Array => new Uint8Array(file.content as ArrayBuffer))).toEqual(
     attachments.map((file) => file.content),
   );
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { MailchuteError } from "../../src/error.ts";
-import { compose, type Mail, mailPieces, messageId } from "../../src/mime/compose.ts";
-import { bytes, MAIL, text } from "./mail.ts";
+import { attachmentOf, compose, type Mail, mailPieces, messageId, needsUtf8Header } from "../../src/mime/compose.ts";
+import { MAIL, text } from "./mail.ts";
 
 function wire(change: Partial<Mail>): string {
   return text(compose({ ...MAIL, ...change }));
@@ -96,11 +96,11 @@ const INJECTIONS: readonly (readonly [field: string, change: (evil: string) => P
   ["headers.X-A", (evil) => ({ headers: [["X-A", `1${evil}`]] })],
   ["headers", (evil) => ({ headers: [[`X-A${evil}`, "1"]] })],
   ["headers.Sender", (evil) => ({ headers: [["Sender", `a@b${evil}`]] })],
-  ["attachments.0", (evil) => ({ attachments: [{ filename: `a${evil}`, contentType: "a/b", content: bytes("x") }] })],
-  ["attachments.0", (evil) => ({ attachments: [{ filename: "a", contentType: `a/b${evil}`, content: bytes("x") }] })],
+  ["attachments.0", (evil) => ({ attachments: [{ filename: `a${evil}`, contentType: "a/b", sizeBytes: 1 }] })],
+  ["attachments.0", (evil) => ({ attachments: [{ filename: "a", contentType: `a/b${evil}`, sizeBytes: 1 }] })],
   [
     "attachments.0",
-    (evil) => ({ attachments: [{ filename: "", contentType: "a/b", contentId: `i${evil}`, content: bytes("x") }] }),
+    (evil) => ({ attachments: [{ filename: "", contentType: "a/b", contentId: `i${evil}`, sizeBytes: 1 }] }),
   ],
   ["unsubscribe", (evil) => ({ unsubscribe: `https://example.com/${evil}` })],
 ];
@@ -152,7 +152,8 @@ test("messageId() works for an address literal", () => {
 
 test("mailPieces() announces exactly the octets that compose() writes, and leaves each attachment a slot", () => {
   for (const size of [0, 1, 56, 57, 58, 1_000]) {
-    const mail: Mail = { ...MAIL, attachments: [{ filename: "a", contentType: "a/b", content: new Uint8Array(size) }] };
+    const attachments = [attachmentOf({ filename: "a", contentType: "a/b", content: new Uint8Array(size) })];
+    const mail: Mail = { ...MAIL, attachments };
     const pieces = [...mailPieces(mail)];
     const announced = pieces.reduce(
       (sum, piece) => sum + (typeof piece === "string" ? piece.length : piece.encodedBytes),
@@ -161,4 +162,43 @@ test("mailPieces() announces exactly the octets that compose() writes, and leave
     expect(announced).toBe(compose(mail).length);
     expect(pieces.filter((piece) => typeof piece !== "string").map(({ index }) => index)).toEqual([0]);
   }
+});
+
+test("compose() refuses an attachment whose content is missing or not as long as it says; mailPieces() needs none", () => {
+  const file = { filename: "a", contentType: "a/b", sizeBytes: 2 };
+  for (const attachment of [file, { ...file, content: new Uint8Array(3) }]) {
+    expect(refusal({ attachments: [attachment] }).message).toMatch(/attachments\.0: its content .* 2 bytes/);
+  }
+  expect(refusal({ attachments: [{ ...file, sizeBytes: Number.NaN }] }).message).toMatch(/sizeBytes/);
+  expect([...mailPieces({ ...MAIL, attachments: [file] })]).toContainEqual({
+    index: 0,
+    encoding: "base64",
+    encodedBytes: 6,
+  });
+});
+
+test("needsUtf8Header() finds a local part that is not ASCII in each header of addresses, and agrees with what is written", () => {
+  const utf8 = { email: "用户@example.com", name: "User" };
+  const ascii = { email: "a@münchen.example", name: "Jörg" };
+  const changes: readonly Partial<Mail>[] = [
+    { from: utf8 },
+    { to: [ascii, utf8] },
+    { cc: [utf8] },
+    { replyTo: [utf8] },
+    { headers: [["SENDER", "Jörg <jörg@example.com>"]] },
+  ];
+  for (const change of changes) {
+    expect(needsUtf8Header({ ...MAIL, ...change })).toBeTrue();
+    expect(wire(change)).toMatch(/[^\0-\x7f]/);
+  }
+  const plain: Partial<Mail> = {
+    from: ascii,
+    to: [ascii],
+    cc: [ascii],
+    replyTo: [ascii],
+    subject: "用户",
+    headers: [["Sender", "Jörg <j@münchen.example>"], ["X-A", "用户@example.com"]],
+  };
+  expect(needsUtf8Header({ ...MAIL, ...plain })).toBeFalse();
+  expect(wire(plain)).toMatch(/^[\0-\x7f]*$/);
 });

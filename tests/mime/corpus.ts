@@ -1,5 +1,5 @@
 import type { Mailbox } from "../../src/address.ts";
-import type { MailAttachment } from "../../src/mime/attachment.ts";
+import { attachmentOf, type WholeAttachment } from "../../src/mime/attachment.ts";
 import type { Mail } from "../../src/mime/compose.ts";
 import { type Prng, prng } from "./prng.ts";
 
@@ -89,7 +89,11 @@ function mailbox(random: Prng): Mailbox {
   return name.trim() === "" ? { email } : { email, name: name.toWellFormed() };
 }
 
-function attachment(random: Prng): MailAttachment {
+function attachment(random: Prng): WholeAttachment {
+  return attachmentOf(file(random));
+}
+
+function file(random: Prng): Parameters<typeof attachmentOf>[0] {
   const content = Uint8Array.from({ length: random.int(200) }, () => random.int(256));
   const filename = `${line(random, 3).slice(0, 200)}x.pdf`;
   const kind = random.int(4);

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { base64Bytes, writeBase64 } from "../../src/mime/base64.ts";
-import { dotStuff, encodeText, is7bit, toCrlf } from "../../src/mime/encoding.ts";
+import { dotStuff, encodeText, toCrlf } from "../../src/mime/encoding.ts";
 import { prng } from "./prng.ts";
 
 function bytes(text: string): Uint8Array {
@@ -88,15 +88,6 @@ test("encodeText() takes quoted-printable for western text and base64 for text t
   const { encoding, body } = encodeText("こんにちは世界\n".repeat(9));
   expect(encoding).toBe("base64");
   expect(text(Uint8Array.fromBase64(body.replaceAll("\r\n", "")))).toBe("こんにちは世界\r\n".repeat(9));
-});
-
-test("is7bit() takes ASCII lines of 998 octets with CRLF, and nothing else", () => {
-  for (const good of ["", "a", "a\r\n", "a\r\n\r\nb", "x".repeat(998), `${"x".repeat(998)}\r\ny`]) {
-    expect([good, is7bit(bytes(good))]).toEqual([good, true]);
-  }
-  for (const bad of ["\0", "ü", "a\n", "a\r", "a\rb", "\n", "x".repeat(999), `${"x".repeat(999)}\r\n`, "a\n\rb"]) {
-    expect([bad, is7bit(bytes(bad))]).toEqual([bad, false]);
-  }
 });
 
 test("dotStuff() returns the same array when there is nothing to do", () => {

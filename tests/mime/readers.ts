@@ -39,7 +39,7 @@ export function meaning(mail: Mail): Reading {
       file.contentType.split(";")[0] ?? "",
       file.contentId !== undefined && mail.html !== undefined ? "inline" : "attachment",
       file.contentId === undefined ? "" : `<${file.contentId}>`,
-      sha1(file.content),
+      sha1(file.content ?? new Uint8Array()),
     ]).toSorted(),
   };
 }
@@ -100,7 +100,7 @@ export function composeWithNodemailer(mail: Mail): Promise<Uint8Array> {
       filename,
       contentType,
       cid: contentId,
-      content: Buffer.from(content),
+      content: Buffer.from(content ?? []),
     })),
   }).compile().build();
 }
