@@ -43,7 +43,7 @@ export interface Outcome {
 export interface RouteTrouble {
   /** A stable name: `connect_refused`, `connect_timeout`, `dns`, `tls_required`, `tls_handshake`, `tls_verify`,
    * `tls_injection`, `auth_required`, `auth_rejected`, `auth_unavailable`, `greeting_refused`, `shutting_down`, `protocol`,
-   * `timeout`, `closed`, `aborted`. */
+   * `timeout`, `closed`, `aborted`; inside the engine also `chunking_broken` and `content_failed`. */
   readonly code: string;
   readonly phase: Phase;
   readonly reply?: Reply;
@@ -55,15 +55,28 @@ export type Delivery =
   | { readonly kind: "attempted"; readonly outcomes: readonly Outcome[] }
   | { readonly kind: "unavailable"; readonly trouble: RouteTrouble };
 
+/** A mail too large to be held: read piece by piece, while the server takes it. */
+export interface StreamedContent {
+  /** Octets, before dot-stuffing: exactly as many as `chunks` yields. */
+  readonly sizeBytes: number;
+  /** A header holds an address that is not ASCII, so that the server needs SMTPUTF8 (RFC 6532). */
+  readonly needsSmtpUtf8: boolean;
+  /** Reads it from its beginning; may be called more than once, one after the other. */
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+/** A mail in wire format: CRLF, 7-bit but for addresses that are not ASCII, without dot-stuffing. */
+export type MailContent = Uint8Array | StreamedContent;
+
 /** A way out: hands one mail to the next hop. */
 export interface Transport {
   /**
-   * Tries one mail once. Resolves with an outcome for every recipient of the envelope; rejects only for faults of our own.
+   * Tries one mail once. Resolves with an outcome for every recipient of the envelope; rejects only for faults of our own,
+   * such as a content that could not be read to its end: then the server has not taken the mail.
    *
-   * @param content the mail in wire format (CRLF, 7-bit), without dot-stuffing
    * @param signal gives the wait up while the mail has not been started; a dialogue under way runs to its end
    */
-  send(envelope: Envelope, content: Uint8Array, signal: AbortSignal): Promise<Delivery>;
+  send(envelope: Envelope, content: MailContent, signal: AbortSignal): Promise<Delivery>;
   /** How many connections to the next hop are open now. */
   openConnections(): number;
   /** Ends idle connections with QUIT and waits for busy ones. */

@@ -7,6 +7,8 @@ export interface EnvelopeRecipient {
 
 /** What SMTP is told (RFC 5321 section 2.3.1), apart from the content. Bcc recipients exist only here. */
 export interface Envelope {
+  /** Comes back in delivery reports (ENVID, RFC 3461 section 4.4): the message's id. */
+  readonly id?: string | undefined;
   /** Where bounces go; the empty string is the null reverse-path `<>`. */
   readonly reversePath: string;
   readonly recipients: readonly EnvelopeRecipient[];

@@ -5,8 +5,8 @@ import { type Cause, causeOf } from "./cause.ts";
 /**
  * DESIGN: the one file that opens sockets. Bytes, TLS and back-pressure; it knows no SMTP and no deadlines.
  *
- * Short pieces are collected and written at once by `flush`. A long piece goes out in slices of one buffer, the next when
- * the kernel has the last one, so that a slow peer costs no memory. After `close` no event comes any more.
+ * Short pieces are collected and written at once by `flush`. A long content goes out slice by slice, the next one read when
+ * the kernel has the last, so that a slow peer costs no memory. After `close` no event comes any more.
  */
 
 /** Where to, and whom to believe. */
@@ -20,6 +20,14 @@ export interface Target {
   /** Certificates in PEM to trust instead of the well-known ones. */
   readonly ca: string | undefined;
   readonly minTls: "TLSv1.2" | "TLSv1.3";
+  /** What proves who we are, in PEM. */
+  readonly clientCertificate: ClientCertificate | undefined;
+}
+
+/** A certificate (with its chain) and its private key, both in PEM. */
+export interface ClientCertificate {
+  readonly cert: string;
+  readonly key: string;
 }
 
 export interface ConnectionEvents {
@@ -28,16 +36,20 @@ export interface ConnectionEvents {
   /** The handshake that `startTls` began is done and verified. */
   secured(): void;
   data(bytes: Uint8Array): void;
-  /** The kernel has taken a slice of a long piece: the peer reads. */
+  /** The kernel has taken a slice of a long content: the peer reads. */
   progressed(): void;
-  /** The kernel has all of the long piece. */
+  /** The kernel has all of the long content. */
   handed(): void;
+  /** The long content could not be read to its end. */
+  contentFailed(reason: string): void;
   ended(cause: Cause): void;
 }
 
 export interface Connection {
+  /** A long content is on its way, and we wait for its next chunk, not for the peer. */
+  readonly isStarved: boolean;
   write(bytes: Uint8Array): void;
-  stream(bytes: Uint8Array): void;
+  stream(chunks: AsyncIterable<Uint8Array>): void;
   flush(): void;
   startTls(): void;
   close(): void;
@@ -46,7 +58,7 @@ export interface Connection {
 /** Opens a connection. An argument of the transport, so that tests can put a black hole in its place. */
 export type Connector = (target: Target, events: ConnectionEvents) => Connection;
 
-/** How much of a long piece is given to the kernel at once. */
+/** How much of a long content is given to the kernel at once. */
 const SLICE_BYTES = 65_536;
 
 /** Opens a TCP connection. */
@@ -60,6 +72,7 @@ class SocketConnection implements Connection {
   #isStreaming = false;
   #isClosed = false;
   #isTls: boolean;
+  isStarved = false;
 
   constructor(target: Target, events: ConnectionEvents) {
     this.#target = target;
@@ -84,10 +97,10 @@ class SocketConnection implements Connection {
     this.#socket.write(bytes);
   }
 
-  stream(bytes: Uint8Array): void {
+  stream(chunks: AsyncIterable<Uint8Array>): void {
     this.flush();
     this.#isStreaming = true;
-    this.#writeSlice(bytes, 0);
+    void this.#pump(chunks);
   }
 
   startTls(): void {
@@ -132,23 +145,40 @@ class SocketConnection implements Connection {
     this.#events.ended(cause);
   }
 
-  #writeSlice(bytes: Uint8Array, from: number): void {
-    const to = Math.min(from + SLICE_BYTES, bytes.length);
-    this.#socket.write(bytes.subarray(from, to), () => {
-      if (this.#isClosed) return;
-      this.#events.progressed();
-      if (to < bytes.length) return this.#writeSlice(bytes, to);
-      this.#isStreaming = false;
-      this.#events.handed();
-      this.flush();
-    });
+  async #pump(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    try {
+      this.isStarved = true;
+      for await (const chunk of chunks) {
+        this.isStarved = false;
+        for (let from = 0; from < chunk.length; from += SLICE_BYTES) {
+          if (this.#isClosed) return;
+          await this.#written(chunk.subarray(from, from + SLICE_BYTES));
+          if (!this.#isClosed) this.#events.progressed();
+        }
+        if (this.#isClosed) return;
+        this.isStarved = true;
+      }
+      this.isStarved = false;
+    } catch (error) {
+      if (!this.#isClosed) this.#events.contentFailed(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    if (this.#isClosed) return;
+    this.#isStreaming = false;
+    this.#events.handed();
+    this.flush();
+  }
+
+  /** Resolves when the kernel has the bytes, or the socket has ended. */
+  #written(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve) => this.#socket.write(bytes, () => resolve()));
   }
 
   #tlsOptions(): TlsOptions {
-    const { host, verify, ca, minTls } = this.#target;
+    const { host, verify, ca, minTls, clientCertificate } = this.#target;
     // RFC 6066 section 3: no address as a server name. The certificate is then checked against the address itself.
     const servername = isIP(host) === 0 ? host : "";
-    const options = { host, servername, rejectUnauthorized: verify, minVersion: minTls };
+    const options = { host, servername, rejectUnauthorized: verify, minVersion: minTls, ...clientCertificate };
     return ca === undefined ? options : { ...options, ca };
   }
 }
@@ -159,6 +189,8 @@ interface TlsOptions {
   readonly rejectUnauthorized: boolean;
   readonly minVersion: "TLSv1.2" | "TLSv1.3";
   readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
 }
 
 function joined(pieces: readonly Uint8Array[]): Uint8Array {

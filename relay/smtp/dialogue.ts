@@ -14,8 +14,9 @@ import { ReplyParser, type ServerReply } from "./reply.ts";
 export interface Wire {
   /** Adds bytes to the next write. */
   write(bytes: Uint8Array): void;
-  /** Writes a long piece slice by slice as the peer reads it; `Session.handed` is called when the kernel has all of it. */
-  stream(bytes: Uint8Array): void;
+  /** Writes a long content slice by slice as the peer reads it; `Session.handed` is called when the kernel has all of it,
+   * `Session.contentFailed` when it could not be read to its end. */
+  stream(chunks: AsyncIterable<Uint8Array>): void;
   /** Writes what was added, at once. */
   flush(): void;
   /** Starts the TLS handshake: `Session.secured` is called when it is done and verified. */
@@ -36,6 +37,7 @@ export type Verb =
   | "MAIL"
   | "RCPT"
   | "DATA"
+  | "BDAT"
   | "CONTENT"
   | "QUIT";
 
@@ -149,10 +151,10 @@ export class Dialogue {
   }
 
   /** Writes a long content that is to leave before anything else is said. */
-  stream(bytes: Uint8Array): void {
+  stream(chunks: AsyncIterable<Uint8Array>, bytes: number): void {
     this.#encode();
-    this.#log?.(`C: (${bytes.length} bytes of content)`);
-    this.#wire.stream(bytes);
+    this.#log?.(`C: (${bytes} bytes of content)`);
+    this.#wire.stream(chunks);
   }
 
   /** Names what we wait for, and how long, while no reply is expected. */

@@ -15,6 +15,7 @@ export function meaningOfEnd(
   trouble: RouteTrouble,
 ): { readonly kind: "deferred" | "uncertain"; readonly blame: Blame } | undefined {
   const blame = BLAME_NETWORK.has(trouble.code) ? "network" : "route";
+  if (progress !== "committed" && NO_ATTEMPT.has(trouble.code)) return undefined;
   switch (progress) {
     case "untouched":
       return undefined;
@@ -27,6 +28,9 @@ export function meaningOfEnd(
       return progress satisfies never;
   }
 }
+
+/** Not the doing of the mail and not that of the server's opinion of it: it is as untried as before. */
+const NO_ATTEMPT: ReadonlySet<string> = new Set(["content_failed", "chunking_broken"]);
 
 const BLAME_NETWORK: ReadonlySet<string> = new Set(["closed", "timeout"]);
 

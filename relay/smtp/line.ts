@@ -23,6 +23,25 @@ export class Line<T> {
     return item;
   }
 
+  /** Takes the first that the test holds for. */
+  take(test: (item: T) => boolean): T | undefined {
+    for (let at = this.#head; at < this.#items.length; at++) {
+      const item = this.#items[at] as T; // between head and end every place is taken
+      if (!test(item)) continue;
+      if (at === this.#head) return this.shift();
+      this.#items.splice(at, 1);
+      return item;
+    }
+    return undefined;
+  }
+
+  /** Counts those that the test holds for. */
+  count(test: (item: T) => boolean): number {
+    let count = 0;
+    for (let at = this.#head; at < this.#items.length; at++) if (test(this.#items[at] as T)) count++;
+    return count;
+  }
+
   /** Takes out all that the test holds for, in order. */
   remove(test: (item: T) => boolean): T[] {
     const taken: T[] = [];

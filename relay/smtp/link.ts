@@ -1,9 +1,10 @@
-import type { Delivery, RouteTrouble } from "../transport.ts";
+import type { RouteTrouble } from "../transport.ts";
 import type { Connection, Connector, Target } from "./connection.ts";
 import type { Wire } from "./dialogue.ts";
 import { Session, type SessionSettings } from "./session.ts";
 import { Deadline, type Timers } from "./timers.ts";
 import type { Mail } from "./command.ts";
+import type { TransactionResult } from "./transaction.ts";
 
 /** What the transport gets from outside: sockets and time. */
 export interface Rim {
@@ -14,10 +15,18 @@ export interface Rim {
 /** What a link reports to the pool. */
 export interface LinkEvents {
   ready(link: Link): void;
+  /** The end of a mail is written, and the server has been quick: the next one may follow right behind it. */
+  roomy(link: Link): void;
   /** Followed by `closed` at once when the connection ended with it. */
-  delivered(link: Link, delivery: Delivery): void;
+  delivered(link: Link, mail: Mail, result: TransactionResult): void;
   closed(link: Link, trouble: RouteTrouble): void;
 }
+
+/**
+ * A server that takes longer than this for its final reply gets no mail behind another: the round trip saved would be
+ * nothing, and the mail could not go over another connection that becomes free.
+ */
+const QUICK_MS = 1_000;
 
 /** One connection with the session that speaks on it: carries events one way and effects the other. */
 export class Link implements Wire {
@@ -26,8 +35,10 @@ export class Link implements Wire {
   readonly #connection: Connection;
   #delayMs = 0;
   #isOpen = false;
-  #isBusy = false;
+  #busyCount = 0;
   #isClosed = false;
+  #committedMs = 0;
+  #finalMs = Infinity;
 
   /** Mails that were begun on this connection. */
   mailCount = 0;
@@ -41,19 +52,28 @@ export class Link implements Wire {
         this.#isOpen = true;
         events.ready(this);
       },
-      delivered: (delivery) => {
-        this.#isBusy = false;
-        events.delivered(this, delivery);
+      roomy: () => {
+        this.#committedMs = rim.timers.nowMs();
+        if (this.#finalMs <= QUICK_MS) events.roomy(this);
+      },
+      delivered: (mail, result) => {
+        this.#busyCount--;
+        this.#finalMs = rim.timers.nowMs() - this.#committedMs;
+        events.delivered(this, mail, result);
       },
       closed: (trouble) => events.closed(this, trouble),
     });
-    this.#deadline = new Deadline(rim.timers, () => this.#session.deadlinePassed());
+    this.#deadline = new Deadline(rim.timers, () => {
+      if (this.#connection.isStarved) this.#session.contentFailed("The content did not come in time");
+      else this.#session.deadlinePassed();
+    });
     this.#connection = rim.connector(target, {
       connected: () => this.#session.connected(),
       secured: () => this.#session.secured(),
       data: (bytes) => this.#session.receive(bytes),
       progressed: () => this.#deadline.set(this.#delayMs),
       handed: () => this.#session.handed(),
+      contentFailed: (reason) => this.#session.contentFailed(reason),
       ended: (cause) => this.#session.ended(cause),
     });
     this.#session.start();
@@ -65,7 +85,12 @@ export class Link implements Wire {
   }
 
   get isBusy(): boolean {
-    return this.#isBusy;
+    return this.#busyCount > 0;
+  }
+
+  /** Whether a mail may be given now, behind another or not. */
+  get canDeliver(): boolean {
+    return this.#session.canDeliver && (this.#busyCount === 0 || this.#finalMs <= QUICK_MS);
   }
 
   get isClosed(): boolean {
@@ -74,7 +99,7 @@ export class Link implements Wire {
 
   deliver(mail: Mail): void {
     this.mailCount++;
-    this.#isBusy = true;
+    this.#busyCount++;
     this.#session.deliver(mail);
   }
 
@@ -86,8 +111,8 @@ export class Link implements Wire {
     this.#connection.write(bytes);
   }
 
-  stream(bytes: Uint8Array): void {
-    this.#connection.stream(bytes);
+  stream(chunks: AsyncIterable<Uint8Array>): void {
+    this.#connection.stream(chunks);
   }
 
   flush(): void {

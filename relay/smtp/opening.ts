@@ -1,5 +1,13 @@
 import type { RouteTrouble } from "../transport.ts";
-import { type AuthExchange, authExchange, chooseMechanism, type Credentials } from "./auth.ts";
+import {
+  type AuthExchange,
+  authExchange,
+  type Credentials,
+  type Login,
+  loginOf,
+  mechanismsFor,
+  type PasswordMechanism,
+} from "./auth.ts";
 import { type Capabilities, NO_CAPABILITIES, parseCapabilities } from "./capability.ts";
 import type { Deadlines } from "./deadline.ts";
 import type { Dialogue, ReplyReader, Verb } from "./dialogue.ts";
@@ -15,6 +23,8 @@ export interface OpeningSettings {
   readonly tls: TlsPolicy;
   readonly ehloName: string;
   readonly auth: Credentials | undefined;
+  /** Insists on one way to show the password. */
+  readonly authMechanism: PasswordMechanism | undefined;
   /** Lets the credentials go out readable by everybody on the way. */
   readonly allowPlaintextAuth: boolean;
   readonly deadlines: Deadlines;
@@ -158,16 +168,24 @@ export class Opening implements ReplyReader {
       const reason = "The connection is not encrypted, so the credentials are not sent";
       return this.#fail(troubleOf("tls_required", "auth", { reason }));
     }
-    const mechanism = chooseMechanism(this.#capabilities.auth);
+    const spoken = mechanismsFor(auth, this.#settings.authMechanism);
+    const mechanism = spoken.find((each) => this.#capabilities.auth.has(each));
     if (mechanism === undefined) {
       const offered = [...this.#capabilities.auth].join(", ");
       const reason = offered === ""
         ? "The server does not offer AUTH, and credentials are configured"
-        : `The server offers AUTH ${offered.slice(0, 200)}, of which we speak none (PLAIN, LOGIN)`;
+        : `The server offers AUTH ${offered.slice(0, 200)}, and these credentials are for ${spoken.join(" or ")}`;
       return this.#fail(troubleOf("auth_unavailable", "auth", { reason }));
     }
-    this.#exchange = authExchange(mechanism, auth);
-    this.#dialogue.startCleaning((reply) => redactReply(reply, auth));
+    let login: Login;
+    try {
+      login = loginOf(auth);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return this.#fail(troubleOf("auth_unavailable", "auth", { reason }));
+    }
+    this.#exchange = authExchange(mechanism, login);
+    this.#dialogue.startCleaning((reply) => redactReply(reply, login));
     this.#sayAuth(this.#exchange.command, `AUTH ${mechanism} ****`);
   }
 

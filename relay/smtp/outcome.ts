@@ -15,7 +15,9 @@ export type Verdict =
   /** Refused, and there may be a way without: HELO for EHLO, plain text for STARTTLS. */
   | { readonly then: "fall_back" }
   /** This recipient, or with it all that were accepted, later. */
-  | { readonly then: "defer"; readonly blame: Blame; readonly reason?: string }
+  | { readonly then: "defer"; readonly blame: Blame }
+  /** The server takes no more recipients in this transaction: this one goes with the next. */
+  | { readonly then: "next" }
   /** This recipient, or with it all that were accepted, never. */
   | { readonly then: "bounce"; readonly blame: Blame }
   /** The connection is of no use: it ends with this trouble, and `ending.ts` says what becomes of the mail. */
@@ -31,11 +33,12 @@ export interface Rule {
   readonly because: string;
 }
 
-type PhaseWithReplies = Exclude<Phase, "connect">;
+/** What a reply belongs to: a phase, or a BDAT command, whose replies are of the phase `data` (the first, empty chunk) or `body`. */
+export type Replied = Exclude<Phase, "connect"> | "bdat";
 
 const GO: Verdict = { then: "go" };
 const FALL_BACK: Verdict = { then: "fall_back" };
-const TOO_MANY: Verdict = { then: "defer", blame: "route", reason: "Too many recipients in one mail for this server" };
+const TOO_MANY: Verdict = { then: "next" };
 const SHUTTING_DOWN: Rule = {
   code: "421",
   verdict: end("shutting_down"),
@@ -62,7 +65,7 @@ const ROUTE_REFUSES: readonly Rule[] = [
 ];
 
 /** The table. */
-export const REPLY_RULES: Readonly<Record<PhaseWithReplies, readonly Rule[]>> = {
+export const REPLY_RULES: Readonly<Record<Replied, readonly Rule[]>> = {
   greeting: [
     { code: "2yz", verdict: GO, because: "RFC 5321 section 3.1" },
     SHUTTING_DOWN,
@@ -169,6 +172,20 @@ export const REPLY_RULES: Readonly<Record<PhaseWithReplies, readonly Rule[]>> = 
     { code: "5yz", verdict: bounce("message"), because: "Said before the end of the content, and meant for it" },
     UNEXPECTED,
   ],
+  bdat: [
+    { code: "2yz", verdict: GO, because: "RFC 3030 section 2: it has the chunk" },
+    SHUTTING_DOWN,
+    ...["500", "501", "502", "503", "504"].map((code): Rule => ({
+      code,
+      verdict: end("chunking_broken"),
+      because: "It offers CHUNKING and does not speak it: the mail goes by DATA over a new connection",
+    })),
+    ...ROUTE_REFUSES,
+    { code: "454", enhanced: "x.7.0", verdict: defer("route"), because: "RFC 4954 section 6: it cannot check us now" },
+    { code: "4yz", verdict: defer("route"), because: "RFC 3030 section 2: it takes no content now" },
+    { code: "5yz", verdict: bounce("message"), because: "RFC 3030 section 2: it does not take this content" },
+    UNEXPECTED,
+  ],
   final: [
     { code: "2yz", verdict: GO, because: "RFC 5321 section 4.1.1.4: the server is responsible from here on" },
     SHUTTING_DOWN,
@@ -191,7 +208,7 @@ export const REPLY_RULES: Readonly<Record<PhaseWithReplies, readonly Rule[]>> = 
  * ```
  */
 export function verdictOn(
-  phase: PhaseWithReplies,
+  phase: Replied,
   reply: Reply,
   options: { readonly hasAccepted: boolean } = NOTHING_ACCEPTED,
 ): Verdict {
@@ -200,7 +217,7 @@ export function verdictOn(
 
 /** Looks up the row of the table that decides, with its reason. */
 export function ruleFor(
-  phase: PhaseWithReplies,
+  phase: Replied,
   reply: Reply,
   options: { readonly hasAccepted: boolean } = NOTHING_ACCEPTED,
 ): Rule {

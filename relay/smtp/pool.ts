@@ -1,18 +1,22 @@
-import type { Delivery, RouteTrouble } from "../transport.ts";
+import type { RouteTrouble } from "../transport.ts";
+import type { Mail } from "./command.ts";
 import type { Target } from "./connection.ts";
+import { DomainLimit } from "./domain_limit.ts";
 import { troubleOf } from "./ending.ts";
 import { Line } from "./line.ts";
 import { Link, type LinkEvents, type Rim } from "./link.ts";
 import type { SessionSettings } from "./session.ts";
-import type { Mail } from "./command.ts";
+import { SlowStart } from "./slow_start.ts";
+import type { TransactionResult } from "./transaction.ts";
 
 /**
  * DESIGN: up to N connections to one server, and one line of mails that wait for them, first come first served.
  *
  * A link is opening, idle, busy or quitting, and counts against N until it is closed. Links open only while more mails
- * wait than links are on their way. A mail that finds its reused connection dead goes once to a fresh one, before those
- * in the line: a server may close an idle connection at any time, and that is no trouble of the route.
- * Guarantee: every mail that was taken gets exactly one Delivery.
+ * wait than links are on their way. A busy link takes a second mail right behind the end of the first (`roomy`), when
+ * nothing is idle. A mail that finds its reused connection dead goes once to a fresh one, before those in the line: a
+ * server may close an idle connection at any time, and that is no trouble of the route.
+ * Guarantee: every mail that was taken gets exactly one result.
  */
 
 export interface PoolSettings {
@@ -20,6 +24,8 @@ export interface PoolSettings {
   readonly session: SessionSettings;
   readonly rim: Rim;
   readonly connections: number;
+  /** The most connections that are busy with mail for one recipient domain. */
+  readonly connectionsPerDomain: number;
   /** Mails after which a connection is replaced. */
   readonly maxMailsPerConnection: number;
   readonly maxConnectionAgeMs: number;
@@ -28,35 +34,39 @@ export interface PoolSettings {
 interface Job {
   readonly mail: Mail;
   readonly signal: AbortSignal;
-  readonly settle: (delivery: Delivery) => void;
+  readonly settle: (result: TransactionResult) => void;
+  /** It was the first on its connection. */
+  wasFirst: boolean;
 }
 
 /** Troubles by which a dead connection shows; a fresh one may have none of them. */
 const SIGNS_OF_A_DEAD_CONNECTION: ReadonlySet<string> = new Set(["closed", "shutting_down", "protocol", "timeout"]);
 
-// A server that takes fewer connections than N says so with each one more: asked again after a while, ever more rarely.
-const MIN_REOPEN_MS = 1_000;
-const MAX_REOPEN_MS = 60_000;
-
 export class Pool implements LinkEvents {
   readonly #settings: PoolSettings;
   readonly #links = new Set<Link>();
   readonly #idle: Link[] = [];
-  readonly #jobs = new Map<Link, Job>();
-  readonly #fresh = new WeakSet<Link>();
+  /** Busy ones that can take a second mail. */
+  readonly #roomy = new Set<Link>();
+  /** Those under way. */
+  readonly #jobs = new Map<Mail, Job>();
   readonly #waiting = new Line<Job>();
   /** Mails that found their connection dead: only for fresh connections. */
   readonly #again = new Line<Job>();
   readonly #watched = new WeakSet<AbortSignal>();
   readonly #ended = new AbortController();
+  readonly #slowStart: SlowStart;
+  readonly #domains: DomainLimit;
+  #session: SessionSettings;
   #openingCount = 0;
-  #reopenMs = MIN_REOPEN_MS;
-  #reopenTimer: unknown;
   #isClosing = false;
   #closed: PromiseWithResolvers<void> | undefined;
 
   constructor(settings: PoolSettings) {
     this.#settings = settings;
+    this.#session = settings.session;
+    this.#slowStart = new SlowStart(settings.rim.timers, settings.connections, () => this.#grow());
+    this.#domains = new DomainLimit(settings.connectionsPerDomain);
   }
 
   /** Connections that are open or being opened. */
@@ -65,16 +75,13 @@ export class Pool implements LinkEvents {
   }
 
   /** Delivers a mail, at once or when its turn comes. */
-  deliver(mail: Mail, signal: AbortSignal): Promise<Delivery> {
+  deliver(mail: Mail, signal: AbortSignal): Promise<TransactionResult> {
     if (this.#isClosing) return Promise.resolve(aborted("The transport is closed"));
     if (signal.aborted) return Promise.resolve(aborted("The mail was given up before it was begun"));
     return new Promise((settle) => {
-      const job: Job = { mail, signal, settle };
-      const link = this.#takeIdle();
-      if (link !== undefined) return this.#begin(link, job);
-      this.#waiting.push(job);
+      this.#waiting.push({ mail, signal, settle, wasFirst: false });
       this.#watch(signal);
-      this.#grow();
+      this.#match();
     });
   }
 
@@ -83,7 +90,7 @@ export class Pool implements LinkEvents {
     if (this.#closed !== undefined) return this.#closed.promise;
     this.#isClosing = true;
     this.#closed = Promise.withResolvers<void>();
-    if (this.#reopenTimer !== undefined) this.#settings.rim.timers.stop(this.#reopenTimer);
+    this.#slowStart.stop();
     this.#ended.abort();
     this.#giveUp(aborted("The transport is closed"));
     for (const link of [...this.#links]) if (!link.isBusy) link.quit();
@@ -99,28 +106,40 @@ export class Pool implements LinkEvents {
 
   ready(link: Link): void {
     this.#openingCount--;
-    this.#reopenMs = MIN_REOPEN_MS;
-    this.#fresh.add(link);
-    const job = this.#again.shift() ?? this.#waiting.shift();
+    this.#slowStart.opened();
+    const job = this.#again.shift();
     if (job !== undefined) return this.#begin(link, job);
-    this.#fresh.delete(link);
     this.#rest(link);
+    this.#match();
   }
 
-  delivered(link: Link, delivery: Delivery): void {
-    const job = this.#jobs.get(link);
-    this.#jobs.delete(link);
-    const wasFresh = this.#fresh.delete(link);
-    if (job === undefined) throw new Error("Cannot settle a mail: this connection had none");
+  roomy(link: Link): void {
+    if (this.#isClosing || this.#isWornOut(link)) return;
+    const job = this.#next();
+    if (job !== undefined) return this.#begin(link, job);
+    this.#roomy.add(link);
+  }
 
-    // A second time cannot follow: from `#again` a mail goes to fresh connections only.
-    if (!wasFresh && !this.#isClosing && isDeadConnection(delivery)) this.#again.push(job);
-    else job.settle(delivery);
-    if (!link.isClosed) this.#next(link);
+  delivered(link: Link, mail: Mail, result: TransactionResult): void {
+    this.#roomy.delete(link);
+    const job = this.#jobs.get(mail);
+    if (job === undefined) throw new Error("Cannot settle a mail: it is not under way");
+    this.#jobs.delete(mail);
+    this.#domains.ended(mail);
+    if (result.kind === "attempted") this.#slowStart.answered();
+
+    if (!this.#isClosing && this.#deservesAnother(job, result)) this.#again.push(job);
+    else job.settle(result);
+    if (!link.isClosed && !link.isBusy) {
+      if (this.#isClosing || this.#isWornOut(link)) link.quit();
+      else this.#rest(link);
+    }
+    this.#match();
   }
 
   closed(link: Link, trouble: RouteTrouble): void {
     this.#links.delete(link);
+    this.#roomy.delete(link);
     const at = this.#idle.indexOf(link);
     if (at !== -1) this.#idle.splice(at, 1);
     if (!link.isOpen) this.#openingFailed(trouble);
@@ -128,17 +147,37 @@ export class Pool implements LinkEvents {
     this.#closeWhenEmpty();
   }
 
-  #begin(link: Link, job: Job): void {
-    this.#jobs.set(link, job);
-    link.deliver(job.mail);
+  /** Gives the mails that wait to the connections that are free. */
+  #match(): void {
+    for (let link = this.#takeIdle(); link !== undefined; link = this.#takeIdle()) {
+      const job = this.#next();
+      if (job === undefined) {
+        this.#idle.push(link);
+        break;
+      }
+      this.#begin(link, job);
+    }
+    this.#grow();
+    // No link is idle and none may be opened: behind another mail is sooner than after it.
+    for (const link of this.#roomy) {
+      if (this.#openingCount > 0) return;
+      const job = this.#isWornOut(link) ? undefined : this.#next();
+      if (job === undefined) return;
+      this.#roomy.delete(link);
+      this.#begin(link, job);
+    }
   }
 
-  /** What a connection does after a mail. */
-  #next(link: Link): void {
-    if (this.#isClosing || this.#isWornOut(link)) return link.quit();
-    const job = this.#waiting.shift();
-    if (job !== undefined) return this.#begin(link, job);
-    this.#rest(link);
+  /** The next mail in the line that may go now. */
+  #next(): Job | undefined {
+    return this.#waiting.take(({ mail }) => this.#domains.allows(mail));
+  }
+
+  #begin(link: Link, job: Job): void {
+    job.wasFirst = link.mailCount === 0;
+    this.#jobs.set(job.mail, job);
+    this.#domains.began(job.mail);
+    link.deliver(job.mail);
   }
 
   #rest(link: Link): void {
@@ -160,12 +199,28 @@ export class Pool implements LinkEvents {
     return link.mailCount >= maxMailsPerConnection || rim.timers.nowMs() - link.openedMs >= maxConnectionAgeMs;
   }
 
+  #deservesAnother(job: Job, result: TransactionResult): boolean {
+    if (result.kind !== "unavailable") return false;
+    if (result.trouble.code !== "chunking_broken") {
+      // A second time cannot follow: from `#again` a mail goes to fresh connections only.
+      return !job.wasFirst && SIGNS_OF_A_DEAD_CONNECTION.has(result.trouble.code);
+    }
+    const isNews = this.#session.chunking;
+    this.#session = { ...this.#session, chunking: false };
+    return isNews || !job.wasFirst;
+  }
+
   #grow(): void {
-    const { connections, target, session, rim } = this.#settings;
-    if (this.#isClosing || (this.#reopenTimer !== undefined && this.#links.size > 0)) return;
-    while (this.#links.size < connections && this.#openingCount < this.#waiting.length + this.#again.length) {
+    const { target, rim } = this.#settings;
+    if (this.#isClosing || (this.#slowStart.isPausing && this.#links.size > 0)) return;
+    if (this.#links.size >= this.#slowStart.limit) return;
+    const allowed = this.#domains.isLimited
+      ? this.#waiting.count(({ mail }) => this.#domains.allows(mail))
+      : this.#waiting.length;
+    const wanted = this.#again.length + allowed;
+    while (this.#links.size < this.#slowStart.limit && this.#openingCount < wanted) {
       this.#openingCount++;
-      this.#links.add(new Link(target, session, { rim, events: this }));
+      this.#links.add(new Link(target, this.#session, { rim, events: this }));
     }
   }
 
@@ -174,17 +229,11 @@ export class Pool implements LinkEvents {
     if (this.#isClosing) return;
     // Others work, or may: the mails wait for these. Only the last one speaks for the route.
     if (this.#links.size === 0) return this.#giveUp({ kind: "unavailable", trouble });
-    const { timers } = this.#settings.rim;
-    if (this.#reopenTimer !== undefined) return;
-    this.#reopenTimer = timers.start(() => {
-      this.#reopenTimer = undefined;
-      this.#grow();
-    }, this.#reopenMs);
-    this.#reopenMs = Math.min(this.#reopenMs * 2, MAX_REOPEN_MS);
+    this.#slowStart.refused(this.#links.size);
   }
 
-  #giveUp(delivery: Delivery): void {
-    for (const job of [...this.#again.remove(() => true), ...this.#waiting.remove(() => true)]) job.settle(delivery);
+  #giveUp(result: TransactionResult): void {
+    for (const job of [...this.#again.remove(() => true), ...this.#waiting.remove(() => true)]) job.settle(result);
   }
 
   /** One listener per signal, not per mail: a relay passes the same one with every mail. */
@@ -202,10 +251,6 @@ export class Pool implements LinkEvents {
   }
 }
 
-function isDeadConnection(delivery: Delivery): boolean {
-  return delivery.kind === "unavailable" && SIGNS_OF_A_DEAD_CONNECTION.has(delivery.trouble.code);
-}
-
-function aborted(reason: string): Delivery {
+function aborted(reason: string): TransactionResult {
   return { kind: "unavailable", trouble: troubleOf("aborted", "connect", { reason }) };
 }

@@ -1,11 +1,11 @@
-import type { Delivery, RouteTrouble } from "../transport.ts";
+import type { RouteTrouble } from "../transport.ts";
 import { type Capabilities, NO_CAPABILITIES } from "./capability.ts";
 import { Dialogue, type DialogueOwner, type ReplyReader, type Wire } from "./dialogue.ts";
 import { troubleOf } from "./ending.ts";
 import { Opening, type OpeningSettings } from "./opening.ts";
 import type { ServerReply } from "./reply.ts";
 import type { Mail } from "./command.ts";
-import { Transaction, type TransactionOwner } from "./transaction.ts";
+import { Transaction, type TransactionOwner, type TransactionResult } from "./transaction.ts";
 
 /**
  * DESIGN: one SMTP session as a state machine without I/O.
@@ -15,12 +15,20 @@ import { Transaction, type TransactionOwner } from "./transaction.ts";
  *    │                │ quit             │
  *    └────────────────┴──▶ closed ◀──────┘
  * ```
+ * Busy means one mail, or two: with PIPELINING the envelope of the next may be said right behind the end of a content, so
+ * that a mail costs one round trip (RFC 2920 section 3.1). Its content waits for its own 354, which comes after the reply to
+ * the one before: at most one mail is uncertain when the connection breaks.
+ *
  * Owner: one link (`link.ts`), which feeds it events and acts on its `Wire`. Guarantees: each mail given to `deliver`
  * gets exactly one `delivered`, and that before `closed`; `closed` comes exactly once, and nothing after it.
  * Every event ends in `Dialogue.commit`: what it made us say goes out as one write.
  */
 
 export interface SessionSettings extends OpeningSettings {
+  /** Whether large mails may go by BDAT where CHUNKING is offered. */
+  readonly chunking: boolean;
+  /** Whether delivery reports are asked for where DSN is offered. */
+  readonly dsn: boolean;
   /** Sees the dialogue for debugging: no secrets of AUTH and no content. */
   readonly onDialogue?: ((line: string) => void) | undefined;
 }
@@ -29,8 +37,10 @@ export interface SessionSettings extends OpeningSettings {
 export interface SessionEvents {
   /** The session can take a mail, for the first time. */
   ready(): void;
+  /** The end of a mail is written: the next one may follow right behind it. */
+  roomy(): void;
   /** What became of the mail. The session can take the next one, or `closed` follows at once. */
-  delivered(delivery: Delivery): void;
+  delivered(mail: Mail, result: TransactionResult): void;
   /** The connection is over. */
   closed(trouble: RouteTrouble): void;
 }
@@ -43,7 +53,8 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
   readonly #opening: Opening;
   #state: "opening" | "handshake" | "idle" | "busy" | "quitting" | "closed" = "opening";
   #capabilities: Capabilities = NO_CAPABILITIES;
-  #transaction: Transaction | undefined;
+  /** In the order of their mails: the first one is under way, a second one has said its envelope. */
+  #transactions: Transaction[] = [];
   #needsReset = false;
 
   constructor(wire: Wire, settings: SessionSettings, events: SessionEvents) {
@@ -99,8 +110,13 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
 
   /** The kernel has taken all of what was given to `Wire.stream`. */
   handed(): void {
-    this.#transaction?.handed();
+    this.#transactions[0]?.handed();
     this.#dialogue.commit();
+  }
+
+  /** The content given to `Wire.stream` could not be read to its end: without that, the server takes nothing. */
+  contentFailed(reason: string): void {
+    this.fail(troubleOf("content_failed", "body", { reason }));
   }
 
   /** The deadline armed last has passed. */
@@ -121,9 +137,16 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
     this.fail(troubleOf(cause.code, this.#dialogue.phase, { reason: cause.reason }));
   }
 
-  /** Sends a mail. Only while the session is ready for one. */
+  /** Whether a mail may be given now: the session is idle, or the end of the one mail under way is written. */
+  get canDeliver(): boolean {
+    if (this.#state === "idle") return true;
+    const [first, second] = this.#transactions;
+    return this.#capabilities.pipelining && second === undefined && first?.isCommitted === true;
+  }
+
+  /** Sends a mail. Only while `canDeliver`. */
   deliver(mail: Mail): void {
-    if (this.#state !== "idle") throw new Error(`Cannot deliver a mail: the session is ${this.#state}`);
+    if (!this.canDeliver) throw new Error(`Cannot deliver a mail: the session is ${this.#state}`);
     this.#state = "busy";
     const transaction = new Transaction(mail, this.#dialogue, {
       settings: {
@@ -133,7 +156,9 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
       },
       owner: this,
     });
-    this.#transaction = transaction;
+    // Behind a mail that is not answered yet: whatever is said of that one, it ends that transaction (RFC 5321 section 4.1.1.4).
+    this.#needsReset = false;
+    this.#transactions.push(transaction);
     transaction.start();
     this.#dialogue.commit();
   }
@@ -152,11 +177,18 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
     this.fail(troubleOf("closed", "connect", { reason: "Ended by QUIT" }));
   }
 
-  finished(delivery: Delivery, next: { readonly needsReset: boolean }): void {
-    this.#transaction = undefined;
-    this.#needsReset = next.needsReset;
-    this.#rest();
-    this.#events.delivered(delivery);
+  committed(): void {
+    if (this.canDeliver) this.#events.roomy();
+  }
+
+  finished(transaction: Transaction, result: TransactionResult, next: { readonly needsReset: boolean }): void {
+    // Most often the first; a second one ends before it when nothing of it can be said to this server.
+    this.#transactions = this.#transactions.filter((each) => each !== transaction);
+    if (this.#transactions.length === 0) {
+      this.#needsReset = next.needsReset;
+      this.#rest();
+    }
+    this.#events.delivered(transaction.mail, result);
   }
 
   garbled(fault: string): void {
@@ -164,7 +196,8 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
   }
 
   unsolicited(reply: ServerReply): void {
-    if (this.#transaction?.isInBody === true) return this.#transaction.premature(reply);
+    const [transaction] = this.#transactions;
+    if (transaction?.isInBody === true) return transaction.premature(reply);
     const { phase } = this.#dialogue;
     if (reply.code === 421) return this.fail(troubleOf("shutting_down", phase, { reply }));
     const reason = `The server said ${reply.code} without being asked`;
@@ -175,16 +208,21 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
   fail(trouble: RouteTrouble): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    const transaction = this.#transaction;
-    this.#transaction = undefined;
+    const transactions = this.#transactions;
+    this.#transactions = [];
     this.#dialogue.end();
     this.#wire.close();
-    if (transaction !== undefined) this.#events.delivered(transaction.interrupted(trouble));
+    for (const transaction of transactions) this.#events.delivered(transaction.mail, transaction.interrupted(trouble));
     this.#events.closed(trouble);
   }
 
   #opened(capabilities: Capabilities): void {
-    this.#capabilities = capabilities;
+    const { chunking, dsn } = this.#settings;
+    this.#capabilities = {
+      ...capabilities,
+      chunking: capabilities.chunking && chunking,
+      dsn: capabilities.dsn && dsn,
+    };
     this.#rest();
     this.#events.ready();
   }

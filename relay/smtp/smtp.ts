@@ -1,12 +1,13 @@
 import type { Envelope } from "../../src/envelope.ts";
 import type { Delivery, Transport } from "../transport.ts";
-import type { Credentials } from "./auth.ts";
-import { openSocket } from "./connection.ts";
+import type { Credentials, PasswordMechanism } from "./auth.ts";
+import { type ClientCertificate, openSocket } from "./connection.ts";
 import { type Deadlines, DEFAULT_DEADLINES } from "./deadline.ts";
 import { outcomeOf } from "./ending.ts";
 import { limit } from "./limit.ts";
 import type { Rim } from "./link.ts";
 import type { TlsPolicy } from "./opening.ts";
+import { deliverInParts } from "./parts.ts";
 import { faultOfEnvelope } from "./path.ts";
 import { Pool } from "./pool.ts";
 import { RUNTIME_TIMERS } from "./timers.ts";
@@ -20,13 +21,26 @@ export interface SmtpOptions {
   readonly tls: TlsPolicy;
   /** What we call ourselves in EHLO: a host name or an address literal such as `[192.0.2.1]`. */
   readonly ehloName: string;
+  /** A password, or a function that gives the OAuth 2.0 access token of the moment (XOAUTH2). */
   readonly auth?: Credentials | undefined;
+  /** Insists on one way to show the password. @default {the first of PLAIN and LOGIN that the server offers} */
+  readonly authMechanism?: PasswordMechanism | undefined;
   /** Lets the credentials go over a connection without TLS. @default {false} */
   readonly allowPlaintextAuth?: boolean | undefined;
   /** The most connections at a time. @default {4} */
   readonly connections?: number | undefined;
   /** Certificates in PEM to trust instead of the well-known authorities. */
   readonly ca?: string | undefined;
+  /** Proves to the server who we are. */
+  readonly clientCertificate?: ClientCertificate | undefined;
+  /** The most connections that are busy with mail for one recipient domain. @default {no limit} */
+  readonly connectionsPerDomain?: number | undefined;
+  /** Recipients that one transaction may have; a mail to more goes out in several. @default {100} */
+  readonly recipientsPerTransaction?: number | undefined;
+  /** Sends large mails by BDAT where the server offers CHUNKING. @default {true} */
+  readonly chunking?: boolean | undefined;
+  /** Asks for delivery reports about failures and delays where the server offers DSN. @default {true} */
+  readonly dsn?: boolean | undefined;
   /** @default {"TLSv1.2"} */
   readonly minTls?: "TLSv1.2" | "TLSv1.3" | undefined;
   /** The longest waits; those left out keep their default. */
@@ -75,17 +89,24 @@ export function createSmtpTransport(
       verify: tls !== "opportunistic" || auth !== undefined,
       ca,
       minTls: options.minTls ?? "TLSv1.2",
+      clientCertificate: options.clientCertificate,
     },
     session: {
       tls,
       ehloName: options.ehloName,
       auth,
+      authMechanism: options.authMechanism,
+      chunking: options.chunking ?? true,
+      dsn: options.dsn ?? true,
       allowPlaintextAuth: options.allowPlaintextAuth ?? false,
       deadlines: checkedDeadlines(options.timeouts ?? {}),
       onDialogue: options.onDialogue,
     },
     rim,
     connections: limit("connections", options.connections, { fallback: 4, max: 1_000 }),
+    connectionsPerDomain: options.connectionsPerDomain === undefined
+      ? Infinity
+      : limit("connectionsPerDomain", options.connectionsPerDomain, { fallback: 1, max: 1_000 }),
     maxMailsPerConnection: limit("maxMailsPerConnection", options.maxMailsPerConnection, {
       fallback: 500,
       max: 1_000_000,
@@ -93,11 +114,14 @@ export function createSmtpTransport(
     maxConnectionAgeMs: limit("maxConnectionAgeMs", options.maxConnectionAgeMs, { fallback: 300_000, max: DAY_MS }),
   });
 
+  // RFC 5321 section 4.5.3.1.8: as many as every server has to take.
+  const most = limit("recipientsPerTransaction", options.recipientsPerTransaction, { fallback: 100, max: 10_000 });
+
   return {
     send(envelope, content, signal) {
       const fault = faultOfEnvelope(envelope);
       if (fault !== undefined) return Promise.resolve(refused(envelope, fault));
-      return pool.deliver({ envelope, content }, signal);
+      return deliverInParts({ envelope, content }, { most, deliver: (mail) => pool.deliver(mail, signal) });
     },
     openConnections: () => pool.size,
     close: () => pool.close(),
@@ -146,8 +170,9 @@ function checkEhloName(name: string): void {
 }
 
 /** NUL ends a field of AUTH PLAIN (RFC 4616 section 2). The values themselves are never shown. */
-function checkCredentials({ user, password }: Credentials): void {
-  for (const [name, value] of Object.entries({ user, password })) {
+function checkCredentials(credentials: Credentials): void {
+  for (const [name, value] of Object.entries(credentials)) {
+    if (typeof value !== "string") continue;
     if (value === "") throw new TypeError(`Cannot use auth.${name}: it is empty; leave auth out to send without AUTH`);
     if (value.includes("\0")) throw new TypeError(`Cannot use auth.${name}: it contains a NUL character`);
   }

@@ -19,6 +19,9 @@ export class Tally {
     this.#open = recipients.length;
   }
 
+  /** Those of whom the server took no more in this transaction: they go with the next. */
+  readonly rest: Set<number> = new Set();
+
   /** How many recipients the server has accepted. */
   acceptedCount = 0;
 
@@ -44,6 +47,13 @@ export class Tally {
     const index = this.#answered++;
     if (meaning === undefined) this.acceptedCount++;
     else this.#settle(index, meaning, details);
+  }
+
+  /** The recipient whose reply has come belongs to the next transaction. What it gets here holds if there can be none. */
+  postponed(meaning: Meaning, details: Details): void {
+    this.answered(meaning, details);
+    const position = this.#recipients[this.#answered - 1]?.position;
+    if (position !== undefined) this.rest.add(position);
   }
 
   /** Settles those for whom the test holds, before the dialogue begins. */

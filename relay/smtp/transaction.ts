@@ -1,12 +1,12 @@
-import { dotStuff } from "../../src/mime/encoding.ts";
 import type { Delivery, Phase, RouteTrouble } from "../transport.ts";
 import type { Capabilities } from "./capability.ts";
 import { type Mail, mailCommand, rcptCommand } from "./command.ts";
 import type { Deadlines } from "./deadline.ts";
 import type { Dialogue, ReplyReader, Verb } from "./dialogue.ts";
 import { meaningOfEnd, type Progress, troubleOf } from "./ending.ts";
+import { gateOf, Handover } from "./handover.ts";
 import { type Verdict, verdictOn } from "./outcome.ts";
-import { needsSmtpUtf8 } from "./path.ts";
+import { faultForServer } from "./preflight.ts";
 import type { ServerReply } from "./reply.ts";
 import { Tally } from "./tally.ts";
 
@@ -16,18 +16,17 @@ import { Tally } from "./tally.ts";
  */
 export const WINDOW_BYTES = 4096;
 
-/**
- * Up to here content and final dot go out as one write. Above, the dot waits until the kernel has the whole content, so
- * that a connection lost in the middle is certainly a mail not taken, and not an uncertain one.
- */
-export const ONE_WRITE_BYTES = 65_536;
-
-const FINAL_DOT = Uint8Array.of(0x2e, 0x0d, 0x0a);
+/** What one transaction brought; `rest`: the positions of those whom the server wants in the next one. */
+export type TransactionResult =
+  | Extract<Delivery, { kind: "unavailable" }>
+  | Extract<Delivery, { kind: "attempted" }> & { readonly rest: ReadonlySet<number> };
 
 /** Who a transaction reports to. */
 export interface TransactionOwner {
+  /** The end of the content is written: the next mail may follow right behind it (RFC 2920 section 3.1). */
+  committed(): void;
   /** Every reply is in, and the connection is ready for the next transaction. */
-  finished(delivery: Delivery, next: { readonly needsReset: boolean }): void;
+  finished(transaction: Transaction, result: TransactionResult, next: { readonly needsReset: boolean }): void;
   /** The connection must end; `interrupted` is called in turn. */
   fail(trouble: RouteTrouble): void;
 }
@@ -40,17 +39,22 @@ export interface TransactionSettings {
 }
 
 /** What to say next; from `replies` on, what we wait for. */
-type Step = "reset" | "mail" | "rcpt" | "data" | "replies" | "body" | "final";
+type Step = "reset" | "mail" | "rcpt" | "gate" | "replies" | "content" | "final";
 
-/** The dialogue about one mail: RSET after an error, MAIL, RCPT of each recipient, DATA, the content, the final dot. */
+/**
+ * The dialogue about one mail: RSET after an error, MAIL, RCPT of each recipient, the gate (DATA or an empty BDAT: may the
+ * content come?), the content (`handover.ts`), the final reply.
+ */
 export class Transaction implements ReplyReader {
-  readonly #mail: Mail;
+  readonly mail: Mail;
   readonly #dialogue: Dialogue;
   readonly #settings: TransactionSettings;
   readonly #owner: TransactionOwner;
   readonly #tally: Tally;
+  readonly #gate: "DATA" | "BDAT 0";
+  #handover: Handover | undefined;
   #step: Step;
-  /** Replies to commands of this mail that are still to come. */
+  /** Replies to commands of this mail up to the gate that are still to come. */
   #outstanding = 0;
   #progress: Progress = "untouched";
   #needsReset: boolean;
@@ -60,26 +64,35 @@ export class Transaction implements ReplyReader {
     dialogue: Dialogue,
     options: { readonly settings: TransactionSettings; readonly owner: TransactionOwner },
   ) {
-    this.#mail = mail;
+    this.mail = mail;
     this.#dialogue = dialogue;
     this.#settings = options.settings;
     this.#owner = options.owner;
     this.#tally = new Tally(mail.envelope.recipients);
     this.#needsReset = options.settings.needsReset;
     this.#step = this.#needsReset ? "reset" : "mail";
+    this.#gate = gateOf(mail.content, options.settings.capabilities);
   }
 
-  /** Whether the content is on its way and its final dot is not: a reply may come before it is due. */
+  /** Whether the content is on its way and its end is not: a reply may come before it is due. */
   get isInBody(): boolean {
-    return this.#step === "body";
+    return this.#step === "content";
+  }
+
+  /** Whether the end of the content is written, and only its reply is still to come. */
+  get isCommitted(): boolean {
+    return this.#step === "final";
   }
 
   start(): void {
-    if (!this.#settings.capabilities.smtpUtf8) this.#refuseUtf8();
+    const fault = faultForServer(this.mail, this.#settings.capabilities);
+    if (fault !== undefined) this.#tally.refuse(fault.test, fault.meaning, { reason: fault.reason });
     this.#speak();
   }
 
   replied(verb: Verb, reply: ServerReply): void {
+    if (this.#step === "final") return this.#contentAnswered(reply);
+    if (this.#step === "content") return this.#chunkAnswered(reply);
     this.#outstanding--;
     switch (verb) {
       case "RSET":
@@ -91,9 +104,8 @@ export class Transaction implements ReplyReader {
       case "RCPT":
         return this.#rcptAnswered(reply);
       case "DATA":
-        return this.#dataAnswered(reply);
-      case "CONTENT":
-        return this.#contentAnswered(reply);
+      case "BDAT":
+        return this.#gateAnswered(reply);
       default:
         throw new Error(`Cannot read a reply to ${verb}: it does not belong to a transaction`);
     }
@@ -101,9 +113,7 @@ export class Transaction implements ReplyReader {
 
   /** The kernel has the whole content. */
   handed(): void {
-    if (this.#step !== "body") return;
-    this.#progress = "committed";
-    this.#writeDot();
+    if (this.#step === "content") this.#handover?.handed();
   }
 
   /** A reply that came while the content was still on its way: the server has made up its mind. */
@@ -116,11 +126,12 @@ export class Transaction implements ReplyReader {
   }
 
   /** The connection has ended; says what that makes of this mail. */
-  interrupted(trouble: RouteTrouble): Delivery {
-    if (this.#tally.isComplete) return { kind: "attempted", outcomes: this.#tally.outcomes() };
+  interrupted(trouble: RouteTrouble): TransactionResult {
+    if (this.#tally.isComplete) return this.#result();
     const meaning = meaningOfEnd(this.#progress, trouble);
     if (meaning === undefined) return { kind: "unavailable", trouble };
-    return { kind: "attempted", outcomes: this.#tally.interrupted(meaning, trouble) };
+    this.#tally.settleRest({ ...meaning, phase: trouble.phase }, trouble);
+    return this.#result();
   }
 
   #mailAnswered(reply: ServerReply): void {
@@ -137,24 +148,54 @@ export class Transaction implements ReplyReader {
     const isEcho = this.#tally.isComplete;
     const verdict = verdictOn("rcpt", reply, { hasAccepted: this.#tally.acceptedCount > 0 });
     if (verdict.then === "end" && !(isEcho && reply.code === 503)) return this.#end(reply, verdict.trouble, "rcpt");
-    if (!isEcho) {
-      const meaning = meaningOf(verdict, "rcpt");
-      this.#tally.answered(meaning, detailsOf(verdict, reply));
-    }
+    if (!isEcho) this.#tallyRcpt(verdict, reply);
     this.#speak();
   }
 
-  #dataAnswered(reply: ServerReply): void {
-    const verdict = verdictOn("data", reply);
+  #tallyRcpt(verdict: Verdict, reply: ServerReply): void {
+    if (verdict.then !== "next") return this.#tally.answered(meaningOf(verdict, "rcpt"), { reply });
+    const reason = "Too many recipients in one mail for this server";
+    this.#tally.postponed({ kind: "deferred", phase: "rcpt", blame: "route" }, { reason, reply });
+  }
+
+  #gateAnswered(reply: ServerReply): void {
+    const verdict = verdictOn(this.#gate === "DATA" ? "data" : "bdat", reply);
     if (this.#tally.isComplete) {
       // RFC 2920 section 3.1: it may say 354 all the same, and then a lone dot sends nothing to nobody.
-      if (verdict.then === "go") return this.#writeDot();
-      if (verdict.then === "end" && reply.code !== 503) return this.#end(reply, verdict.trouble, "data");
-      return this.#finish();
+      if (verdict.then === "go" && this.#gate === "DATA") return this.#handOver().endWithout();
+      const isEcho = reply.code === 503 || verdict.then !== "end";
+      return isEcho ? this.#finish() : this.#end(reply, verdict.trouble, "data");
     }
     if (verdict.then === "end") return this.#end(reply, verdict.trouble, "data");
-    if (verdict.then === "go") return this.#writeContent();
+    if (verdict.then === "go") {
+      this.#step = "content";
+      return this.#handOver().begin();
+    }
     this.#settleRest(verdict, reply, "data");
+    this.#finish();
+  }
+
+  #handOver(): Handover {
+    this.#handover = new Handover(this.mail.content, this.#dialogue, {
+      gate: this.#gate,
+      deadlines: this.#settings.deadlines,
+      reader: this,
+      // Right before the bytes that end the content are written: from here on the server may have the mail.
+      ending: () => {
+        this.#step = "final";
+        if (!this.#tally.isComplete) this.#progress = "committed";
+      },
+      ended: () => this.#owner.committed(),
+    });
+    return this.#handover;
+  }
+
+  #chunkAnswered(reply: ServerReply): void {
+    const verdict = verdictOn("bdat", reply);
+    if (verdict.then === "end") return this.#end(reply, verdict.trouble, "body");
+    if (verdict.then === "go") return this.#handover?.taken();
+    this.#settleRest(verdict, reply, "body");
+    if (this.#handover?.isHanded !== true) return this.#end(reply, "protocol", "body");
     this.#finish();
   }
 
@@ -187,15 +228,15 @@ export class Transaction implements ReplyReader {
       case "reset":
         return "RSET";
       case "mail":
-        return mailCommand(this.#mail, this.#settings.capabilities);
+        return mailCommand(this.mail, this.#settings.capabilities);
       case "rcpt": {
         const recipient = this.#tally.next();
-        if (recipient !== undefined) return rcptCommand(recipient);
-        this.#step = "data";
-        return "DATA";
+        if (recipient !== undefined) return rcptCommand(recipient, this.mail, this.#settings.capabilities);
+        this.#step = "gate";
+        return this.#gate;
       }
-      case "data":
-        return "DATA";
+      case "gate":
+        return this.#gate;
       default:
         return undefined;
     }
@@ -203,54 +244,27 @@ export class Transaction implements ReplyReader {
 
   #say(command: string): void {
     const { rsetMs, mailMs, rcptMs, dataMs } = this.#settings.deadlines;
+    const dialogue = this.#dialogue;
     this.#outstanding++;
     switch (this.#step) {
       case "reset":
         this.#step = "mail";
-        return this.#dialogue.say(command, { verb: "RSET", phase: "mail", deadlineMs: rsetMs, reader: this });
+        return dialogue.say(command, { verb: "RSET", phase: "mail", deadlineMs: rsetMs, reader: this });
       case "mail":
         this.#step = "rcpt";
-        return this.#dialogue.say(command, { verb: "MAIL", phase: "mail", deadlineMs: mailMs, reader: this });
+        return dialogue.say(command, { verb: "MAIL", phase: "mail", deadlineMs: mailMs, reader: this });
       case "rcpt":
         this.#tally.named();
-        return this.#dialogue.say(command, { verb: "RCPT", phase: "rcpt", deadlineMs: rcptMs, reader: this });
+        return dialogue.say(command, { verb: "RCPT", phase: "rcpt", deadlineMs: rcptMs, reader: this });
       default:
         this.#step = "replies";
-        return this.#dialogue.say(command, { verb: "DATA", phase: "data", deadlineMs: dataMs, reader: this });
+        return dialogue.say(command, {
+          verb: this.#gate === "DATA" ? "DATA" : "BDAT",
+          phase: "data",
+          deadlineMs: dataMs,
+          reader: this,
+        });
     }
-  }
-
-  #writeContent(): void {
-    const stuffed = dotStuff(this.#mail.content);
-    if (stuffed.length > ONE_WRITE_BYTES) {
-      this.#step = "body";
-      this.#dialogue.rest("body", this.#settings.deadlines.bodyMs);
-      return this.#dialogue.stream(stuffed);
-    }
-    this.#progress = "committed";
-    this.#dialogue.content(stuffed);
-    this.#writeDot();
-  }
-
-  #writeDot(): void {
-    this.#step = "final";
-    this.#outstanding++;
-    this.#dialogue.content(FINAL_DOT, ".");
-    const deadlineMs = this.#settings.deadlines.finalMs;
-    this.#dialogue.expect({ verb: "CONTENT", phase: "final", deadlineMs, reader: this });
-  }
-
-  #refuseUtf8(): void {
-    const { reversePath } = this.#mail.envelope;
-    const reason = "The address needs SMTPUTF8, which the server does not offer";
-    if (needsSmtpUtf8(reversePath)) {
-      return this.#tally.settleRest({ kind: "bounced", phase: "mail", blame: "message" }, { reason });
-    }
-    this.#tally.refuse(
-      ({ email }) => needsSmtpUtf8(email),
-      { kind: "bounced", phase: "rcpt", blame: "recipient" },
-      { reason },
-    );
   }
 
   #settleRest(verdict: Verdict, reply: ServerReply, phase: Phase): void {
@@ -262,7 +276,11 @@ export class Transaction implements ReplyReader {
   }
 
   #finish(): void {
-    this.#owner.finished({ kind: "attempted", outcomes: this.#tally.outcomes() }, { needsReset: this.#needsReset });
+    this.#owner.finished(this, this.#result(), { needsReset: this.#needsReset });
+  }
+
+  #result(): TransactionResult {
+    return { kind: "attempted", outcomes: this.#tally.outcomes(), rest: this.#tally.rest };
   }
 }
 
@@ -271,8 +289,4 @@ function meaningOf(verdict: Verdict, phase: Phase): Parameters<Tally["answered"]
   if (verdict.then === "defer") return { kind: "deferred", phase, blame: verdict.blame };
   if (verdict.then === "bounce") return { kind: "bounced", phase, blame: verdict.blame };
   return undefined;
-}
-
-function detailsOf(verdict: Verdict, reply: ServerReply): Parameters<Tally["answered"]>[1] {
-  return verdict.then === "defer" && verdict.reason !== undefined ? { reason: verdict.reason, reply } : { reply };
 }

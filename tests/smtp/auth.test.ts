@@ -1,29 +1,98 @@
 import { expect, test } from "bun:test";
-import { authExchange, chooseMechanism } from "../../relay/smtp/auth.ts";
+import { authExchange, mechanismsFor } from "../../relay/smtp/auth.ts";
 import { redact, redactReply } from "../../relay/smtp/redact.ts";
 import { setup, troubleIn } from "./setup.ts";
 
 const ANN = { user: "ann", password: "s3cret" };
+const ANNS_LOGIN = { user: "ann", secret: "s3cret" };
 
-test("PLAIN comes before LOGIN, and others are not spoken", () => {
-  expect(chooseMechanism(new Set(["LOGIN", "PLAIN", "CRAM-MD5"]))).toBe("PLAIN");
-  expect(chooseMechanism(new Set(["LOGIN", "CRAM-MD5"]))).toBe("LOGIN");
-  expect(chooseMechanism(new Set(["CRAM-MD5", "XOAUTH2"]))).toBeUndefined();
+test("a password goes by PLAIN before LOGIN, or by the one that is wanted; a token by XOAUTH2", () => {
+  expect(mechanismsFor(ANN, undefined)).toEqual(["PLAIN", "LOGIN"]);
+  expect(mechanismsFor(ANN, "LOGIN")).toEqual(["LOGIN"]);
+  expect(mechanismsFor({ user: "ann", accessToken: () => "ya29" }, undefined)).toEqual(["XOAUTH2"]);
+});
+
+test("a mechanism that is wanted and not offered is trouble of the route", async () => {
+  await using relay = await setup(
+    { auth: ANN, on: { ehlo: () => "250-scripted.example\r\n250 AUTH PLAIN" } },
+    { auth: ANN, authMechanism: "LOGIN", allowPlaintextAuth: true },
+  );
+  const { code, reason } = troubleIn(await relay.send("ann@corp.example"));
+  expect({ code, reason }).toEqual({
+    code: "auth_unavailable",
+    reason: "The server offers AUTH PLAIN, and these credentials are for LOGIN",
+  });
+});
+
+const OAUTH = { ehlo: () => "250-scripted.example\r\n250 AUTH XOAUTH2 PLAIN" };
+
+test("XOAUTH2 sends the token of the moment with the command, a new one on each connection", async () => {
+  const tokens = ["first", "second"];
+  await using relay = await setup(
+    { auth: ANN, on: { ...OAUTH, auth: () => "235 2.7.0 accepted" } },
+    { auth: { user: "ann@corp.example", accessToken: () => tokens.shift() ?? "" }, allowPlaintextAuth: true },
+  );
+  await relay.send("ann@corp.example");
+  relay.server.dropAll();
+  await relay.server.whenEmpty();
+  await relay.send("ann@corp.example");
+  const said = relay.server.transcripts.map(({ client }) => /AUTH XOAUTH2 (\S+)/.exec(client)?.[1] ?? "");
+  expect(said.map((response) => Buffer.from(response, "base64").toString())).toEqual([
+    "user=ann@corp.example\x01auth=Bearer first\x01\x01",
+    "user=ann@corp.example\x01auth=Bearer second\x01\x01",
+  ]);
+  expect(relay.dialogue.join("\n")).not.toContain(said[0]);
+});
+
+test("XOAUTH2 answers the 334 that says what is wrong with an empty line, and the 535 after it counts", async () => {
+  const challenge = Buffer.from('{"status":"400"}').toString("base64");
+  await using relay = await setup(
+    {
+      auth: ANN,
+      on: {
+        ...OAUTH,
+        auth: async () => {
+          relay.server.interject(`334 ${challenge}\r\n`);
+          await relay.server.whenSaid("\r\n\r\n");
+          return "535 5.7.8 the token is stale";
+        },
+      },
+    },
+    { auth: { user: "ann", accessToken: () => "stale" }, allowPlaintextAuth: true },
+  );
+  expect(troubleIn(await relay.send("ann@corp.example"))).toMatchObject({
+    code: "auth_rejected",
+    reason: "the token is ****",
+  });
+});
+
+test("a token that cannot be had is trouble of the route, and its reason is kept", async () => {
+  await using relay = await setup({ auth: ANN, on: OAUTH }, {
+    auth: {
+      user: "ann",
+      accessToken: () => {
+        throw new Error("Cannot read the token file: it is gone");
+      },
+    },
+    allowPlaintextAuth: true,
+  });
+  const { code, reason } = troubleIn(await relay.send("ann@corp.example"));
+  expect({ code, reason }).toEqual({ code: "auth_unavailable", reason: "Cannot read the token file: it is gone" });
 });
 
 test("PLAIN sends its response with the command, in UTF-8", () => {
-  const { command, answers } = authExchange("PLAIN", { user: "jörg", password: "pä📮" });
+  const { command, answers } = authExchange("PLAIN", { user: "jörg", secret: "pä📮" });
   expect(Buffer.from(command.slice("AUTH PLAIN ".length), "base64").toString()).toBe("\0jörg\0pä📮");
   expect(answers).toEqual([]);
 });
 
 test("PLAIN waits for the 334 when the command line would be too long", () => {
   const lengthOf = (characters: number): number =>
-    authExchange("PLAIN", { user: "u", password: "p".repeat(characters) }).command.length;
+    authExchange("PLAIN", { user: "u", secret: "p".repeat(characters) }).command.length;
   // 499 characters are left for base64: at most 372 octets, of which 3 are not the password's.
   expect(lengthOf(369)).toBe(11 + 496);
   expect(lengthOf(370)).toBe("AUTH PLAIN".length);
-  expect(authExchange("PLAIN", { user: "u", password: "p".repeat(370) }).answers).toHaveLength(1);
+  expect(authExchange("PLAIN", { user: "u", secret: "p".repeat(370) }).answers).toHaveLength(1);
 });
 
 test.each([["PLAIN"], ["LOGIN"]])("AUTH %s works on the wire", async (mechanism) => {
@@ -112,11 +181,11 @@ test("a server that says one reply too many with the credentials in it puts them
 test("a secret is redacted even where a long text is cut in its middle", () => {
   const token = Buffer.from("\0ann\0s3cret").toString("base64");
   const line = "x".repeat(1020) + token;
-  const reply = redactReply({ code: 535, text: line.slice(0, 1024), lines: [line] }, ANN);
+  const reply = redactReply({ code: 535, text: line.slice(0, 1024), lines: [line] }, ANNS_LOGIN);
   expect(reply.text).not.toContain(token.slice(0, 4));
 });
 
 test("redact() takes out every form of the credentials", () => {
   const forms = ["s3cret", "ann", btoa("s3cret"), btoa("ann"), btoa("\0ann\0s3cret")];
-  expect(redact(forms.join(" "), ANN)).toBe("**** **** **** **** ****");
+  expect(redact(forms.join(" "), ANNS_LOGIN)).toBe("**** **** **** **** ****");
 });

@@ -92,6 +92,7 @@ test("a black hole is connect_timeout after exactly connectMs", async () => {
   const timers = new ManualTimers();
   let closed = 0;
   const blackHole: Connector = () => ({
+    isStarved: false,
     write: () => undefined,
     stream: () => undefined,
     flush: () => undefined,

@@ -109,10 +109,11 @@ for (
     ["550 5.1.1 never", "bounced rcpt recipient 550"],
     ["552 5.2.2 full", "deferred rcpt recipient 552"],
     ["452 4.2.2 full", "deferred rcpt recipient 452"],
-    ["452 4.5.3 too many", "deferred rcpt route 452"],
-    ["550 5.5.3 too many", "deferred rcpt route 550"],
-    ["452 too many", "deferred rcpt route 452"],
-    ["552 too many", "deferred rcpt route 552"],
+    // Too many beside others, and then refused alone: what is said then counts.
+    ["452 4.5.3 too many", "deferred rcpt recipient 452"],
+    ["550 5.5.3 too many", "bounced rcpt recipient 550"],
+    ["452 too many", "deferred rcpt recipient 452"],
+    ["552 too many", "deferred rcpt recipient 552"],
     ["530 5.7.1 AUTH to send there", "deferred rcpt route 530"],
     ["454 4.7.0 later", "deferred rcpt route 454"],
     ["454 4.7.1 relay denied for now", "deferred rcpt recipient 454"],
@@ -275,7 +276,7 @@ test("350 recipients go out in groups of at most 4 KiB that wait for their repli
         return undefined;
       },
     },
-  });
+  }, { recipientsPerTransaction: 350 });
   const delivery = await relay.send(...addresses);
   expect(outcomesOf(delivery).filter((outcome) => outcome === "sent final 250")).toHaveLength(350);
   // What was said before the first RCPT counts into `longest` once.

@@ -1,0 +1,118 @@
+import { DotStuffer } from "../../src/mime/dot_stuffer.ts";
+import { dotStuff } from "../../src/mime/encoding.ts";
+import type { MailContent } from "../transport.ts";
+import type { Capabilities } from "./capability.ts";
+import { chunksOf, sizeOf } from "./content.ts";
+import type { Deadlines } from "./deadline.ts";
+import type { Dialogue, ReplyReader } from "./dialogue.ts";
+
+/**
+ * DESIGN: how the content gets to the server, from the gate's yes to the bytes that end it.
+ *
+ * Small, by DATA: content and final dot in one write.
+ * Large, by DATA: the content, slice by slice; the dot when the kernel has it all.
+ * Large, by BDAT (RFC 3030): an empty chunk as the gate, the content as one chunk, and when the server has said that it
+ * has it, `BDAT 0 LAST`. So the instant in which nobody knows whether the mail was taken is as long as 13 bytes need.
+ *
+ * The empty chunk is there since a server that offers CHUNKING and does not speak it would take the content for commands;
+ * it is also why small mails go by DATA, whose 354 costs no round trip of its own where mails follow each other.
+ */
+
+/** Up to here content and final dot go out as one write. */
+export const ONE_WRITE_BYTES = 65_536;
+
+const FINAL_DOT = Uint8Array.of(0x2e, 0x0d, 0x0a);
+
+/** The command that asks whether the content may come. */
+export function gateOf(content: MailContent, capabilities: Capabilities): "DATA" | "BDAT 0" {
+  return capabilities.chunking && sizeOf(content) > ONE_WRITE_BYTES ? "BDAT 0" : "DATA";
+}
+
+export interface HandoverOptions {
+  readonly gate: "DATA" | "BDAT 0";
+  readonly deadlines: Deadlines;
+  /** Reads the replies to the content. */
+  readonly reader: ReplyReader;
+  /** The bytes that end the content are about to be written. */
+  readonly ending: () => void;
+  /** They are written. */
+  readonly ended: () => void;
+}
+
+/** Hands one content over. */
+export class Handover {
+  readonly #content: MailContent;
+  readonly #dialogue: Dialogue;
+  readonly #options: HandoverOptions;
+  #isTaken = false;
+
+  constructor(content: MailContent, dialogue: Dialogue, options: HandoverOptions) {
+    this.#content = content;
+    this.#dialogue = dialogue;
+    this.#options = options;
+  }
+
+  /** The kernel has the whole content. */
+  isHanded = false;
+
+  /** Writes the content; the end follows at once or by `handed` and `taken`. */
+  begin(): void {
+    const content = this.#content;
+    const sizeBytes = sizeOf(content);
+    const { gate, deadlines, reader } = this.#options;
+    if (gate === "DATA" && content instanceof Uint8Array && sizeBytes <= ONE_WRITE_BYTES) {
+      this.#options.ending();
+      this.#dialogue.content(dotStuff(content));
+      return this.#endByDot();
+    }
+    const deadlineMs = deadlines.bodyMs;
+    if (gate === "DATA") {
+      this.#dialogue.rest("body", deadlineMs);
+      return this.#dialogue.stream(stuffed(content), sizeBytes);
+    }
+    this.#dialogue.say(`BDAT ${sizeBytes}`, { verb: "BDAT", phase: "body", deadlineMs, reader });
+    this.#dialogue.stream(chunksOf(content), sizeBytes);
+  }
+
+  /** Answers a 354 that came though nobody is left to send to: nothing, to nobody. */
+  endWithout(): void {
+    this.#options.ending();
+    this.#endByDot();
+  }
+
+  /** The kernel has the whole content. */
+  handed(): void {
+    this.isHanded = true;
+    if (this.#options.gate === "BDAT 0") return this.#endByLast();
+    this.#options.ending();
+    this.#endByDot();
+  }
+
+  /** The server has the chunk. */
+  taken(): void {
+    this.#isTaken = true;
+    this.#endByLast();
+  }
+
+  #endByLast(): void {
+    // The server may have the last bytes before the kernel says that it has passed them on.
+    if (!this.isHanded || !this.#isTaken) return;
+    const { deadlines, reader, ending, ended } = this.#options;
+    ending();
+    this.#dialogue.say("BDAT 0 LAST", { verb: "CONTENT", phase: "final", deadlineMs: deadlines.finalMs, reader });
+    ended();
+  }
+
+  #endByDot(): void {
+    const { deadlines, reader, ended } = this.#options;
+    this.#dialogue.content(FINAL_DOT, ".");
+    this.#dialogue.expect({ verb: "CONTENT", phase: "final", deadlineMs: deadlines.finalMs, reader });
+    ended();
+  }
+}
+
+async function* stuffed(content: MailContent): AsyncGenerator<Uint8Array> {
+  const stuffer = new DotStuffer();
+  for await (const chunk of chunksOf(content)) yield stuffer.push(chunk);
+  yield stuffer.end();
+}
