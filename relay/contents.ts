@@ -1,5 +1,6 @@
 import type { Sql } from "postgres";
-import { attachmentOf, type WholeAttachment } from "../src/mime/attachment.ts";
+import { attachmentOf, type MailAttachment } from "../src/mime/attachment.ts";
+import { SevenBitScan } from "../src/mime/seven_bit.ts";
 
 /** What a mail says, without its attachments' bytes. */
 export interface Content {
@@ -9,6 +10,9 @@ export interface Content {
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly hasAttachments: boolean;
 }
+
+/** An attachment of a content, with its place in it. */
+export type StoredAttachment = MailAttachment & { readonly position: number };
 
 /** Larger texts are fetched when their mail is sent, so that a claimed batch stays small. */
 const INLINE_BYTES = 64 * 1024;
@@ -27,8 +31,26 @@ const CONTENT = `
 select c.id, c.subject, c.text, c.html, c.headers, exists (select from mailchute.attachment a where a.content_id = c.id) as has_attachments
 from mailchute.content c where c.id = $1::uuid`;
 
+/** Index: attachment_pkey. The size comes from the row alone: nothing of the bytes is read (storage external). */
 const ATTACHMENTS = `
-select filename, content_type, cid, encode(bytes, 'base64') as base64 from mailchute.attachment where content_id = $1::uuid order by position`;
+select position, filename, content_type, cid, octet_length(bytes) as size_bytes from mailchute.attachment where content_id = $1::uuid order by position`;
+
+/**
+ * Index: attachment_pkey. Reads only what it returns, since the bytes are stored uncompressed. As base64, which is what a mail wants;
+ * the bytea itself comes in a text form that is a setting of the database (bytea_output).
+ */
+const SLICE = `
+select encode(substring(bytes from $3::int + 1 for $4::int), 'base64') as base64 from mailchute.attachment
+where content_id = $1::uuid and position = $2::smallint`;
+
+/** Attachments up to here, all of a mail together, are held. Larger ones are read while the server takes them. */
+const WHOLE_BYTES = 48_000;
+
+/** A calendar invitation stands in the mail a second time, as text. */
+const WHOLE_CALENDAR_BYTES = 256_000;
+
+/** Whole lines of base64: slices of it join up. */
+const SLICE_BYTES = 57 * 4_096;
 
 /** The contents of one database: small ones fetched in batches and cached, large ones and attachments when needed. */
 export class Contents {
@@ -56,18 +78,71 @@ export class Contents {
     return row === undefined ? undefined : toContent(row);
   }
 
-  /** The attachments of one content, with their bytes. */
-  async attachments(id: string): Promise<readonly WholeAttachment[]> {
+  /** The attachments of one content: with their bytes when they are small, else for {@linkcode encoded}. */
+  async attachments(id: string): Promise<readonly StoredAttachment[]> {
     const rows = await this.#sql.unsafe(ATTACHMENTS, [id], { prepare: true });
-    return rows.map((row) =>
-      attachmentOf({
+    const isSmall = rows.reduce((sum, row) => sum + (row.size_bytes as number), 0) <= WHOLE_BYTES;
+    const attachments: StoredAttachment[] = [];
+    for (const row of rows) {
+      const contentType = row.content_type as string;
+      const sizeBytes = row.size_bytes as number;
+      const facts = {
         filename: row.filename as string,
-        contentType: row.content_type as string,
+        contentType,
         ...(row.cid === null ? {} : { contentId: row.cid as string }),
-        // Not the bytea itself: its text form is a setting of the database (bytea_output), and twice its size.
-        content: Buffer.from(row.base64 as string, "base64"),
-      })
-    );
+      };
+      const isCalendar = /^\s*text\/calendar\b/i.test(contentType) && sizeBytes <= WHOLE_CALENDAR_BYTES;
+      const position = row.position as number;
+      if (isSmall || isCalendar) {
+        const content = Buffer.concat(await Array.fromAsync(this.#slices({ id, position, sizeBytes }), fromBase64));
+        attachments.push({ ...attachmentOf({ ...facts, content }), position });
+      } else if (/^\s*message\/rfc822\b/i.test(contentType)) {
+        const isSevenBit = await this.#isSevenBit({ id, position, sizeBytes });
+        attachments.push({ ...facts, position, sizeBytes, isSevenBit });
+      } else {
+        attachments.push({ ...facts, position, sizeBytes });
+      }
+    }
+    return attachments;
+  }
+
+  /**
+   * Reads one attachment of a content as it stands in a mail, a slice at a time.
+   *
+   * @throws {Error} when it is no longer there
+   */
+  async *encoded(
+    id: string,
+    { position, sizeBytes, encoding }: Omit<Slices, "id"> & { readonly encoding: "7bit" | "base64" },
+  ): AsyncGenerator<Uint8Array> {
+    for await (const base64 of this.#slices({ id, position, sizeBytes })) {
+      // Postgres breaks base64 after 76 characters as MIME does (RFC 2045 section 6.8), with LF; one follows a full last line.
+      if (encoding === "7bit") yield fromBase64(base64);
+      else yield Buffer.from(`${base64.trimEnd().replaceAll("\n", "\r\n")}\r\n`, "latin1");
+    }
+  }
+
+  async #isSevenBit(attachment: Slices): Promise<boolean> {
+    const scan = new SevenBitScan();
+    for await (const base64 of this.#slices(attachment)) scan.push(fromBase64(base64));
+    return scan.result;
+  }
+
+  /** The next slice is under way while the last one is used. */
+  async *#slices({ id, position, sizeBytes }: Slices): AsyncGenerator<string> {
+    const read = async (from: number): Promise<string> => {
+      const [row] = await this.#sql.unsafe(SLICE, [id, position, from, SLICE_BYTES], { prepare: true });
+      if (row === undefined) throw new Error("Cannot read an attachment: it is no longer stored");
+      return row.base64 as string;
+    };
+    let next: Promise<string> | undefined = sizeBytes === 0 ? undefined : read(0);
+    for (let from = SLICE_BYTES; next !== undefined; from += SLICE_BYTES) {
+      const slice: string = await next;
+      next = from < sizeBytes ? read(from) : undefined;
+      // Read ahead, and perhaps never asked for.
+      next?.catch(() => undefined);
+      yield slice;
+    }
   }
 
   #remember(id: string, content: Content): void {
@@ -79,6 +154,16 @@ export class Contents {
       this.#cachedBytes -= sizeOf(old);
     }
   }
+}
+
+interface Slices {
+  readonly id: string;
+  readonly position: number;
+  readonly sizeBytes: number;
+}
+
+function fromBase64(base64: string): Uint8Array {
+  return Buffer.from(base64, "base64");
 }
 
 function sizeOf(content: Content): number {

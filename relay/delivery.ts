@@ -1,7 +1,8 @@
 import type { Mailbox } from "../src/address.ts";
 import type { Envelope } from "../src/envelope.ts";
-import { compose, type Mail } from "../src/mime/compose.ts";
+import type { Mail } from "../src/mime/compose.ts";
 import type { Content, Contents } from "./contents.ts";
+import { mailContent } from "./mail_content.ts";
 import {
   type AttemptFacts,
   expiryReason,
@@ -11,7 +12,7 @@ import {
   UNCERTAIN_DELAY_MS,
 } from "./policy.ts";
 import type { ClaimedMessage, Settlement } from "./queue.ts";
-import type { Outcome, RouteTrouble, Transport } from "./transport.ts";
+import type { MailContent, Outcome, RouteTrouble, Transport } from "./transport.ts";
 
 /** What became of one claimed message: rows to write, or a route that was out. */
 export type Delivered =
@@ -39,9 +40,12 @@ export async function deliver(message: ClaimedMessage, context: DeliveryContext)
   const content = await context.contents.get(message.contentId);
   if (content === undefined) return ended(message, "failed", "Its content is no longer stored");
   const attachments = content.hasAttachments ? await context.contents.attachments(message.contentId) : [];
-  let wire: Uint8Array;
+  let wire: MailContent;
   try {
-    wire = compose(toMail(message, content, attachments));
+    wire = mailContent(toMail(message, content, attachments), ({ index, encoding }) => {
+      const { position = index, sizeBytes = 0 } = attachments[index] ?? {};
+      return context.contents.encoded(message.contentId, { position, sizeBytes, encoding });
+    });
   } catch (error) {
     return ended(message, "failed", error instanceof Error ? error.message : String(error));
   }
@@ -60,6 +64,7 @@ export async function deliver(message: ClaimedMessage, context: DeliveryContext)
 /** The envelope of the recipients that are still open. */
 export function toEnvelope(message: ClaimedMessage, returnPath: string | undefined): Envelope {
   return {
+    id: message.id,
     reversePath: message.returnPath ?? returnPath ?? message.from.email,
     recipients: message.recipients.filter((recipient) => recipient.open),
   };

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { Contents } from "../relay/contents.ts";
+import { attachmentOf, compose } from "../src/mime/compose.ts";
 import { createDatabase } from "./database.ts";
-import { enqueue, openTestRelay } from "./relay.ts";
+import { describeMessage, enqueue, openTestRelay, until } from "./relay.ts";
 import { startScriptedServer } from "./scripted_server.ts";
 
 test("the cache of contents counts headers: 12 MB of them do not fit into its 8 MiB", async () => {
@@ -35,4 +36,81 @@ test("an attachment arrives byte for byte where the database writes bytea as esc
   const content = server.mails[0]?.content ?? "";
   const [, base64 = ""] = /Content-Disposition: attachment[\s\S]*?\r\n\r\n([\s\S]*?)\r\n--/.exec(content) ?? [];
   expect(Buffer.from(base64, "base64").equals(bytes)).toBe(true);
+});
+
+const SLICE = 57 * 4_096;
+
+/** What a relay sends for one mail with these attachments, and what composing it in memory makes. */
+async function sentAndComposed(
+  files: readonly { readonly filename: string; readonly contentType: string; readonly content: Uint8Array }[],
+): Promise<{ readonly sent: string; readonly composed: string }> {
+  await using server = await startScriptedServer();
+  await using database = await createDatabase();
+  const attachments = files.map(({ content, ...facts }) => ({
+    ...facts,
+    base64: Buffer.from(content).toString("base64"),
+  }));
+  const id = await enqueue(database, { attachments });
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  await running.relay.runOnce();
+  const sent = server.mails[0]?.content ?? "nothing";
+  const composed = compose({
+    id,
+    date: new Date(/^Date: (.*)\r$/m.exec(sent)?.[1] ?? 0),
+    from: { email: "shop@example.com", name: "Shop" },
+    to: [{ email: "ann@example.com" }],
+    cc: [],
+    replyTo: [],
+    subject: "Hello",
+    text: "Hello Ann",
+    headers: [],
+    attachments: files.map(attachmentOf),
+  });
+  return { sent, composed: Buffer.from(composed).toString("latin1") };
+}
+
+const noise = (bytes: number): Uint8Array => Uint8Array.from({ length: bytes }, (_, index) => (index * 7919) >> 3);
+
+test("attachments that are read slice by slice arrive as if they had been in memory, at every cut", async () => {
+  for (const bytes of [48_001, SLICE - 1, SLICE, SLICE + 1, 2 * SLICE, 3 * SLICE + 58]) {
+    const file = { filename: `${bytes}.bin`, contentType: "application/octet-stream", content: noise(bytes) };
+    const { sent, composed } = await sentAndComposed([file]);
+    expect(sent === composed).toBe(true);
+  }
+});
+
+test("large and small attachments, an invitation and messages with and without 8-bit characters travel in one mail", async () => {
+  const message = `Subject: inner\r\n\r\n${"All of it is ASCII.\r\n".repeat(20_000)}`;
+  const { sent, composed } = await sentAndComposed([
+    { filename: "a.bin", contentType: "application/octet-stream", content: noise(100_000) },
+    { filename: "none.txt", contentType: "text/plain", content: new Uint8Array() },
+    { filename: "i.ics", contentType: "text/calendar; method=REQUEST", content: Buffer.from("BEGIN:VCALENDAR\r\n") },
+    { filename: "seven.eml", contentType: "message/rfc822", content: Buffer.from(message) },
+    { filename: "eight.eml", contentType: "message/rfc822", content: Buffer.from(`${message}Größe\r\n`) },
+  ]);
+  expect(sent).toContain("Content-Type: message/rfc822");
+  expect(sent === composed).toBe(true);
+});
+
+test("an attachment that is gone when its turn comes ends the dialogue without its end, and costs no attempt", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer({
+    on: {
+      data: async () => {
+        await database.sql`delete from mailchute.attachment`;
+        return undefined;
+      },
+    },
+  });
+  const base64 = Buffer.from(noise(1_000_000)).toString("base64");
+  const id = await enqueue(database, {
+    attachments: [{ filename: "a.bin", contentType: "application/octet-stream", base64 }],
+  });
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  running.relay.start();
+  await server.whenSaid("DATA\r\n");
+  await until(async () => (await describeMessage(database, id)).state === "queued", "given back");
+  expect((await describeMessage(database, id)).attempts).toEqual([]);
+  expect(running.lines.join("\n")).toContain("it is no longer stored");
+  expect(server.mails).toEqual([]);
 });

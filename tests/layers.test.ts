@@ -16,7 +16,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "pure relay",
     files:
-      /^relay\/(bell|breaker|clock|duration|mask|pace|periodic|policy|route|transport|smtp\/(auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|handover|limit|line|opening|outcome|parts|path|preflight|redact|reply|session|tally|transaction|xtext))\.ts$/,
+      /^relay\/(bell|breaker|clock|duration|mail_content|mask|pace|periodic|policy|route|transport|smtp\/(auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|handover|limit|line|opening|outcome|parts|path|preflight|redact|reply|session|tally|transaction|xtext))\.ts$/,
     mayImport: ["domain", "pure relay"],
   },
   {
