@@ -5,6 +5,8 @@ import { deliver } from "./deliver.ts";
 import { enqueue } from "./enqueue.ts";
 import { latency } from "./latency.ts";
 import { memory } from "./memory.ts";
+import { roundTrips } from "./round_trips.ts";
+import { send } from "./send.ts";
 
 /** Every benchmark, in the order of the page. */
-export const BENCHMARKS: readonly Benchmark[] = [deliver, latency, enqueue, bulk, compose, memory];
+export const BENCHMARKS: readonly Benchmark[] = [deliver, send, roundTrips, latency, enqueue, bulk, compose, memory];

@@ -9,6 +9,8 @@ export interface SinkEvents {
   readonly onMail?: () => void;
   /** The final dot has arrived. */
   readonly onAccepted?: () => void;
+  /** Replies go out. */
+  readonly onReply?: () => void;
 }
 
 /** One connection. */
@@ -23,8 +25,11 @@ const END = "\r\n.\r\n";
 const GREETING = "220 sink ESMTP\r\n";
 const CAPABILITIES = "250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n";
 
-/** Listens on a free port of 127.0.0.1. */
-export function serveSink(events: SinkEvents = {}): { readonly port: number; stop(): void } {
+/** Listens on a free port of 127.0.0.1; `delayMs` is how far away it seems to be. */
+export function serveSink(
+  events: SinkEvents = {},
+  delayMs = 0,
+): { readonly port: number; stop(): void } {
   const server = Bun.listen<Visitor>({
     hostname: "127.0.0.1",
     port: 0,
@@ -35,7 +40,11 @@ export function serveSink(events: SinkEvents = {}): { readonly port: number; sto
       },
       data(socket, bytes) {
         const replies = take(socket.data, bytes.toString("latin1"), events);
-        if (replies !== "") answer(socket, replies);
+        if (replies === "") return;
+        events.onReply?.();
+        if (delayMs === 0) answer(socket, replies);
+        // In the order of their timers, which is that of the commands.
+        else setTimeout(() => answer(socket, replies), delayMs);
       },
     },
   });

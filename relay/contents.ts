@@ -50,7 +50,7 @@ const WHOLE_BYTES = 48_000;
 const WHOLE_CALENDAR_BYTES = 256_000;
 
 /** Whole lines of base64: slices of it join up. */
-const SLICE_BYTES = 57 * 4_096;
+const SLICE_BYTES = 57 * 1_024;
 
 /** The contents of one database: small ones fetched in batches and cached, large ones and attachments when needed. */
 export class Contents {
