@@ -57,7 +57,7 @@ export interface MessageFields {
   readonly onUncertain?: "retry" | "hold" | undefined;
 }
 
-/** A mail with a text, an HTML part, or both. */
+/** A mail with a text, an HTML part, or both. The relay makes a missing text from the HTML; the empty one asks for HTML alone. */
 export type MessageInput =
   & MessageFields
   & ({ readonly text: string; readonly html?: Html | undefined } | {

@@ -14,7 +14,7 @@ export interface MailAttachment {
   readonly sizeBytes: number;
   /** Of a `message/rfc822` only: what `SevenBitScan` says of its bytes. @default {false} it travels as a file */
   readonly isSevenBit?: boolean;
-  /** Its bytes; who streams them leaves them out. */
+  /** Its bytes. Who streams them leaves them out, but for those of which `needsContent` is true: invitations. */
   readonly content?: Uint8Array;
 }
 
@@ -28,7 +28,8 @@ export interface EncodedAttachment {
   readonly encodedBytes: number;
 }
 
-interface MediaType {
+/** A Content-Type's value. */
+export interface MediaType {
   /** `type/subtype` in lower case. */
   readonly type: string;
   readonly parameters: readonly (readonly [name: string, value: string])[];
@@ -131,8 +132,15 @@ export function isMessage(contentType: string): boolean {
   return parseMediaType(contentType)?.type === "message/rfc822";
 }
 
-/** Parses a Content-Type's value in linear time; undefined when it is none. */
-function parseMediaType(value: string): MediaType | undefined {
+/**
+ * Parses a Content-Type's value in linear time; undefined when it is none.
+ *
+ * @example
+ * ```ts
+ * if (parseMediaType("Text/Calendar; method=REQUEST")?.parameters[0]?.[1] !== "REQUEST") throw new Error("unexpected");
+ * ```
+ */
+export function parseMediaType(value: string): MediaType | undefined {
   if (typeof value !== "string" || value.length > MAX_CONTENT_TYPE_CHARS || /[^ -~]/.test(value)) return undefined;
   const start = MEDIA_TYPE.exec(value);
   if (start?.[1] === undefined) return undefined;

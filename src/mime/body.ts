@@ -1,5 +1,7 @@
 import { encodeAttachment, type MailAttachment } from "./attachment.ts";
 import { encodeText } from "./encoding.ts";
+import { htmlToText } from "./html_to_text.ts";
+import { asFile, inviteOf } from "./invite.ts";
 import { CARRIER_MARK } from "./seven_bit.ts";
 
 /** Where an attachment's content goes: whoever joins the pieces puts it there, encoded as it says. */
@@ -16,6 +18,7 @@ export type MailPiece = string | AttachmentSlot;
 
 /** What a body is made of. */
 export interface BodyContent {
+  /** Made from the HTML when it is missing; the empty string says that there shall be none beside the HTML. */
   readonly text?: string;
   readonly html?: string;
   readonly attachments: readonly MailAttachment[];
@@ -28,7 +31,7 @@ interface Part {
 }
 
 /**
- * Builds the MIME tree, as flat as the content allows: `text`, else `alternative(text, html)`, the HTML in
+ * Builds the MIME tree, as flat as the content allows: `text`, else `alternative(text, html, calendar)`, the HTML in
  * `related(html, …)` with what it shows by Content-ID, all in `mixed(…)` with the files. Yields the Content-*
  * header and the blank line first, then the body, which ends with CRLF.
  *
@@ -40,28 +43,32 @@ interface Part {
  * @param stem what the boundaries begin with: `=_`, which neither quoted-printable nor base64 can contain, and the id's digits
  */
 export function* bodyPieces(content: BodyContent, stem: string): Generator<MailPiece> {
-  const texts = [content.text, content.html].map((text) => text === undefined ? undefined : encodeText(text));
-  const attachments = content.attachments.map((attachment) => {
-    const shown = content.html !== undefined && attachment.contentId !== undefined;
-    return { shown, ...encodeAttachment(attachment, shown ? "inline" : "attachment") };
+  const { html } = content;
+  const text = content.text ?? (html === undefined ? undefined : htmlToText(html));
+  const invite = inviteOf(content.attachments);
+  const plain = text === undefined || (text === "" && html !== undefined) ? undefined : textLeaf("plain", text);
+  const markup = html === undefined ? undefined : textLeaf("html", html);
+  const calendar = invite && textLeaf(`calendar; method=${invite.method}`, invite.text);
+  const attachments = content.attachments.map((attachment, index) => {
+    const isShown = html !== undefined && attachment.contentId !== undefined;
+    const file = index === invite?.index ? asFile(attachment) : attachment;
+    return { isShown, ...encodeAttachment(file, isShown ? "inline" : "attachment") };
   });
   const isCarrier = attachments.some(({ encoding }) => encoding === "7bit");
   const boundary = freeStem(
     isCarrier ? stem + CARRIER_MARK : stem,
-    texts.flatMap((text) => text?.encoding === "7bit" ? [text.body] : []),
-  );
-  const [plain, markup] = texts.map((text, index) =>
-    text && leaf(`text/${index === 0 ? "plain" : "html"}; charset=utf-8`, text.encoding, text.body)
+    [plain, markup, calendar].flatMap((part) => part?.encoding === "7bit" ? part.body : []),
   );
   const inline: Part[] = [];
   const files: Part[] = [];
-  attachments.forEach(({ shown, header, encoding, encodedBytes }, index) => {
-    (shown ? inline : files).push({ header, body: [{ index, encoding, encodedBytes }] });
+  attachments.forEach(({ isShown, header, encoding, encodedBytes }, index) => {
+    (isShown ? inline : files).push({ header, body: [{ index, encoding, encodedBytes }] });
   });
   // RFC 2387 section 3.1: the type of the root is required.
   const shownHtml = markup && nest(`related; type="text/html"`, [markup, ...inline], `${boundary}_r`);
-  const versions = [plain, shownHtml].filter((part) => part !== undefined);
-  const empty = versions.length === 0 && files.length === 0 ? [leaf("text/plain; charset=utf-8", "7bit", "")] : [];
+  // RFC 2046 section 5.1.4: the richest last.
+  const versions = [plain, shownHtml, calendar].filter((part) => part !== undefined);
+  const empty = versions.length === 0 && files.length === 0 ? [textLeaf("plain", "")] : [];
   const readable = versions.length < 2 ? [...versions, ...empty] : [nest("alternative", versions, `${boundary}_a`)];
   const root = files.length === 0
     ? nest("mixed", readable, "")
@@ -72,8 +79,16 @@ export function* bodyPieces(content: BodyContent, stem: string): Generator<MailP
   if (typeof last !== "string" || !last.endsWith("\r\n")) yield "\r\n";
 }
 
-function leaf(contentType: string, encoding: string, body: string): Part {
-  return { header: `Content-Type: ${contentType}\r\nContent-Transfer-Encoding: ${encoding}\r\n`, body: [body] };
+/** One text as it travels. */
+interface TextPart extends Part {
+  readonly encoding: string;
+  readonly body: readonly [string];
+}
+
+function textLeaf(subtype: string, text: string): TextPart {
+  const { encoding, body } = encodeText(text);
+  const header = `Content-Type: text/${subtype}; charset=utf-8\r\nContent-Transfer-Encoding: ${encoding}\r\n`;
+  return { header, encoding, body: [body] };
 }
 
 /** A multipart of one part is that part. */

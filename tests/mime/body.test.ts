@@ -11,6 +11,8 @@ const LOGO = attachmentOf({
   content: bytes("PNG"),
 });
 
+const { text: _, ...NO_TEXT } = MAIL;
+
 /** The tree as `mixed(text/plain application/pdf)`, read off the delimiters. */
 function tree(change: Partial<Mail>): string {
   return shape(text(compose({ ...MAIL, ...change })));
@@ -29,33 +31,33 @@ function shape(part: string): string {
 
 test("the tree is as flat as the content allows", () => {
   const html = "<img src=cid:logo@x>";
-  const { text: _, ...bare } = MAIL;
+  const bare = { ...MAIL, text: "" };
   expect(tree({})).toBe("text/plain");
   expect(shape(text(compose({ ...bare, html })))).toBe("text/html");
   expect(tree({ html })).toBe("alternative(text/plain text/html)");
   expect(tree({ html, attachments: [LOGO] })).toBe("alternative(text/plain related(text/html image/png))");
   expect(shape(text(compose({ ...bare, html, attachments: [LOGO] })))).toBe("related(text/html image/png)");
   expect(tree({ attachments: [PDF] })).toBe("mixed(text/plain application/pdf)");
-  expect(shape(text(compose({ ...bare, attachments: [PDF] })))).toBe("mixed(application/pdf)");
+  expect(shape(text(compose({ ...NO_TEXT, attachments: [PDF] })))).toBe("mixed(application/pdf)");
   expect(tree({ html, attachments: [PDF, LOGO] })).toBe(
     "mixed(alternative(text/plain related(text/html image/png)) application/pdf)",
   );
 });
 
+test("a mail without text gets one made from its HTML, unless its text is empty or there is nothing to read", async () => {
+  const html = "<h1>Grüße</h1><p>See <a href='https://example.com/7'>your order</a>";
+  const wire = compose({ ...NO_TEXT, html });
+  expect(shape(text(wire))).toBe("alternative(text/plain text/html)");
+  expect((await PostalMime.parse(wire)).text?.trimEnd()).toBe("Grüße\n\nSee your order (https://example.com/7)");
+  expect(tree({ text: "", html })).toBe("text/html");
+  expect(tree({ text: "Mine", html })).toBe("alternative(text/plain text/html)");
+  expect(text(compose({ ...MAIL, text: "Mine", html }))).not.toContain("See your order");
+  expect(shape(text(compose({ ...NO_TEXT, html: "<img src='cid:logo@x' alt=''>" })))).toBe("text/html");
+});
+
 test("what has a Content-ID is an ordinary file when there is no HTML to show it", () => {
   expect(tree({ attachments: [LOGO] })).toBe("mixed(text/plain image/png)");
   expect(text(compose({ ...MAIL, attachments: [LOGO] }))).toContain("Content-Disposition: attachment;");
-});
-
-test("a calendar stays an attachment with its method", () => {
-  const invite = attachmentOf({
-    filename: "invite.ics",
-    contentType: "text/calendar; method=REQUEST",
-    content: bytes("BEGIN:VCALENDAR"),
-  });
-  const wire = text(compose({ ...MAIL, attachments: [invite] }));
-  expect(wire).toContain("Content-Type: text/calendar;\r\n method=REQUEST;\r\n");
-  expect(wire).toContain('Content-Disposition: attachment;\r\n filename="invite.ics"');
 });
 
 test("a text that ends without a line break, with one or with several comes back so from a multipart", async () => {

@@ -8,6 +8,9 @@ import json
 import sys
 
 
+FIELDS = {"plain": "text", "html": "html", "calendar": "calendar"}
+
+
 def mailboxes(message, name):
     header = message[name]
     return [] if header is None else [[address.display_name, address.addr_spec] for address in header.addresses]
@@ -36,6 +39,7 @@ def read(raw):
         "messageId": message["Message-ID"],
         "text": "",
         "html": "",
+        "calendar": "",
         "files": [],
     }
     for part in message.walk():
@@ -44,7 +48,7 @@ def read(raw):
         if part.get_content_maintype() == "multipart":
             continue
         if part.get_content_disposition() is None and part.get_content_maintype() == "text":
-            reading["html" if part.get_content_subtype() == "html" else "text"] = part.get_content()
+            reading[FIELDS[part.get_content_subtype()]] = part.get_content()
         else:
             reading["files"].append(file(part))
     return reading

@@ -2,6 +2,8 @@ import MailComposer from "nodemailer/lib/mail-composer";
 import PostalMime, { decodeWords } from "postal-mime";
 import type { Mailbox } from "../../src/address.ts";
 import type { Mail } from "../../src/mime/compose.ts";
+import { htmlToText } from "../../src/mime/html_to_text.ts";
+import { inviteOf } from "../../src/mime/invite.ts";
 
 type Names = readonly (readonly [name: string, email: string])[];
 
@@ -17,12 +19,15 @@ export interface Reading {
   readonly messageId: string;
   readonly text: string;
   readonly html: string;
+  /** The invitation beside them. */
+  readonly calendar: string;
   /** Filename, type, disposition, Content-ID, SHA-1 of the content. */
   readonly files: readonly (readonly string[])[];
 }
 
 /** What the sender meant. */
 export function meaning(mail: Mail): Reading {
+  const invite = inviteOf(mail.attachments);
   return {
     subject: mail.subject.toWellFormed(),
     note: (mail.headers[0]?.[1] ?? "").toWellFormed(),
@@ -32,11 +37,12 @@ export function meaning(mail: Mail): Reading {
     replyTo: names(mail.replyTo),
     dateMs: Math.floor(mail.date.getTime() / 1_000) * 1_000,
     messageId: `<${mail.id}@${mail.from.email.split("@").at(-1)}>`,
-    text: body(mail.text),
+    text: body(mail.text ?? htmlToText(mail.html ?? "")),
     html: body(mail.html),
-    files: mail.attachments.map((file) => [
+    calendar: body(invite?.text),
+    files: mail.attachments.map((file, index) => [
       file.filename.toWellFormed(),
-      file.contentType.split(";")[0] ?? "",
+      index === invite?.index ? "application/ics" : file.contentType.split(";")[0] ?? "",
       file.contentId !== undefined && mail.html !== undefined ? "inline" : "attachment",
       file.contentId === undefined ? "" : `<${file.contentId}>`,
       sha1(file.content ?? new Uint8Array()),
@@ -46,6 +52,10 @@ export function meaning(mail: Mail): Reading {
 
 export async function readWithPostalMime(wire: Uint8Array): Promise<Reading> {
   const email = await PostalMime.parse(wire);
+  // It lists an alternative that is neither text nor HTML among the files.
+  const isCalendar = (file: (typeof email.attachments)[number]) =>
+    file.mimeType === "text/calendar" && !file.disposition;
+  const calendar = email.attachments.find(isCalendar)?.content;
   const list = (mailboxes: typeof email.to = []) => mailboxes.map(({ name, address = "" }) => [name, address] as const);
   return {
     subject: email.subject ?? "",
@@ -59,7 +69,8 @@ export async function readWithPostalMime(wire: Uint8Array): Promise<Reading> {
     messageId: email.messageId ?? "",
     text: body(email.text),
     html: body(email.html),
-    files: email.attachments.map((file) => [
+    calendar: body(typeof calendar === "string" ? calendar : new TextDecoder().decode(calendar)),
+    files: email.attachments.filter((file) => !isCalendar(file)).map((file) => [
       file.filename ?? "",
       file.mimeType,
       file.disposition ?? "",
@@ -78,7 +89,13 @@ export function readWithPython(wires: readonly Uint8Array[]): readonly Reading[]
   if (!success) throw new Error(`Cannot read the mails with Python: ${stderr.toString()}`);
   return stdout.toString().trimEnd().split("\n").map((line) => {
     const found: Reading = JSON.parse(line);
-    return { ...found, text: body(found.text), html: body(found.html), files: found.files.toSorted() };
+    return {
+      ...found,
+      text: body(found.text),
+      html: body(found.html),
+      calendar: body(found.calendar),
+      files: found.files.toSorted(),
+    };
   });
 }
 
