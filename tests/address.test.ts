@@ -143,6 +143,24 @@ test('CVE-2025-13033: "xclow3n@gmail.com x"@internal.domain is refused, not sent
   expect(refusal('"<a@evil.example>"@internal.domain')).toMatch(/quoted part holds/);
 });
 
+test("nodemailer 9.0.4 to 10.1.4: no comment, bracket or group hides a second mailbox", () => {
+  for (
+    const input of [
+      "a@b.example (x) , evil@x.example",
+      "(a@b.example) evil@x.example",
+      "a@b.example (<evil@x.example>)",
+      "Ann (<evil@x.example>) <a@b.example>",
+      "[ <evil@x.example>, a@b.example",
+      "a[, evil@x.example",
+      "friends: a@b.example, evil@x.example;",
+      "<@evil.example:a@b.example>",
+      "a@b.example <evil@x.example>, c@d.example",
+    ]
+  ) {
+    expect([input, parseAddress(input).ok]).toEqual([input, false]);
+  }
+});
+
 test("CVE-2025-14874: deeply nested groups are refused at once", () => {
   const started = performance.now();
   expect(refusal("g:".repeat(500) + "a@b" + ";".repeat(500))).toBeString();

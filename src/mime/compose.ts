@@ -164,7 +164,7 @@ function check(mail: Mail): void {
   if (!(dateMs >= MIN_DATE_MS && dateMs <= MAX_DATE_MS)) refuse("date", "it is not a date from 1900 to 9999");
   ensure("subject", valueProblem(mail.subject));
   for (const [name, value] of mail.headers) ensure(`headers.${quote(name)}`, headerProblem(name, value));
-  const written = mail.unsubscribe === undefined ? [] : ["List-Unsubscribe", "List-Unsubscribe-Post"];
+  const written = mail.unsubscribe === undefined ? [] : ["List-Unsubscribe"];
   const repeated = repeatedHeader([...written, ...mail.headers.map(([name]) => name)]);
   if (repeated !== undefined) refuse(`headers.${repeated}`, "it is there more than once");
   mail.attachments.forEach((attachment, index) => {

@@ -18,18 +18,18 @@ const RESERVED: ReadonlyMap<string, string> = new Map([
   ["subject", "use `subject`"],
   ["date", "it comes from the time of the mail"],
   ["message-id", "it comes from `id`"],
-  ["mime-version", "it is always written"],
-  ["return-path", "use `returnPath`; the last server writes the header"],
-  ["received", "only servers write it"],
+  ["return-path", "use `returnPath`"],
+  ["list-unsubscribe-post", "use `unsubscribe`"],
 ]);
+/** Families of headers: those of MIME, of people who pass a mail on, and of the servers on its way, which sign and judge it. */
+const NOT_FOR_CALLERS = /^(?:(?:mime|content|resent|received|dkim|arc|authentication)-|received$)/;
 
-/** RFC 5322 section 3.6, RFC 2369 and RFC 8058: at most one of each, so that no two readers see different ones. */
+/** RFC 5322 section 3.6 and RFC 2369: at most one of each, so that no two readers see different ones. */
 const ONCE: ReadonlySet<string> = new Set([
   "sender",
   "in-reply-to",
   "references",
   "list-unsubscribe",
-  "list-unsubscribe-post",
 ]);
 
 /**
@@ -45,7 +45,7 @@ export function headerProblem(name: string, value: string): string | undefined {
   if (!FIELD_NAME.test(name)) return "a header name is visible ASCII without a colon";
   if (name.length > MAX_NAME_CHARS) return `a header name has at most ${MAX_NAME_CHARS} characters`;
   const lower = name.toLowerCase();
-  const instead = RESERVED.get(lower) ?? (/^(?:content|resent)-/.test(lower) ? "it is not for callers" : undefined);
+  const instead = RESERVED.get(lower) ?? (NOT_FOR_CALLERS.test(lower) ? "it is not for callers" : undefined);
   if (instead !== undefined) return `the header ${name} cannot be set here: ${instead}`;
   const problem = valueProblem(value);
   if (problem !== undefined || lower !== "sender") return problem;

@@ -91,7 +91,7 @@ begin
       issues := issues || jsonb_build_object('path', place, 'message', 'must be ["Name", "value"]');
     elsif (item ->> 0) !~ '^[!-9;-~]{1,76}$' then
       issues := issues || jsonb_build_object('path', place, 'message', 'has a name that is not printable ASCII without a colon');
-    elsif lower(item ->> 0) ~ '^(from|to|cc|bcc|reply-to|subject|date|message-id|mime-version|return-path|received|list-unsubscribe-post|content-.*|resent-.*|dkim-signature)$' then
+    elsif lower(item ->> 0) ~ '^(from|to|cc|bcc|reply-to|subject|date|message-id|return-path|list-unsubscribe-post|received|(mime|content|resent|received|dkim|arc|authentication)-.*)$' then
       issues := issues || jsonb_build_object('path', place, 'message', 'is a header that mailchute writes itself: ' || (item ->> 0));
     elsif not mailchute.is_line(item ->> 1) then
       issues := issues || jsonb_build_object('path', place, 'message', 'has a value with a line break or a control character');

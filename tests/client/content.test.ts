@@ -82,3 +82,15 @@ test("attachments that say too little or the wrong thing are refused", async () 
   await refused({ attachments: [{ ...FILE, contentType: "pdf" }] }, "attachments.0.contentType");
   await refused({ attachments: FILE }, "attachments");
 });
+
+test("GHSA-wqvq-jvpq-h66f, nodemailer 9.0.1: nothing is read from a path or a URL, since there is no field for one", async () => {
+  for (const field of ["path", "href", "raw", "httpHeaders"]) {
+    for (const value of ["/etc/passwd", "https://example.com/x", { path: "/etc/passwd" }]) {
+      await refused({ attachments: [{ ...FILE, [field]: value }] }, `attachments.0.${field}`);
+    }
+  }
+  for (const value of [{ path: "/etc/passwd" }, { href: "https://example.com/x" }]) {
+    for (const field of ["text", "html", "raw", "alternatives"]) await refused({ [field]: value }, field);
+    await refused({ attachments: [{ filename: "a", content: value }] }, "attachments.0.content");
+  }
+});

@@ -138,3 +138,22 @@ test("attachmentProblem() takes a filename of 255 characters and a type of 500, 
   expect(attachmentProblem({ filename: "", contentType: `a/b; x=${"y".repeat(493)}` })).toBeUndefined();
   expect(attachmentProblem({ filename: "", contentType: `a/b; x=${"y".repeat(494)}` })).toMatch(/contentType/);
 });
+
+test("nodemailer 9.0.4 to 10.1.4: a boundary of line breaks cannot be given, and an unpaired surrogate becomes U+FFFD", () => {
+  for (const boundary of ['"\r\n"', '"\n"', '"a\r\nb"', "\r\n"]) {
+    expect(attachmentProblem({ filename: "", contentType: `multipart/mixed; boundary=${boundary}` })).toMatch(
+      /contentType/,
+    );
+  }
+  expect(header("application/pdf", "a\ud800.pdf")).toContain("filename*=UTF-8''a%EF%BF%BD.pdf");
+});
+
+test("nodemailer 9.0.4 to 10.1.4: attachmentProblem() takes no longer for the most hostile content type of 500 characters", () => {
+  const start = performance.now();
+  for (const piece of [";", "; ", ";a=", ';a="', ";a=b", '\\"', '"', " ", "/", ';a="\\']) {
+    for (let run = 0; run < 200; run++) {
+      attachmentProblem({ filename: "", contentType: `a/b${piece.repeat(497)}`.slice(0, 500) });
+    }
+  }
+  expect(performance.now() - start).toBeLessThan(5_000);
+});

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { MailchuteError } from "../../src/error.ts";
 import { attachmentOf, compose, type Mail, mailPieces, messageId, needsUtf8Header } from "../../src/mime/compose.ts";
-import { MAIL, text } from "./mail.ts";
+import { dotStuff } from "../../src/mime/encoding.ts";
+import { bytes, MAIL, text } from "./mail.ts";
 
 function wire(change: Partial<Mail>): string {
   return text(compose({ ...MAIL, ...change }));
@@ -134,7 +135,36 @@ test("compose() refuses a second Sender, References or List-Unsubscribe", () => 
   expect(refusal({ headers: [["list-unsubscribe", "<x>"]], unsubscribe: "https://example.com/u" }).message).toMatch(
     /once/,
   );
-  expect(refusal({ headers: [["List-Unsubscribe-Post", "x"]], unsubscribe: "mailto:a@b" }).message).toMatch(/once/);
+});
+
+test("RFC 8058: both headers stand in a mail once and as they are, whatever the URL's case; mailto has no one-click", () => {
+  const url = "https://example.com/u?token=abc";
+  for (const unsubscribe of [url, url.replace("https", "HTTPS")]) {
+    const lines = fields({ unsubscribe, headers: [["X-A", "1"]] }).filter((line) => /^list-/i.test(line));
+    expect(lines).toEqual([
+      `List-Unsubscribe: <${unsubscribe}>`,
+      "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+    ]);
+  }
+  expect(fields({ unsubscribe: "mailto:a@b" }).filter((line) => /^list-/i.test(line))).toEqual([
+    "List-Unsubscribe: <mailto:a@b>",
+  ]);
+  for (const header of [["List-Unsubscribe-Post", "List-Unsubscribe=One-Click"], ["DKIM-Signature", "v=1"]] as const) {
+    expect(refusal({ headers: [header] }).message).toContain("cannot be set here");
+  }
+});
+
+test("CVE-2023-51764, -51765, -51766, VU#302671: no smuggling sequence passes in any part of a mail, its header included", () => {
+  for (const evil of ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n\0.\r\n", "\r\n.\r\n"]) {
+    const content = `a${evil}MAIL FROM:<evil@x>${evil}b`;
+    const type = (contentType: string) => attachmentOf({ filename: "a", contentType, content: bytes(content) });
+    const attachments = [type("message/rfc822"), type("text/calendar; method=REQUEST"), type("text/plain")];
+    const onTheWire = text(dotStuff(compose({ ...MAIL, text: content, html: content, attachments })));
+    expect(onTheWire).not.toMatch(/\r(?!\n)|(?<!\r)\n|\0|^\.\r?$/m);
+    for (const change of [{ subject: content }, { headers: [["X-A", content]] as const }, { unsubscribe: content }]) {
+      expect(refusal(change).code).toBe("validation_error");
+    }
+  }
 });
 
 test("compose() refuses what is no UUID and no date", () => {
