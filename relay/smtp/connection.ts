@@ -1,4 +1,4 @@
-import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type Cause, causeOf } from "./cause.ts";
 
@@ -61,8 +61,16 @@ export type Connector = (target: Target, events: ConnectionEvents) => Connection
 /** How much of a long content is given to the kernel at once. */
 const SLICE_BYTES = 65_536;
 
-/** Opens a TCP connection. */
-export const openSocket: Connector = (target, events) => new SocketConnection(target, events);
+/** Opens a TCP connection; the addresses of a name are those that the system knows. */
+export const openSocket: Connector = (target, events) => new SocketConnection(target, events, undefined);
+
+/**
+ * Makes a connector that asks this function for the addresses of a name, as `dns.lookup` of `node:dns` would be asked: with
+ * `all`, and every address is tried until one answers.
+ */
+export function socketsWith(lookup: LookupFunction): Connector {
+  return (target, events) => new SocketConnection(target, events, lookup);
+}
 
 class SocketConnection implements Connection {
   readonly #target: Target;
@@ -74,14 +82,15 @@ class SocketConnection implements Connection {
   #isTls: boolean;
   isStarved = false;
 
-  constructor(target: Target, events: ConnectionEvents) {
+  constructor(target: Target, events: ConnectionEvents, lookup: LookupFunction | undefined) {
     this.#target = target;
     this.#events = events;
     this.#isTls = target.isImplicitTls;
     const { host, port } = target;
+    const byName = lookup === undefined ? {} : { lookup };
     this.#socket = target.isImplicitTls
-      ? connectTls({ port, ...this.#tlsOptions() })
-      : connectTcp({ host, port, noDelay: true });
+      ? connectTls({ port, ...byName, ...this.#tlsOptions() })
+      : connectTcp({ host, port, noDelay: true, ...byName });
     if (target.isImplicitTls) this.#socket.setNoDelay(true);
     this.#listen(this.#socket, target.isImplicitTls ? "secureConnect" : "connect", () => events.connected());
   }
@@ -152,8 +161,9 @@ class SocketConnection implements Connection {
         this.isStarved = false;
         for (let from = 0; from < chunk.length; from += SLICE_BYTES) {
           if (this.#isClosed) return;
-          await this.#written(chunk.subarray(from, from + SLICE_BYTES));
-          if (!this.#isClosed) this.#events.progressed();
+          // The socket says itself why it ended.
+          if (!await this.#written(chunk.subarray(from, from + SLICE_BYTES)) || this.#isClosed) return;
+          this.#events.progressed();
         }
         if (this.#isClosed) return;
         this.isStarved = true;
@@ -169,9 +179,14 @@ class SocketConnection implements Connection {
     this.flush();
   }
 
-  /** Resolves when the kernel has the bytes, or the socket has ended. */
-  #written(bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve) => this.#socket.write(bytes, () => resolve()));
+  /**
+   * Resolves with true when the kernel has the bytes, with false when it will never have them: a dead socket calls back all the
+   * same, and a content taken for written would make its mail uncertain.
+   */
+  #written(bytes: Uint8Array): Promise<boolean> {
+    return new Promise((resolve) =>
+      this.#socket.write(bytes, (error) => resolve(error === undefined || error === null))
+    );
   }
 
   #tlsOptions(): TlsOptions {
