@@ -31,10 +31,14 @@ export type Answer =
   | undefined
   /** These bytes as they are, even if they are no reply. */
   | { readonly raw: string }
+  /** These bytes, each piece in a segment of its own. */
+  | { readonly pieces: readonly string[] }
   /** Says this, when given, and closes the connection. */
   | { readonly close: string | undefined }
-  /** Closes the connection with RST. */
-  | { readonly reset: true }
+  /** Says this, when given, and closes the connection with RST. */
+  | { readonly reset: string | true }
+  /** Ends TCP without a word of TLS: no close_notify. */
+  | { readonly cut: true }
   /** Says nothing and reads nothing more. */
   | { readonly hang: true }
   /** Takes the mail into the ledger and closes without a word: only after the final dot. */
@@ -85,6 +89,19 @@ export interface ScriptedServerOptions {
   readonly bodyBytes?: number;
   /** Writes every reply in pieces of so many bytes. */
   readonly splitBytes?: number;
+  /** How the lines of replies end. @default {"\r\n"} */
+  readonly lineEnd?: "\n" | "\r";
+  /**
+   * What it makes of commands that come in groups: `joined` answers them with one write, `refused` takes the second one for an attack (as Exim
+   * does when PIPELINING was not offered), `lost` forgets all but the first.
+   */
+  readonly groups?: "joined" | "refused" | "lost";
+  /** Reads nothing while one of its replies is unwritten, and as little as it can at a time. */
+  readonly isNarrow?: boolean;
+  /** The versions of TLS it speaks. @default {those of the runtime} */
+  readonly tlsVersions?: { readonly minVersion: "TLSv1"; readonly maxVersion: "TLSv1.1" };
+  /** @default {any port that is free} */
+  readonly port?: number;
 }
 
 export interface ScriptedServer extends AsyncDisposable {
@@ -160,11 +177,11 @@ export async function startScriptedServer(options: ScriptedServerOptions = {}): 
     transcripts.push(transcript);
     const number = transcripts.length;
     const secure = (socket: Socket): Socket => {
-      const tls = new TLSSocket(socket, { isServer: true, ...certificate });
+      const tls = new TLSSocket(socket, { isServer: true, ...certificate, ...options.tlsVersions });
       tls.on("error", () => undefined);
       return tls;
     };
-    const dialogue = new ServerDialogue(options.tls === "implicit" ? secure(plain) : plain, {
+    const dialogue = new ServerDialogue(plain, {
       options,
       transcript,
       number,
@@ -184,7 +201,7 @@ export async function startScriptedServer(options: ScriptedServerOptions = {}): 
     });
     dialogue.run();
   });
-  const port = await listen(server);
+  const port = await listen(server, options.port ?? 0);
   const close = async (): Promise<void> => {
     for (const dialogue of open) dialogue.destroy();
     await new Promise<void>((resolve) => server.close(() => resolve()));
@@ -212,10 +229,10 @@ export async function startScriptedServer(options: ScriptedServerOptions = {}): 
   };
 }
 
-function listen(server: Server): Promise<number> {
+function listen(server: Server, wanted: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
+    server.listen(wanted, "127.0.0.1", () => {
       const address = server.address();
       if (address === null || typeof address === "string") return reject(new Error("Cannot listen: no port was given"));
       resolve(address.port);

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { Over, ServerInput } from "./server_input.ts";
+import { ServerOutput } from "./server_output.ts";
 import type {
   AcceptedMail,
   Answer,
@@ -23,20 +24,23 @@ interface Setup {
 /** The server's side of one connection: reads what the client says, in order, and answers by script or as usual. */
 export class ServerDialogue {
   readonly #setup: Setup;
+  readonly #plain: Socket;
   #socket: Socket;
   #isTls: boolean;
-  readonly #input = new ServerInput();
-  /** When all pieces of the replies so far are written. */
-  #written: Promise<void> = Promise.resolve();
+  readonly #input: ServerInput;
+  readonly #output: ServerOutput;
   #counts = new Map<string, number>();
   #reversePath: string | undefined;
   #parameters = "";
   #recipients: string[] = [];
   #user: string | undefined;
 
-  constructor(socket: Socket, setup: Setup) {
+  constructor(plain: Socket, setup: Setup) {
     this.#setup = setup;
-    this.#socket = socket;
+    this.#plain = plain;
+    this.#socket = setup.isTls ? setup.secure(plain) : plain;
+    this.#output = new ServerOutput(this.#socket, setup.options, setup.transcript);
+    this.#input = new ServerInput(() => this.#heardAll());
     this.#isTls = setup.isTls;
     this.#listen();
   }
@@ -53,9 +57,13 @@ export class ServerDialogue {
     this.write(`${text}\r\n`);
   }
 
+  /** Writes bytes as they are. */
+  write(text: string): void {
+    this.#output.write(text);
+  }
+
   hangUp(): void {
-    if (this.#setup.options.splitBytes === undefined) this.#socket.end();
-    else void this.#written.then(() => this.#socket.end());
+    this.#output.end();
   }
 
   destroy(): void {
@@ -68,6 +76,7 @@ export class ServerDialogue {
     for (;;) {
       const line = await this.#input.line();
       const [verb = ""] = line.toUpperCase().split(/[ :]/, 1);
+      this.#judgeGroup();
       if (await this.#obey(verb, line) === "over") return;
     }
   }
@@ -104,6 +113,17 @@ export class ServerDialogue {
     }
   }
 
+  /** What came in one group with the command that has just been read. */
+  #judgeGroup(): void {
+    const { groups } = this.#setup.options;
+    if (this.#input.length === 0) return;
+    if (groups === "lost") this.#input.clear();
+    if (groups !== "refused") return;
+    this.say("554 5.5.0 synchronization error");
+    this.hangUp();
+    throw new Over();
+  }
+
   #ehloReply(): string {
     const { offer = ["PIPELINING", "8BITMIME"], tls, auth } = this.#setup.options;
     const lines = ["scripted.example", ...offer];
@@ -118,6 +138,7 @@ export class ServerDialogue {
     this.#input.clear();
     this.#isTls = true;
     this.#socket = this.#setup.secure(this.#socket);
+    this.#output.use(this.#socket);
     this.#listen();
     this.#forget();
   }
@@ -212,9 +233,21 @@ export class ServerDialogue {
       this.write(answer.raw);
       return /^[23]/.test(answer.raw);
     }
-    if ("acceptAndClose" in answer) accept();
-    if ("close" in answer && answer.close !== undefined) this.say(answer.close);
-    if ("reset" in answer) this.#socket.resetAndDestroy();
+    if ("pieces" in answer) {
+      const isPositive = /^[23]/.test(answer.pieces.join(""));
+      if (isPositive) accept();
+      this.#output.writePieces(answer.pieces);
+      return isPositive;
+    }
+    const last = "close" in answer
+      ? answer.close
+      : "reset" in answer && answer.reset !== true
+      ? answer.reset
+      : undefined;
+    if ("acceptAndClose" in answer || last?.startsWith("2") === true) accept();
+    if (last !== undefined) this.say(last);
+    if ("reset" in answer) this.#plain.resetAndDestroy();
+    else if ("cut" in answer) this.#plain.destroy();
     else if ("hang" in answer) this.#socket.pause();
     else this.hangUp();
     throw new Over();
@@ -225,6 +258,7 @@ export class ServerDialogue {
     socket.on("data", (bytes: Buffer) => {
       const text = bytes.toString("latin1");
       this.#setup.transcript.client += text;
+      if (this.#setup.options.isNarrow === true) socket.pause();
       this.#input.add(text);
       this.#setup.heard();
     });
@@ -233,22 +267,10 @@ export class ServerDialogue {
     socket.on("end", () => this.#input.end());
   }
 
-  /** Writes bytes as they are. */
-  write(text: string): void {
-    this.#setup.transcript.server += text;
-    const { splitBytes } = this.#setup.options;
-    if (splitBytes === undefined) return this.#send(text);
-    // A turn of the event loop between the pieces: else the client would read them as one.
-    for (let at = 0; at < text.length; at += splitBytes) {
-      this.#written = this.#written.then(() => {
-        this.#send(text.slice(at, at + splitBytes));
-        return new Promise((resolve) => setImmediate(resolve));
-      });
-    }
-  }
-
-  #send(text: string): void {
-    if (!this.#socket.destroyed) this.#socket.write(text, "latin1");
+  /** Nothing more has come: the client is to speak. */
+  #heardAll(): void {
+    this.#output.release();
+    if (this.#setup.options.isNarrow === true) this.#output.whenWritten(() => this.#socket.resume());
   }
 
   #forget(): void {

@@ -3,9 +3,15 @@ export class Over extends Error {}
 
 /** What a client has said and the server has not read yet, as latin1. */
 export class ServerInput {
+  readonly #emptied: () => void;
   #text = "";
   #isEnded = false;
   #wake: (() => void) | undefined;
+
+  /** @param emptied is called when there is nothing left to read, and more is wanted */
+  constructor(emptied: () => void) {
+    this.#emptied = emptied;
+  }
 
   get length(): number {
     return this.#text.length;
@@ -16,7 +22,7 @@ export class ServerInput {
     this.#wake?.();
   }
 
-  /** Forgets what was said in plain text when TLS begins. */
+  /** Forgets what is not read yet. */
   clear(): void {
     this.#text = "";
   }
@@ -29,6 +35,7 @@ export class ServerInput {
   /** Waits for more bytes. */
   async more(): Promise<void> {
     if (this.#isEnded) throw new Over();
+    this.#emptied();
     await new Promise<void>((resolve) => (this.#wake = resolve));
     this.#wake = undefined;
   }
