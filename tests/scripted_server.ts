@@ -42,7 +42,9 @@ export type Answer =
   /** Says nothing and reads nothing more. */
   | { readonly hang: true }
   /** Takes the mail into the ledger and closes without a word: only after the final dot. */
-  | { readonly acceptAndClose: true };
+  | { readonly acceptAndClose: true }
+  /** Takes the mail into the ledger and says nothing more: only after the final dot. */
+  | { readonly acceptAndHang: true };
 
 /** A script may look at the connection it answers on: `count` is the connection's number, from 1. */
 export interface ScriptContext {

@@ -244,11 +244,11 @@ export class ServerDialogue {
       : "reset" in answer && answer.reset !== true
       ? answer.reset
       : undefined;
-    if ("acceptAndClose" in answer || last?.startsWith("2") === true) accept();
+    if ("acceptAndClose" in answer || "acceptAndHang" in answer || last?.startsWith("2") === true) accept();
     if (last !== undefined) this.say(last);
     if ("reset" in answer) this.#plain.resetAndDestroy();
     else if ("cut" in answer) this.#plain.destroy();
-    else if ("hang" in answer) this.#socket.pause();
+    else if ("hang" in answer || "acceptAndHang" in answer) this.#socket.pause();
     else this.hangUp();
     throw new Over();
   }
