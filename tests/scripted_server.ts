@@ -71,7 +71,9 @@ export interface Scripts {
   readonly data?: Script<undefined>;
   /** After the 354, once so many bytes of content have come as `bodyBytes` says. */
   readonly body?: Script<number>;
-  /** The final dot. The content is not in the ledger before this script is done. */
+  /** A chunk has come: what stood behind BDAT, such as `100` or `0 LAST`. After the last one comes `content`. */
+  readonly bdat?: Script<string>;
+  /** The end of the content. It is not in the ledger before this script is done. */
   readonly content?: Script<string>;
   readonly rset?: Script<undefined>;
   readonly quit?: Script<undefined>;

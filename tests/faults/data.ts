@@ -1,5 +1,7 @@
 import { ANN, BOB, EHLO, MAIL, TO_ANN, type TransportFault } from "./fault.ts";
 
+const LARGE_BYTES = 1_000_000;
+const CHUNKING = ["PIPELINING", "CHUNKING"];
 const DATA_DIALOGUE = [EHLO, MAIL, TO_ANN, "DATA"];
 
 /** DATA, the content, the final dot and its reply. */
@@ -63,12 +65,28 @@ export const DATA_FAULTS: readonly TransportFault[] = [
     expected: ["uncertain final network none"],
   },
   {
+    id: "D07",
+    name: "dropped when it has a large content, and not its end (BDAT)",
+    server: () => ({ offer: CHUNKING, on: { bdat: (size) => size === "0" ? undefined : { close: undefined } } }),
+    bytes: LARGE_BYTES,
+    expected: ["deferred body network none"],
+  },
+  {
     id: "D08",
     name: "dropped after the final dot, and the mail is taken",
     server: () => ({ on: { content: () => ({ acceptAndClose: true }) } }),
     expected: ["uncertain final network none"],
     mayRepeat: true,
     said: [[...DATA_DIALOGUE, "(content)", "."]],
+  },
+  {
+    id: "D08",
+    name: "dropped after the final dot, and the mail is taken; the next envelope is said already",
+    server: () => ({ on: { content: (_, { connection }) => connection === 1 ? { acceptAndClose: true } : undefined } }),
+    mails: [[ANN], [BOB]],
+    isTogether: true,
+    expected: ["uncertain final network none", "sent final 250"],
+    mayRepeat: true,
   },
   {
     id: "D09",
@@ -120,6 +138,14 @@ export const DATA_FAULTS: readonly TransportFault[] = [
     expected: ["bounced final message 554"],
   },
   {
+    id: "D12",
+    name: "554 to the final dot; the next envelope is said already",
+    server: () => ({ on: { content: (_, { count }) => count === 1 ? "554 5.7.1 looks like spam" : undefined } }),
+    mails: [[ANN], [BOB]],
+    isTogether: true,
+    expected: ["bounced final message 554", "sent final 250"],
+  },
+  {
     id: "D13",
     name: "421 to the final dot, and closed",
     server: () => ({
@@ -147,6 +173,34 @@ export const DATA_FAULTS: readonly TransportFault[] = [
     // Whether a system hands out what came before an RST is its own affair.
     expected: [["sent final 250", "uncertain final network none"]],
     mayRepeat: true,
+  },
+  {
+    id: "D17",
+    name: "503 to BDAT",
+    server: () => ({ offer: CHUNKING, on: { bdat: () => "503 5.5.1 not now" } }),
+    bytes: LARGE_BYTES,
+    expected: ["sent final 250"],
+  },
+  {
+    id: "D18",
+    name: "the first chunk is taken, and 554 to BDAT LAST",
+    server: () => ({ offer: CHUNKING, on: { content: () => "554 5.7.1 looks like spam" } }),
+    bytes: LARGE_BYTES,
+    expected: ["bounced final message 554"],
+  },
+  {
+    id: "D18",
+    name: "552 to the chunk with the content",
+    server: () => ({ offer: CHUNKING, on: { bdat: (size) => size === "0" ? undefined : "552 5.3.4 too big" } }),
+    bytes: LARGE_BYTES,
+    expected: ["bounced body message 552"],
+  },
+  {
+    id: "D19",
+    name: "CHUNKING is offered, and 500 to BDAT",
+    server: () => ({ offer: CHUNKING, on: { bdat: () => "500 5.5.1 unknown command" } }),
+    bytes: LARGE_BYTES,
+    expected: ["sent final 250"],
   },
   {
     id: "D20",

@@ -10,6 +10,7 @@ import { watchLoop } from "./loop_watch.ts";
 import { RELAY_FAULTS } from "./relay.ts";
 import { countDescriptors, runFault, settledDescriptors } from "./run_fault.ts";
 import { SESSION_FAULTS } from "./session.ts";
+import { SLOW_READER_FAULTS } from "./slow_reader.ts";
 import { summary } from "./summary.ts";
 import { TLS_FAULTS } from "./tls.ts";
 
@@ -44,7 +45,7 @@ for (const fault of FAULTS) {
 // The test run's Postgres is there before any descriptor is counted.
 beforeAll(async () => void await testServer());
 
-for (const { id, name, then, run } of RELAY_FAULTS) {
+for (const { id, name, then, run } of [...RELAY_FAULTS, ...SLOW_READER_FAULTS]) {
   test(`${id} ${name}: ${then}`, async () => {
     const before = countDescriptors();
     const watch = watchLoop();
@@ -53,3 +54,23 @@ for (const { id, name, then, run } of RELAY_FAULTS) {
     expect(watch.stop()).toBeLessThan(LONGEST_BLOCK_MS);
   }, 30_000);
 }
+
+test("the watch sees a turn of the event loop that computes for too long", async () => {
+  const watch = watchLoop();
+  const end = performance.now() + 3 * LONGEST_BLOCK_MS;
+  while (performance.now() < end);
+  await new Promise(setImmediate);
+  // Less than it took on the clock when others had the processor too.
+  expect(watch.stop()).toBeGreaterThan(LONGEST_BLOCK_MS);
+});
+
+test("every named fault is in the suite", () => {
+  const counts = { C: 15, E: 15, T: 14, A: 9, M: 19, D: 20, S: 12 };
+  const named = Object.entries(counts).flatMap(([group, count]) =>
+    Array.from({ length: count }, (_, index) => `${group}${String(index + 1).padStart(2, "0")}`)
+  );
+  expect(named).toHaveLength(104);
+  expect([...new Set([...FAULTS, ...RELAY_FAULTS, ...SLOW_READER_FAULTS].map(({ id }) => id))].sort()).toEqual(
+    named.sort(),
+  );
+});

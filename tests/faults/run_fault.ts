@@ -125,7 +125,7 @@ function connectorOf(fault: TransportFault, begin: () => void): Connector {
   return () => {
     begin();
     const nothing = (): void => undefined;
-    return { write: nothing, stream: nothing, flush: nothing, startTls: nothing, close: nothing };
+    return { isStarved: false, write: nothing, stream: nothing, flush: nothing, startTls: nothing, close: nothing };
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { Over, ServerInput } from "./server_input.ts";
+import { ehloReply } from "./server_offer.ts";
 import { ServerOutput } from "./server_output.ts";
 import type {
   AcceptedMail,
@@ -33,6 +34,8 @@ export class ServerDialogue {
   #reversePath: string | undefined;
   #parameters = "";
   #recipients: string[] = [];
+  /** What came by BDAT so far. */
+  #chunks = "";
   #user: string | undefined;
 
   constructor(plain: Socket, setup: Setup) {
@@ -86,7 +89,7 @@ export class ServerDialogue {
     switch (verb) {
       case "EHLO":
         this.#forget();
-        return void await this.#answer("ehlo", argument, this.#ehloReply());
+        return void await this.#answer("ehlo", argument, ehloReply(this.#setup.options, this.#isTls));
       case "HELO":
         this.#forget();
         return void await this.#answer("helo", argument, "250 scripted.example");
@@ -100,6 +103,8 @@ export class ServerDialogue {
         return this.#rcpt(line);
       case "DATA":
         return this.#data();
+      case "BDAT":
+        return this.#bdat(argument);
       case "RSET":
         this.#forget();
         return void await this.#answer("rset", undefined, "250 2.0.0 forgotten");
@@ -122,14 +127,6 @@ export class ServerDialogue {
     this.say("554 5.5.0 synchronization error");
     this.hangUp();
     throw new Over();
-  }
-
-  #ehloReply(): string {
-    const { offer = ["PIPELINING", "8BITMIME"], tls, auth } = this.#setup.options;
-    const lines = ["scripted.example", ...offer];
-    if (tls === "starttls" && !this.#isTls) lines.push("STARTTLS");
-    if (auth !== undefined && (this.#isTls || tls === undefined || tls === "none")) lines.push("AUTH PLAIN LOGIN");
-    return lines.map((text, index) => `250${index === lines.length - 1 ? " " : "-"}${text}`).join("\r\n");
   }
 
   async #startTls(): Promise<void> {
@@ -188,9 +185,23 @@ export class ServerDialogue {
       while (this.#input.length < bodyBytes) await this.#input.more();
       if (!await this.#answer("body", this.#input.length, undefined)) return;
     }
-    const content = await this.#input.content();
+    await this.#take(await this.#input.content());
+  }
+
+  /** RFC 3030: the octets behind the command are content, as they are. */
+  async #bdat(argument: string): Promise<void> {
+    const [count = "", last] = argument.split(" ");
+    this.#chunks += await this.#input.bytes(Number(count));
+    if (this.#recipients.length === 0) return this.say("503 5.5.1 RCPT first");
+    const usual = last === undefined ? `250 2.0.0 ${count} octets` : undefined;
+    if (!await this.#answer("bdat", argument, usual)) return this.#forget();
+    if (last !== undefined) await this.#take(this.#chunks);
+  }
+
+  /** All of a content has come. */
+  async #take(content: string): Promise<void> {
     const mail: AcceptedMail = {
-      reversePath: this.#reversePath,
+      reversePath: this.#reversePath ?? "",
       recipients: this.#recipients,
       content,
       parameters: this.#parameters,
@@ -277,6 +288,7 @@ export class ServerDialogue {
     this.#reversePath = undefined;
     this.#parameters = "";
     this.#recipients = [];
+    this.#chunks = "";
   }
 }
 

@@ -49,6 +49,12 @@ export class ServerInput {
     }
   }
 
+  /** Takes so many bytes. */
+  async bytes(count: number): Promise<string> {
+    while (this.#text.length < count) await this.more();
+    return this.#take(count, 0);
+  }
+
   /** Takes everything up to the final dot, dot-stuffing taken off (RFC 5321 section 4.5.2). */
   async content(): Promise<string> {
     for (let from = 0;;) {
