@@ -1,5 +1,6 @@
 import type { Sql } from "postgres";
 import { attachmentOf, type MailAttachment } from "../src/mime/attachment.ts";
+import { needsContent } from "../src/mime/invite.ts";
 import { SevenBitScan } from "../src/mime/seven_bit.ts";
 
 /** What a mail says, without its attachments' bytes. */
@@ -46,9 +47,6 @@ where content_id = $1::uuid and position = $2::smallint`;
 /** Attachments up to here, all of a mail together, are held. Larger ones are read while the server takes them. */
 const WHOLE_BYTES = 48_000;
 
-/** A calendar invitation stands in the mail a second time, as text. */
-const WHOLE_CALENDAR_BYTES = 256_000;
-
 /** Whole lines of base64: slices of it join up. */
 const SLICE_BYTES = 57 * 1_024;
 
@@ -91,9 +89,10 @@ export class Contents {
         contentType,
         ...(row.cid === null ? {} : { contentId: row.cid as string }),
       };
-      const isCalendar = /^\s*text\/calendar\b/i.test(contentType) && sizeBytes <= WHOLE_CALENDAR_BYTES;
+      // An invitation stands in the mail a second time, as text.
+      const isText = needsContent({ ...facts, sizeBytes });
       const position = row.position as number;
-      if (isSmall || isCalendar) {
+      if (isSmall || isText) {
         const content = Buffer.concat(await Array.fromAsync(this.#slices({ id, position, sizeBytes }), fromBase64));
         attachments.push({ ...attachmentOf({ ...facts, content }), position });
       } else if (/^\s*message\/rfc822\b/i.test(contentType)) {

@@ -1,4 +1,11 @@
-import { type AttachmentSlot, compose, type Mail, mailPieces, needsUtf8Header } from "../src/mime/compose.ts";
+import {
+  type AttachmentSlot,
+  compose,
+  type Mail,
+  mailPieces,
+  needsUtf8Header,
+  needsUtf8Sender,
+} from "../src/mime/compose.ts";
 import type { MailContent } from "./transport.ts";
 
 /** Reads one attachment as it stands in the mail. */
@@ -21,7 +28,8 @@ export type ReadAttachment = (slot: AttachmentSlot) => AsyncIterable<Uint8Array>
  * @throws {MailchuteError} `validation_error` when the mail cannot be composed
  */
 export function mailContent(mail: Mail, read: ReadAttachment): MailContent {
-  if (mail.attachments.every(({ content }) => content !== undefined)) return compose(mail);
+  const needsSmtpUtf8 = mail.isAsciiOnly !== true && needsUtf8Header(mail);
+  if (!needsSmtpUtf8 && mail.attachments.every(({ content }) => content !== undefined)) return compose(mail);
   const encoder = new TextEncoder();
   const pieces = [...mailPieces(mail)].map((piece) => typeof piece === "string" ? encoder.encode(piece) : piece);
   const sizeBytes = pieces.reduce(
@@ -30,7 +38,10 @@ export function mailContent(mail: Mail, read: ReadAttachment): MailContent {
   );
   return {
     sizeBytes,
-    needsSmtpUtf8: needsUtf8Header(mail),
+    needsSmtpUtf8,
+    asAscii: needsSmtpUtf8 && !needsUtf8Sender(mail)
+      ? () => mailContent({ ...mail, isAsciiOnly: true }, read)
+      : undefined,
     async *chunks() {
       for (const piece of pieces) {
         if (piece instanceof Uint8Array) yield piece;

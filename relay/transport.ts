@@ -55,12 +55,14 @@ export type Delivery =
   | { readonly kind: "attempted"; readonly outcomes: readonly Outcome[] }
   | { readonly kind: "unavailable"; readonly trouble: RouteTrouble };
 
-/** A mail too large to be held: read piece by piece, while the server takes it. */
+/** A mail that is read piece by piece, while the server takes it: it may be too large to be held. */
 export interface StreamedContent {
   /** Octets, before dot-stuffing: exactly as many as `chunks` yields. */
   readonly sizeBytes: number;
   /** A header holds an address that is not ASCII, so that the server needs SMTPUTF8 (RFC 6532). */
   readonly needsSmtpUtf8: boolean;
+  /** The same mail for a server without SMTPUTF8; undefined when there can be none. */
+  readonly asAscii?: (() => MailContent) | undefined;
   /** Reads it from its beginning; may be called more than once, one after the other. */
   chunks(): AsyncIterable<Uint8Array>;
 }

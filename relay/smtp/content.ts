@@ -28,6 +28,12 @@ export function needsSmtpUtf8(content: MailContent): boolean {
   return false;
 }
 
+/** The mail as this server can take it: one without SMTPUTF8 gets the ASCII form, where there is one. */
+export function contentFor(content: MailContent, offered: { readonly smtpUtf8: boolean }): MailContent {
+  if (offered.smtpUtf8 || content instanceof Uint8Array || !content.needsSmtpUtf8) return content;
+  return content.asAscii?.() ?? content;
+}
+
 /**
  * Yields a mail in its chunks, and throws when they are not what was announced: SIZE and BDAT have told the server a
  * number of octets, and a mail that is cut short must never look complete.

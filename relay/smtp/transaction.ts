@@ -1,6 +1,7 @@
 import type { Delivery, Phase, RouteTrouble } from "../transport.ts";
 import type { Capabilities } from "./capability.ts";
 import { type Mail, mailCommand, rcptCommand } from "./command.ts";
+import { contentFor } from "./content.ts";
 import type { Deadlines } from "./deadline.ts";
 import type { Dialogue, ReplyReader, Verb } from "./dialogue.ts";
 import { meaningOfEnd, type Progress, troubleOf } from "./ending.ts";
@@ -47,6 +48,8 @@ type Step = "reset" | "mail" | "rcpt" | "gate" | "replies" | "content" | "final"
  */
 export class Transaction implements ReplyReader {
   readonly mail: Mail;
+  /** As it is said to this server. */
+  readonly #said: Mail;
   readonly #dialogue: Dialogue;
   readonly #settings: TransactionSettings;
   readonly #owner: TransactionOwner;
@@ -71,7 +74,9 @@ export class Transaction implements ReplyReader {
     this.#tally = new Tally(mail.envelope.recipients);
     this.#needsReset = options.settings.needsReset;
     this.#step = this.#needsReset ? "reset" : "mail";
-    this.#gate = gateOf(mail.content, options.settings.capabilities);
+    const { capabilities } = options.settings;
+    this.#said = { envelope: mail.envelope, content: contentFor(mail.content, capabilities) };
+    this.#gate = gateOf(this.#said.content, capabilities);
   }
 
   /** Whether the content is on its way and its end is not: a reply may come before it is due. */
@@ -85,7 +90,7 @@ export class Transaction implements ReplyReader {
   }
 
   start(): void {
-    const fault = faultForServer(this.mail, this.#settings.capabilities);
+    const fault = faultForServer(this.#said, this.#settings.capabilities);
     if (fault !== undefined) this.#tally.refuse(fault.test, fault.meaning, { reason: fault.reason });
     this.#speak();
   }
@@ -176,7 +181,7 @@ export class Transaction implements ReplyReader {
   }
 
   #handOver(): Handover {
-    this.#handover = new Handover(this.mail.content, this.#dialogue, {
+    this.#handover = new Handover(this.#said.content, this.#dialogue, {
       gate: this.#gate,
       deadlines: this.#settings.deadlines,
       reader: this,
@@ -228,10 +233,10 @@ export class Transaction implements ReplyReader {
       case "reset":
         return "RSET";
       case "mail":
-        return mailCommand(this.mail, this.#settings.capabilities);
+        return mailCommand(this.#said, this.#settings.capabilities);
       case "rcpt": {
         const recipient = this.#tally.next();
-        if (recipient !== undefined) return rcptCommand(recipient, this.mail, this.#settings.capabilities);
+        if (recipient !== undefined) return rcptCommand(recipient, this.#said, this.#settings.capabilities);
         this.#step = "gate";
         return this.#gate;
       }

@@ -1,6 +1,6 @@
 import { domainOf, type Mailbox, mailboxOf, parseAddress } from "../address.ts";
 import { MailchuteError } from "../error.ts";
-import { addressHeader } from "./address_list.ts";
+import { addressHeader, needsUtf8 } from "./address_list.ts";
 import { attachmentOf, attachmentProblem, type MailAttachment } from "./attachment.ts";
 import { writeBase64 } from "./base64.ts";
 import { type AttachmentSlot, bodyPieces, type MailPiece } from "./body.ts";
@@ -26,6 +26,8 @@ export interface Mail {
   readonly attachments: readonly MailAttachment[];
   /** An https or mailto URL, written as List-Unsubscribe. */
   readonly unsubscribe?: string;
+  /** For a server without SMTPUTF8: addresses in To, Cc and Reply-To that are not ASCII can be read there, and not answered to. @default {false} */
+  readonly isAsciiOnly?: boolean;
 }
 
 const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
@@ -120,24 +122,30 @@ export function messageId(mail: Pick<Mail, "id" | "from">): string {
  * ```
  */
 export function needsUtf8Header(mail: Pick<Mail, "from" | "to" | "cc" | "replyTo" | "headers">): boolean {
-  const senders = mail.headers.flatMap(([name, value]) => {
+  return needsUtf8Sender(mail) || [...mail.to, ...mail.cc, ...mail.replyTo].some(({ email }) => needsUtf8(email));
+}
+
+/** The same for From and Sender, which must be addresses: no `isAsciiOnly` helps there. */
+export function needsUtf8Sender({ from, headers }: Pick<Mail, "from" | "headers">): boolean {
+  const senders = headers.flatMap(([name, value]) => {
     const sender = isSender(name) ? parseAddress(value) : undefined;
     return sender?.ok ? [sender.mailbox] : [];
   });
-  // Domains are written in their ASCII form.
-  return [mail.from, ...mail.to, ...mail.cc, ...mail.replyTo, ...senders]
-    .some(({ email }) => /[^\0-\x7f]/.test(email.slice(0, email.lastIndexOf("@"))));
+  return [from, ...senders].some(({ email }) => needsUtf8(email));
 }
 
 function header(mail: Mail): string {
+  const { isAsciiOnly } = mail;
+  const list = (field: string, name: string, given: readonly Mailbox[]) =>
+    addressHeader(name, mailboxes(given, field), { isAsciiOnly });
   return [
     // RFC 5322 section 3.3 wants a numeric zone where toUTCString() writes GMT.
     `Date: ${mail.date.toUTCString().replace("GMT", "+0000")}\r\n`,
     addressHeader("From", [mailboxOf(mail.from, "from")]),
-    mail.replyTo.length === 0 ? "" : addressHeader("Reply-To", mailboxes(mail.replyTo, "replyTo")),
+    mail.replyTo.length === 0 ? "" : list("replyTo", "Reply-To", mail.replyTo),
     // RFC 5322 section 3.6.3, appendix A.1.3: a mail whose recipients are all hidden.
-    mail.to.length === 0 ? "To: undisclosed-recipients:;\r\n" : addressHeader("To", mailboxes(mail.to, "to")),
-    mail.cc.length === 0 ? "" : addressHeader("Cc", mailboxes(mail.cc, "cc")),
+    mail.to.length === 0 ? "To: undisclosed-recipients:;\r\n" : list("to", "To", mail.to),
+    mail.cc.length === 0 ? "" : list("cc", "Cc", mail.cc),
     textHeader("Subject", mail.subject),
     `Message-ID: ${messageId(mail)}\r\n`,
     ...mail.headers.map(([name, value]) => isSender(name) ? senderHeader(value) : textHeader(name, value)),
