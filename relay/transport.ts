@@ -48,6 +48,10 @@ export interface RouteTrouble {
   readonly phase: Phase;
   readonly reply?: Reply;
   readonly reason: string;
+  /** A finer name where one code has more than one remedy: the code of the socket's error (`CERT_HAS_EXPIRED`), or `not_offered`. */
+  readonly detail?: string;
+  /** What a person has to change so that it works, as half a sentence. */
+  readonly fix?: string;
 }
 
 /** The result of one call of `send`: an attempt with one outcome per recipient, or no attempt at all. */

@@ -176,9 +176,9 @@ export class Workers {
         this.#settler.add(delivered.settlement);
         return;
       }
-      const { code, phase, reason } = delivered.trouble;
+      const { code, phase, reason, fix } = delivered.trouble;
       const { retryAtMs } = route.breaker.failed(message.id, delivered.trouble, clock.now());
-      log.warn("route unavailable", { route: route.name, code, phase, reason });
+      log.warn("route unavailable", { route: route.name, code, phase, reason, fix });
       counters.routeTrouble(reason);
       this.#routeOut.add(message.seq);
       this.#giveBack([holding], Math.max(0, retryAtMs - clock.now()));

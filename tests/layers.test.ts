@@ -16,13 +16,13 @@ const LAYERS: readonly Layer[] = [
   {
     name: "pure relay",
     files:
-      /^relay\/(bell|breaker|clock|duration|mail_content|mask|pace|periodic|policy|route|transport|smtp\/(auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|handover|limit|line|opening|outcome|parts|path|preflight|redact|reply|session|tally|transaction|xtext))\.ts$/,
+      /^relay\/(bell|breaker|clock|duration|mail_content|mask|pace|periodic|policy|route|transport|smtp\/(advice|auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|handover|limit|line|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|transaction|trouble_advice|xtext))\.ts$/,
     mayImport: ["domain", "pure relay"],
   },
   {
     name: "edges",
     files:
-      /^relay\/(config|contents|database|embedded|inbox|inbox_directory|log|migrate|ping|queue|queue_statements|retention|schema|state_directory|settings\/\w+|http\/\w+|smtp\/(connection|link|pool|slow_start|smtp|timers))\.tsx?$/,
+      /^relay\/(config|contents|database|embedded|inbox|inbox_directory|log|migrate|ping|queue|queue_statements|retention|schema|state_directory|settings\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
     mayImport: ["domain", "pure relay", "edges"],
   },
   {

@@ -2,6 +2,8 @@
 export interface Cause {
   readonly code: string;
   readonly reason: string;
+  /** The code of the socket's error, such as `CERT_HAS_EXPIRED`; undefined when it has none. */
+  readonly detail?: string;
 }
 
 // What OpenSSL (X509_V_ERR_*, as Node and Bun name them) and the host name check say about a certificate.
@@ -49,9 +51,14 @@ const CAUSES: ReadonlyMap<string, Cause> = new Map([
 /** Finds the cause by the code of a socket's error, never by its words. */
 export function causeOf(error: Error, options: { readonly isHandshake: boolean }): Cause {
   const code = "code" in error ? String(error.code) : "";
-  if (UNTRUSTED.has(code)) return { code: "tls_verify", reason: `The certificate of the server is not valid: ${code}` };
+  const detail = code === "" ? {} : { detail: code };
+  if (UNTRUSTED.has(code)) {
+    return { code: "tls_verify", reason: `The certificate of the server is not valid: ${code}`, ...detail };
+  }
   const known = CAUSES.get(code);
-  if (known !== undefined) return known;
-  if (options.isHandshake) return { code: "tls_handshake", reason: `TLS could not be agreed on: ${code || "no code"}` };
-  return { code: "closed", reason: `The connection failed: ${code || "no code"}` };
+  if (known !== undefined) return { ...known, ...detail };
+  if (options.isHandshake) {
+    return { code: "tls_handshake", reason: `TLS could not be agreed on: ${code || "no code"}`, ...detail };
+  }
+  return { code: "closed", reason: `The connection failed: ${code || "no code"}`, ...detail };
 }

@@ -1,5 +1,5 @@
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type PeerCertificate as Certificate, TLSSocket } from "node:tls";
 import { type Cause, causeOf } from "./cause.ts";
 
 /**
@@ -53,6 +53,26 @@ export interface Connection {
   flush(): void;
   startTls(): void;
   close(): void;
+  /** What was agreed on with the peer; undefined without TLS, and before its handshake is done. */
+  tlsFacts(): TlsFacts | undefined;
+}
+
+/** How the bytes are protected, and who the peer says it is. */
+export interface TlsFacts {
+  /** Such as `TLSv1.3`. */
+  readonly version: string;
+  readonly cipher: string;
+  /** Undefined when the peer showed none. */
+  readonly certificate: PeerCertificate | undefined;
+}
+
+/** What a certificate says. */
+export interface PeerCertificate {
+  readonly issuer: string;
+  /** Host names and addresses that it is for. */
+  readonly names: readonly string[];
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
 }
 
 /** Opens a connection. An argument of the transport, so that tests can put a black hole in its place. */
@@ -125,6 +145,14 @@ class SocketConnection implements Connection {
     plain.on("error", () => undefined);
     this.#listen(this.#socket, "secureConnect", () => this.#events.secured());
     plain.on("close", () => this.#end({ code: "closed", reason: "The server closed the connection" }));
+  }
+
+  tlsFacts(): TlsFacts | undefined {
+    if (this.#isClosed || !(this.#socket instanceof TLSSocket)) return undefined;
+    const version = this.#socket.getProtocol();
+    const cipher = this.#socket.getCipher()?.name;
+    if (version === null || cipher === undefined) return undefined;
+    return { version, cipher, certificate: readCertificate(this.#socket.getPeerCertificate()) };
   }
 
   close(): void {
@@ -212,4 +240,24 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
   const [first] = pieces;
   if (pieces.length === 1 && first !== undefined) return first;
   return Buffer.concat(pieces);
+}
+
+/** Node gives an empty object when the peer showed no certificate. */
+function readCertificate(shown: Partial<Certificate> | undefined): PeerCertificate | undefined {
+  if (shown?.valid_to === undefined) return undefined;
+  const { issuer, subject, subjectaltname, valid_from, valid_to } = shown;
+  // "DNS:mx.example, IP Address:192.0.2.1"; the common name counts only where there is no such list (RFC 6125 section 6.4.4).
+  const names = subjectaltname?.split(", ").map((entry) => entry.replace(/^(DNS|IP Address):/, ""));
+  return {
+    issuer: nameOf(issuer),
+    names: names ?? (subject?.CN === undefined ? [] : [subject.CN].flat()),
+    notBeforeMs: Date.parse(valid_from ?? ""),
+    notAfterMs: Date.parse(valid_to),
+  };
+}
+
+/** The organisation with the common name, such as `Let's Encrypt, R11`. */
+function nameOf(name: Partial<Certificate["issuer"]> | undefined): string {
+  const parts = [name?.O, name?.CN].flat().filter((part) => part !== undefined && part !== "");
+  return parts.length === 0 ? "nobody it names" : parts.join(", ");
 }

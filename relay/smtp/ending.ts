@@ -38,11 +38,14 @@ const BLAME_NETWORK: ReadonlySet<string> = new Set(["closed", "timeout"]);
 export function troubleOf(
   code: string,
   phase: Phase,
-  details: { readonly reason?: string; readonly reply?: Reply | undefined },
+  details: { readonly reason?: string; readonly reply?: Reply | undefined; readonly detail?: string },
 ): RouteTrouble {
-  const { reply } = details;
+  const { reply, detail } = details;
   const reason = details.reason ?? (reply === undefined ? code : reasonOf(reply));
-  return reply === undefined ? { code, phase, reason } : { code, phase, reply: bare(reply), reason };
+  const finer = detail === undefined ? {} : { detail };
+  return reply === undefined
+    ? { code, phase, reason, ...finer }
+    : { code, phase, reply: bare(reply), reason, ...finer };
 }
 
 /** Builds an outcome; without a reason of its own, the reply is the reason. */

@@ -1,5 +1,5 @@
 import type { RouteTrouble } from "../transport.ts";
-import type { Connection, Connector, Target } from "./connection.ts";
+import type { Connection, Connector, Target, TlsFacts } from "./connection.ts";
 import type { Wire } from "./dialogue.ts";
 import { Session, type SessionSettings } from "./session.ts";
 import { Deadline, type Timers } from "./timers.ts";
@@ -95,6 +95,11 @@ export class Link implements Wire {
 
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** How the connection is protected. */
+  get tlsFacts(): TlsFacts | undefined {
+    return this.#connection.tlsFacts();
   }
 
   deliver(mail: Mail): void {

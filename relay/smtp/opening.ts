@@ -28,6 +28,8 @@ export interface OpeningSettings {
   /** Lets the credentials go out readable by everybody on the way. */
   readonly allowPlaintextAuth: boolean;
   readonly deadlines: Deadlines;
+  /** Sees every reply before the first mail, without our secrets: for `doctor`. */
+  readonly onOpening?: ((verb: Verb, reply: ServerReply) => void) | undefined;
 }
 
 /** Everything before the first mail: greeting, EHLO, STARTTLS, EHLO again, AUTH. */
@@ -74,6 +76,7 @@ export class Opening implements ReplyReader {
   }
 
   replied(verb: Verb, reply: ServerReply): void {
+    this.#settings.onOpening?.(verb, reply);
     switch (verb) {
       case "GREETING":
         return this.#greeted(reply);
@@ -175,14 +178,15 @@ export class Opening implements ReplyReader {
       const reason = offered === ""
         ? "The server does not offer AUTH, and credentials are configured"
         : `The server offers AUTH ${offered.slice(0, 200)}, and these credentials are for ${spoken.join(" or ")}`;
-      return this.#fail(troubleOf("auth_unavailable", "auth", { reason }));
+      const detail = offered === "" ? "not_offered" : "no_mechanism";
+      return this.#fail(troubleOf("auth_unavailable", "auth", { reason, detail }));
     }
     let login: Login;
     try {
       login = loginOf(auth);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return this.#fail(troubleOf("auth_unavailable", "auth", { reason }));
+      return this.#fail(troubleOf("auth_unavailable", "auth", { reason, detail: "no_secret" }));
     }
     this.#exchange = authExchange(mechanism, login);
     this.#dialogue.startCleaning((reply) => redactReply(reply, login));

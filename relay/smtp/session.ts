@@ -133,8 +133,8 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
   }
 
   /** The connection is gone, for a reason that the socket knows. */
-  ended(cause: { readonly code: string; readonly reason: string }): void {
-    this.fail(troubleOf(cause.code, this.#dialogue.phase, { reason: cause.reason }));
+  ended(cause: { readonly code: string; readonly reason: string; readonly detail?: string }): void {
+    this.fail(troubleOf(cause.code, this.#dialogue.phase, cause));
   }
 
   /** Whether a mail may be given now: the session is idle, or the end of the one mail under way is written. */

@@ -1,7 +1,8 @@
 import type { Envelope } from "../../src/envelope.ts";
 import type { Delivery, Transport } from "../transport.ts";
+import { adviceOnTrouble, type RouteFacts } from "./advice.ts";
 import type { Credentials, PasswordMechanism } from "./auth.ts";
-import { type ClientCertificate, openSocket } from "./connection.ts";
+import { type ClientCertificate, openSocket, type Target } from "./connection.ts";
 import { type Deadlines, DEFAULT_DEADLINES } from "./deadline.ts";
 import { outcomeOf } from "./ending.ts";
 import { limit } from "./limit.ts";
@@ -10,6 +11,7 @@ import type { TlsPolicy } from "./opening.ts";
 import { deliverInParts } from "./parts.ts";
 import { faultOfEnvelope } from "./path.ts";
 import { Pool } from "./pool.ts";
+import type { SessionSettings } from "./session.ts";
 import { RUNTIME_TIMERS } from "./timers.ts";
 
 /** One SMTP server and how to speak with it. */
@@ -75,12 +77,45 @@ export function createSmtpTransport(
   options: SmtpOptions,
   rim: Rim = { connector: openSocket, timers: RUNTIME_TIMERS },
 ): Transport {
+  const pool = new Pool({
+    ...linkSettings(options),
+    rim,
+    connections: limit("connections", options.connections, { fallback: 4, max: 1_000 }),
+    connectionsPerDomain: options.connectionsPerDomain === undefined
+      ? Infinity
+      : limit("connectionsPerDomain", options.connectionsPerDomain, { fallback: 1, max: 1_000 }),
+    maxMailsPerConnection: limit("maxMailsPerConnection", options.maxMailsPerConnection, {
+      fallback: 500,
+      max: 1_000_000,
+    }),
+    maxConnectionAgeMs: limit("maxConnectionAgeMs", options.maxConnectionAgeMs, { fallback: 300_000, max: DAY_MS }),
+  });
+
+  // RFC 5321 section 4.5.3.1.8: as many as every server has to take.
+  const most = limit("recipientsPerTransaction", options.recipientsPerTransaction, { fallback: 100, max: 10_000 });
+
+  return {
+    send(envelope, content, signal) {
+      const fault = faultOfEnvelope(envelope);
+      if (fault !== undefined) return Promise.resolve(refused(envelope, fault));
+      return deliverInParts({ envelope, content }, { most, deliver: (mail) => pool.deliver(mail, signal) })
+        .then((delivery) => withFix(delivery, options));
+    },
+    openConnections: () => pool.size,
+    close: () => pool.close(),
+    abort: () => pool.abort(),
+  };
+}
+
+const DAY_MS = 86_400_000;
+
+/** Checks the options of one connection and says where it goes and what is spoken on it. */
+export function linkSettings(options: SmtpOptions): { readonly target: Target; readonly session: SessionSettings } {
   const { tls, auth, ca } = options;
   checkHost(options.host);
   checkEhloName(options.ehloName);
   if (auth !== undefined) checkCredentials(auth);
-
-  const pool = new Pool({
+  return {
     target: {
       host: options.host,
       port: limit("port", options.port, { fallback: 0, max: 65_535 }),
@@ -102,34 +137,20 @@ export function createSmtpTransport(
       deadlines: checkedDeadlines(options.timeouts ?? {}),
       onDialogue: options.onDialogue,
     },
-    rim,
-    connections: limit("connections", options.connections, { fallback: 4, max: 1_000 }),
-    connectionsPerDomain: options.connectionsPerDomain === undefined
-      ? Infinity
-      : limit("connectionsPerDomain", options.connectionsPerDomain, { fallback: 1, max: 1_000 }),
-    maxMailsPerConnection: limit("maxMailsPerConnection", options.maxMailsPerConnection, {
-      fallback: 500,
-      max: 1_000_000,
-    }),
-    maxConnectionAgeMs: limit("maxConnectionAgeMs", options.maxConnectionAgeMs, { fallback: 300_000, max: DAY_MS }),
-  });
-
-  // RFC 5321 section 4.5.3.1.8: as many as every server has to take.
-  const most = limit("recipientsPerTransaction", options.recipientsPerTransaction, { fallback: 100, max: 10_000 });
-
-  return {
-    send(envelope, content, signal) {
-      const fault = faultOfEnvelope(envelope);
-      if (fault !== undefined) return Promise.resolve(refused(envelope, fault));
-      return deliverInParts({ envelope, content }, { most, deliver: (mail) => pool.deliver(mail, signal) });
-    },
-    openConnections: () => pool.size,
-    close: () => pool.close(),
-    abort: () => pool.abort(),
   };
 }
 
-const DAY_MS = 86_400_000;
+/** The log of a route that is out says what to change. */
+function withFix(delivery: Delivery, options: SmtpOptions): Delivery {
+  if (delivery.kind === "attempted") return delivery;
+  const { trouble } = delivery;
+  return { kind: "unavailable", trouble: { ...trouble, fix: adviceOnTrouble(trouble, routeFacts(options)).fix } };
+}
+
+/** What an advice has to know of a route. */
+export function routeFacts({ host, port, tls, auth }: SmtpOptions): RouteFacts {
+  return { host, port, tls, hasCredentials: auth !== undefined };
+}
 
 /** Refused here: nothing was written, and no server can make it right. */
 function refused(envelope: Envelope, reason: string): Delivery {

@@ -98,6 +98,7 @@ test("a black hole is connect_timeout after exactly connectMs", async () => {
     flush: () => undefined,
     startTls: () => undefined,
     close: () => closed++,
+    tlsFacts: () => undefined,
   });
   await using relay = await setup({}, { rim: { timers, connector: blackHole }, timeouts: { connectMs: 7_000 } });
   const sending = relay.send("ann@corp.example");

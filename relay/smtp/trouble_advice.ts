@@ -1,0 +1,293 @@
+import type { Phase } from "../transport.ts";
+import type { TlsPolicy } from "./opening.ts";
+
+/**
+ * DESIGN: what to change when a route is out, as one closed table. The keys are all codes of `RouteTrouble`; the first row
+ * of a code that fits counts, and the last one fits always. `{host}`, `{port}` and `{code}` (of the reply) are filled in.
+ */
+
+/** One row: what is left out fits everything. */
+export interface TroubleAdvice {
+  readonly phase?: Phase;
+  readonly detail?: readonly string[];
+  readonly hasReply?: boolean;
+  readonly tls?: readonly TlsPolicy[];
+  readonly port?: number;
+  readonly hasCredentials?: boolean;
+  readonly problem: string;
+  readonly fix: string;
+}
+
+const PLAIN: readonly TlsPolicy[] = ["required", "opportunistic", "none"];
+const OPEN: readonly TlsPolicy[] = ["opportunistic", "none"];
+const WITH_STARTTLS: readonly TlsPolicy[] = ["required", "opportunistic"];
+
+const NOT_TLS = ["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG", "ERR_SSL_HTTP_REQUEST"];
+const TOO_OLD = [
+  "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION",
+  "ERR_SSL_UNSUPPORTED_PROTOCOL",
+  "ERR_SSL_UNSUPPORTED_PROTOCOL_VERSION",
+];
+const OTHER_NAME = ["ERR_TLS_CERT_ALTNAME_INVALID", "ERR_TLS_CERT_ALTNAME_FORMAT", "HOSTNAME_MISMATCH"];
+const UNKNOWN_ISSUER = [
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  // An authority of the same name with another key.
+  "CERT_SIGNATURE_FAILURE",
+  "CERT_UNTRUSTED",
+  "INVALID_CA",
+];
+
+/** The table. */
+export const TROUBLE_ADVICE: Readonly<Record<string, readonly TroubleAdvice[]>> = {
+  dns: [
+    {
+      detail: ["EAI_AGAIN", "ESERVFAIL", "ETIMEOUT"],
+      problem: "The name server does not answer for {host}",
+      fix: "check the name servers of this machine (in a container: its DNS setting)",
+    },
+    {
+      problem: "No host is called {host} on this network",
+      fix: "correct the host in SMTP_URL, or use a name server that knows it (an internal name needs an internal one)",
+    },
+  ],
+  connect_refused: [
+    {
+      detail: ["EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN"],
+      problem: "There is no way from this machine to {host}",
+      fix: "check routing, VPN and IPv6 of this machine, or correct the host in SMTP_URL",
+    },
+    {
+      detail: ["EACCES", "EPERM"],
+      problem: "This machine does not allow connections to {host} port {port}",
+      fix: "allow them in its firewall or sandbox",
+    },
+    {
+      problem: "Nothing listens on {host} port {port}",
+      fix: "correct the port in SMTP_URL (25 or 587 for smtp://, 465 for smtps://), or start the server",
+    },
+  ],
+  connect_timeout: [
+    {
+      port: 25,
+      problem: "{host} does not answer on port 25",
+      fix:
+        "use port 587 with a login (smtp://user:password@{host}:587), since clouds and access providers block port 25, or open the firewall",
+    },
+    {
+      tls: ["implicit"],
+      problem: "{host} port {port} does not answer, or not with TLS",
+      fix: "open the firewall between this machine and it, or write smtp:// if the port begins without TLS",
+    },
+    {
+      problem: "{host} does not answer on port {port}",
+      fix: "open the firewall between this machine and it, or correct host and port in SMTP_URL",
+    },
+  ],
+  tls_verify: [
+    {
+      detail: ["CERT_HAS_EXPIRED"],
+      problem: "The certificate of {host} has expired",
+      fix: "renew it on the server (if it is new, the clock of this machine is wrong)",
+    },
+    {
+      detail: ["CERT_NOT_YET_VALID"],
+      problem: "The certificate of {host} is not valid yet",
+      fix: "set the clock of this machine, or of the one that issued the certificate",
+    },
+    {
+      detail: OTHER_NAME,
+      problem: "The certificate that {host} shows is for other names",
+      fix: "write a host name into SMTP_URL that the certificate is for, or get the server a certificate for {host}",
+    },
+    {
+      detail: ["DEPTH_ZERO_SELF_SIGNED_CERT"],
+      problem: "The certificate of {host} is self-signed",
+      fix: "save that certificate as a PEM file and add ?ca=/path/of/it.pem to SMTP_URL",
+    },
+    {
+      detail: UNKNOWN_ISSUER,
+      problem: "The certificate of {host} was issued by an authority that this machine does not know",
+      fix:
+        "add ?ca=/path/of/the/authority.pem to SMTP_URL; a public server has to send its intermediate certificates too",
+    },
+    {
+      problem: "The certificate of {host} cannot be trusted",
+      fix: "replace it on the server, or name the authority that it comes from with ?ca=/path/of/the/authority.pem",
+    },
+  ],
+  tls_handshake: [
+    {
+      detail: NOT_TLS,
+      tls: ["implicit"],
+      problem: "{host} port {port} does not begin with TLS",
+      fix: "write smtp://{host}:{port} in SMTP_URL (STARTTLS), or smtps:// with port 465",
+    },
+    {
+      detail: NOT_TLS,
+      problem: "{host} went on in plain text after it had agreed to STARTTLS",
+      fix: "mend TLS on the server; what stands between (a proxy, a mail filter) may be at fault",
+    },
+    {
+      detail: TOO_OLD,
+      problem: "{host} speaks no version of TLS that is still safe",
+      fix: "let the server speak TLS 1.2 or 1.3: older versions are not accepted here",
+    },
+    {
+      problem: "No encryption could be agreed on with {host}",
+      fix: "look into the log of the server: it shares no cipher with us, or wants a certificate from us",
+    },
+  ],
+  tls_required: [
+    {
+      phase: "auth",
+      problem: "The connection is not encrypted, so user and password are not sent",
+      fix: "write ?tls=required in SMTP_URL, or smtps:// with port 465",
+    },
+    {
+      phase: "starttls",
+      problem: "{host} offers STARTTLS and then refuses it",
+      fix: "mend TLS on the server (most often its certificate or key cannot be read)",
+    },
+    {
+      hasCredentials: true,
+      problem: "{host} port {port} does not offer STARTTLS, and a password goes out over TLS only",
+      fix: "use the port for submission with TLS: smtps:// with port 465, or smtp:// with port 587",
+    },
+    {
+      problem: "{host} port {port} does not offer STARTTLS, and this route requires it",
+      fix: "use smtps:// with port 465, or, on a network that you trust, ?tls=opportunistic",
+    },
+  ],
+  tls_injection: [{
+    problem: "Somebody between us and {host} adds bytes to the dialogue before TLS begins",
+    fix: "take out what inspects SMTP on the way (a firewall or proxy), or use smtps:// with port 465",
+  }],
+  greeting_refused: [
+    {
+      phase: "ehlo",
+      problem: "{host} does not take the name that we give in EHLO ({code})",
+      fix: "add ?name=relay.example.com to SMTP_URL, with a name that DNS knows for this machine",
+    },
+    {
+      problem: "{host} does not serve this machine ({code})",
+      fix: "let the server allow the address of this machine",
+    },
+  ],
+  shutting_down: [{
+    problem: "{host} closes the connection for now (421)",
+    fix: "wait, or lower RELAY_CONNECTIONS if it speaks of too many connections",
+  }],
+  auth_required: [
+    {
+      tls: OPEN,
+      hasCredentials: true,
+      problem: "{host} wants TLS before it takes mail ({code})",
+      fix: "write ?tls=required in SMTP_URL",
+    },
+    {
+      hasCredentials: false,
+      problem: "{host} takes mail only after a login or over TLS ({code})",
+      fix: "write smtp://user:password@{host}:587 in SMTP_URL",
+    },
+    {
+      problem: "{host} takes no mail from this login ({code})",
+      fix: "let the server allow this user to send, or use another one",
+    },
+  ],
+  auth_rejected: [{
+    problem: "{host} does not accept user and password ({code})",
+    fix:
+      "correct them in SMTP_URL (@ is written %40, : %3A, / %2F); providers often want an API key or an app password instead of the account's own",
+  }],
+  auth_unavailable: [
+    {
+      hasReply: true,
+      problem: "{host} cannot check logins at the moment ({code})",
+      fix: "wait, or look into the log of the server",
+    },
+    {
+      detail: ["no_mechanism"],
+      problem: "{host} offers no way to log in that this login can use",
+      fix: "let the server offer AUTH PLAIN or LOGIN over TLS (with an access token: XOAUTH2)",
+    },
+    {
+      detail: ["no_secret"],
+      problem: "The secret for the login at {host} cannot be read",
+      fix: "see that the file of the token is there, is not empty and can be read by the relay's user",
+    },
+    {
+      tls: OPEN,
+      problem: "{host} offers no login without TLS",
+      fix: "write ?tls=required in SMTP_URL",
+    },
+    {
+      problem: "{host} port {port} offers no login",
+      fix:
+        "use the port for submission (587, or smtps:// with 465), or leave user and password out if it knows this machine by its address",
+    },
+  ],
+  protocol: [
+    {
+      phase: "greeting",
+      hasReply: false,
+      problem: "What answers on {host} port {port} is not an SMTP server",
+      fix: "correct the port in SMTP_URL (25 or 587 for smtp://, 465 for smtps://)",
+    },
+    {
+      problem: "{host} breaks the rules of SMTP",
+      fix: "set LOG_LEVEL=debug to see the dialogue: a filter or proxy on the way may change it",
+    },
+  ],
+  timeout: [
+    {
+      phase: "greeting",
+      tls: PLAIN,
+      port: 465,
+      problem: "{host} port 465 waits for TLS from the first byte",
+      fix: "write smtps://{host}:465 in SMTP_URL",
+    },
+    {
+      phase: "greeting",
+      tls: PLAIN,
+      problem: "{host} takes the connection on port {port} and says nothing",
+      fix: "write smtps:// if the port begins with TLS; else correct the port, since an SMTP server speaks first",
+    },
+    {
+      phase: "starttls",
+      tls: WITH_STARTTLS,
+      problem: "{host} does not finish the TLS handshake",
+      fix: "look for a firewall or proxy that swallows TLS, or for an overloaded server",
+    },
+    {
+      problem: "{host} does not answer in time",
+      fix: "look at the load of the server and at what stands between",
+    },
+  ],
+  closed: [
+    {
+      phase: "greeting",
+      tls: PLAIN,
+      problem: "{host} closes the connection on port {port} without a word",
+      fix: "let the server allow the address of this machine, or write smtps:// if the port begins with TLS",
+    },
+    {
+      phase: "starttls",
+      problem: "{host} closes the connection in the TLS handshake",
+      fix: "look into the log of the server: it may speak only older versions of TLS, or want a certificate from us",
+    },
+    {
+      phase: "connect",
+      tls: ["implicit"],
+      problem: "{host} closes the connection in the TLS handshake",
+      fix: "write smtp:// if the port begins without TLS; else look into the log of the server",
+    },
+    {
+      problem: "{host} closes the connection in the middle of the dialogue",
+      fix: "look into the log of the server: it says why it has hung up",
+    },
+  ],
+  aborted: [{ problem: "The relay gave the connection up, since it stops", fix: "nothing: the next start goes on" }],
+};
