@@ -13,8 +13,8 @@ import type { Remaining } from "./queue.ts";
 import { Relay } from "./relay.ts";
 import type { Route } from "./route.ts";
 import { PROGRAM_VERSION } from "./schema.ts";
-import { DEFAULT_DEADLINES } from "./smtp/deadline.ts";
-import { createSmtpTransport, type SmtpOptions } from "./smtp/smtp.ts";
+import { createSmtpTransport } from "./smtp/smtp.ts";
+import { ehloName, smtpOptions } from "./smtp_options.ts";
 import { openStateDirectory } from "./state_directory.ts";
 import { watch } from "./watch.ts";
 
@@ -153,26 +153,6 @@ async function connectionsOf(settings: Settings, opened: AsyncDisposableStack): 
   return targets;
 }
 
-function smtpOptions(smtp: SmtpSettings): Omit<SmtpOptions, "ehloName"> & { readonly ehloName?: string } {
-  const { host, port, tls, credentials, ehloName, trustedCertificates, allowsInsecureAuth, timeoutMs } = smtp;
-  return {
-    host,
-    port,
-    tls,
-    ...(credentials === undefined ? {} : { auth: { user: credentials.user, password: credentials.password.reveal() } }),
-    ...(ehloName === undefined ? {} : { ehloName }),
-    ca: trustedCertificates,
-    allowPlaintextAuth: allowsInsecureAuth,
-    ...(timeoutMs === undefined ? {} : { timeouts: shortened(timeoutMs) }),
-  };
-}
-
-/** Django's EMAIL_TIMEOUT for every wait but the one after the final dot: to give up there early sends mails twice (RFC 1047). */
-function shortened(timeoutMs: number): NonNullable<SmtpOptions["timeouts"]> {
-  const { finalMs: _, quitMs: __, idleMs: ___, ...waits } = DEFAULT_DEADLINES;
-  return Object.fromEntries(Object.entries(waits).map(([name, defaultMs]) => [name, Math.min(defaultMs, timeoutMs)]));
-}
-
 function createRoute(smtp: ReturnType<typeof smtpOptions>, settings: Settings, machine: Machine): Route {
   return {
     name: "default",
@@ -185,9 +165,4 @@ function createRoute(smtp: ReturnType<typeof smtpOptions>, settings: Settings, m
       onDialogue: (line) => machine.log.debug("smtp", { line }),
     }),
   };
-}
-
-/** A machine's name that is no host name is not one to introduce oneself with: RFC 5321 section 4.1.1.1 wants an address literal then. */
-function ehloName(hostname: string): string {
-  return /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(hostname) ? hostname : "[127.0.0.1]";
 }
