@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { systemClock } from "./clock.ts";
 import { cancelCommand } from "./commands/cancel.ts";
 import { type Command, type CommandContext, EXIT, type Options, UsageError } from "./commands/command.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { grantsCommand } from "./commands/grants.ts";
 import { healthcheckCommand } from "./commands/healthcheck.ts";
 import { listCommand } from "./commands/list.ts";
@@ -36,6 +37,7 @@ const commands: readonly Command[] = [
   }),
   migrateCommand,
   grantsCommand,
+  doctorCommand({ hostname: hostname(), clock: systemClock }),
   statusCommand,
   listCommand,
   showCommand,

@@ -8,7 +8,7 @@ import { startScriptedServer } from "./scripted_server.ts";
 // Every command as a real process: what it prints for programs (stdout), what it tells people (stderr), and its exit code. What each one
 // does is in schema/command.test.ts and queue/command.test.ts.
 
-const COMMANDS = ["run", "migrate", "grants", "status", "list", "show", "retry", "cancel", "healthcheck"];
+const COMMANDS = ["run", "migrate", "grants", "doctor", "status", "list", "show", "retry", "cancel", "healthcheck"];
 
 test("help names every command, every setting and their defaults, and needs no setting", async () => {
   for (const word of ["help", "--help", "-h"]) {
@@ -44,6 +44,7 @@ const USAGE: readonly (readonly [fault: string, words: readonly string[], says: 
   ["grants with a pattern with a blank", ["grants", "web", "--from", "a b@shop.example"], "--from a b@shop.example"],
   ["grants with a bad recipient", ["grants", "web", "--from", "*", "--to", "corp"], "--to corp"],
   ["grants with a bad app", ["grants", "web", "--from", "*", "--app", "a b"], "--app a b"],
+  ["doctor with a sender and no recipient", ["doctor", "--from", "a@shop.example"], "--send-to"],
   ["list with an unknown state", ["list", "--state", "delivered"], "--state delivered"],
   ["list with a limit of 0", ["list", "--limit", "0"], "--limit"],
   ["list with a limit one too large", ["list", "--limit", "10001"], "--limit"],

@@ -22,7 +22,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "edges",
     files:
-      /^relay\/(config|contents|database|embedded|inbox|inbox_directory|log|migrate|ping|queue|queue_statements|retention|schema|smtp_options|state_directory|settings\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
+      /^relay\/(config|contents|database|embedded|inbox|inbox_directory|log|migrate|ping|queue|queue_statements|retention|schema|smtp_options|state_directory|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
     mayImport: ["domain", "pure relay", "edges"],
   },
   {
@@ -43,7 +43,7 @@ const DOORS: readonly (readonly [library: RegExp, door: RegExp, types?: RegExp])
   [
     /^postgres$/,
     /^(src\/drivers\/postgres|relay\/database)\.ts$/,
-    /^relay\/(contents|migrate|queue|retention|commands\/\w+)\.ts$/,
+    /^relay\/(contents|migrate|queue|retention|commands\/\w+|doctor\/(database|pooler))\.ts$/,
   ],
   [/^@neondatabase\/serverless$/, /^src\/drivers\/neon\.ts$/],
   [/^hono(\/.*)?$/, /^relay\/http\/\w+\.tsx?$/],
@@ -51,10 +51,11 @@ const DOORS: readonly (readonly [library: RegExp, door: RegExp, types?: RegExp])
   [/^smtp-server$/, /^relay\/inbox\.ts$/],
   [/^bun:sqlite$/, /^relay\/state_directory\.ts$/],
   [/^node:(net|tls)$/, /^relay\/(smtp\/connection|inbox|embedded)\.ts$/],
+  [/^node:dns(\/promises)?$/, /^relay\/doctor\/host_name\.ts$/],
   [/^node:child_process$/, /^relay\/embedded\.ts$/],
   [
     /^node:(crypto|events|fs|fs\/promises|module|os|path|url|util)$/,
-    /^relay\/(embedded|http\/access|http\/style|inbox|inbox_directory|schema|state_directory|playground|main|commands\/command)\.ts$/,
+    /^relay\/(embedded|http\/access|http\/style|inbox|inbox_directory|schema|(doctor\/)?state_directory|playground|main|commands\/command)\.ts$/,
   ],
 ];
 

@@ -11,7 +11,7 @@ export interface Certificate {
 export interface Authority {
   readonly ca: string;
   /** Issues a certificate for host names and addresses. */
-  issue(names: readonly string[], options?: { readonly expired?: boolean }): Certificate;
+  issue(names: readonly string[], options?: { readonly expired?: boolean; readonly days?: number }): Certificate;
 }
 
 const DAY_MS = 86_400_000;
@@ -27,7 +27,7 @@ export function createAuthority(): Authority {
       const leaf = generateKeyPairSync("ec", { namedCurve: "P-256" });
       const subject = names[0] ?? "nobody";
       return {
-        cert: certificate({ subject, publicKey: leaf.publicKey, issuer, names, expired: options.expired ?? false }),
+        cert: certificate({ subject, publicKey: leaf.publicKey, issuer, names, ...options }),
         key: pem(leaf.privateKey),
       };
     },
@@ -49,13 +49,15 @@ interface Request {
   readonly names?: readonly string[];
   readonly isAuthority?: boolean;
   readonly expired?: boolean;
+  /** How long it lasts. @default {1} */
+  readonly days?: number;
 }
 
 /** X.509 v3 in DER (RFC 5280 section 4.1), signed with ECDSA and SHA-256 (RFC 5758 section 3.2). */
 function certificate(request: Request): string {
   const algorithm = sequence(oid("2a8648ce3d040302"));
   const now = Date.now();
-  const notAfter = request.expired === true ? now - DAY_MS : now + DAY_MS;
+  const notAfter = request.expired === true ? now - DAY_MS : now + (request.days ?? 1) * DAY_MS;
   const body = sequence(
     tagged(0xa0, integer(Uint8Array.of(2))),
     integer(Uint8Array.of(1, ...randomBytes(15))),

@@ -1,0 +1,42 @@
+import type { DatabaseUnderTest } from "./database.ts";
+import { type Finding, ok, warn } from "./finding.ts";
+
+const APPS = `
+select a.name, to_jsonb(a.senders) as senders, to_jsonb(array(
+  select r.role::text from mailchute.app_role r join pg_roles p on p.rolname = r.role where r.app = a.name order by 1)) as roles
+from mailchute.app a order by a.name`;
+
+const MOST_SHOWN = 10;
+
+/** Who may send, and whether under any address: behind the relay stands a server that trusts it. */
+export async function checkApps({ sql }: DatabaseUnderTest): Promise<readonly Finding[]> {
+  const apps = await sql.unsafe(APPS) as unknown as readonly App[];
+  if (apps.length === 0) {
+    const fix = "let the owner of the database run: mailchute grants ROLE --app NAME --from '*@example.com'";
+    return [warn("apps", "none: no role may send but the owner", fix)];
+  }
+  const findings: Finding[] = [];
+  for (const { name, senders, roles } of apps) {
+    if (senders.includes("*")) {
+      const fix = `name its addresses: mailchute grants ${roles[0] ?? "ROLE"} --app ${name} --from '*@example.com'`;
+      findings.push(warn("apps", `${name} may send under any address`, fix));
+    }
+    if (roles.length === 0) {
+      findings.push(warn(
+        "apps",
+        `${name} has no role, so nobody sends for it`,
+        `mailchute grants ROLE --app ${name} --from '${senders[0] ?? "*@example.com"}'`,
+      ));
+    }
+  }
+  if (findings.length > 0) return findings;
+  const shown = apps.slice(0, MOST_SHOWN).map(({ name, senders }) => `${name} (${senders.join(", ")})`).join("; ");
+  const more = apps.length > MOST_SHOWN ? ` and ${apps.length - MOST_SHOWN} more` : "";
+  return [ok("apps", `${shown}${more}`)];
+}
+
+interface App {
+  readonly name: string;
+  readonly senders: readonly string[];
+  readonly roles: readonly string[];
+}

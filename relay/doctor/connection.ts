@@ -1,0 +1,89 @@
+import type { DatabaseUnderTest } from "./database.ts";
+import { codeOf, fail, type Finding, ok, reasonOf, span, warn } from "./finding.ts";
+
+/** Behind a pooler this is about the pooler's own connection. */
+const WHO = `
+select session_user::text as role, coalesce(s.ssl, false) as ssl, s.version as tls
+from (values (pg_backend_pid())) as me (pid) left join pg_stat_ssl s on s.pid = me.pid`;
+
+const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "::1", ""]);
+const ROUNDS = 3;
+
+/** Whether the database answers, how fast, to whom, and whether others on the way can read along. */
+export async function checkConnection(test: DatabaseUnderTest): Promise<readonly Finding[]> {
+  const { sql } = test;
+  let row;
+  try {
+    [row] = await sql.unsafe(WHO);
+  } catch (error) {
+    return [notReached(error, test)];
+  }
+  const rounds: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const sentMs = performance.now();
+    await sql.unsafe("select 1");
+    rounds.push(performance.now() - sentMs);
+  }
+  const role = row?.role as string;
+  const connection = ok("connection", `answers the role ${role}, a round trip takes ${span(Math.min(...rounds))}`);
+  const { host, ssl } = sql.options as { readonly host: readonly string[]; readonly ssl?: unknown };
+  const version = (row?.tls ?? undefined) as string | undefined;
+  const link = { host: host[0] ?? "", ssl, isServerTls: row?.ssl === true, version, variable: test.variable };
+  return [connection, findingOfTls(link)];
+}
+
+/** What is known of the way to the database. */
+export interface DatabaseLink {
+  readonly host: string;
+  /** The driver's option, as the URL gave it. */
+  readonly ssl: unknown;
+  readonly isServerTls: boolean;
+  readonly version: string | undefined;
+  readonly variable: string;
+}
+
+/** Judges how the way to the database is protected. */
+export function findingOfTls({ host, ssl, isServerTls, version, variable }: DatabaseLink): Finding {
+  // `prefer` goes on without when the server has none; anything else is TLS or nothing.
+  const isTls = ssl === "prefer" ? isServerTls : ssl !== undefined && ssl !== false && ssl !== null;
+  if (isTls) {
+    const isVerified = ssl === "verify-full";
+    const note = isVerified ? "verified" : "not verified (sslmode=verify-full does that)";
+    return ok("tls", `${isServerTls && version !== undefined ? version : "TLS"}, certificate ${note}`);
+  }
+  if (LOOPBACK.has(host) || host.startsWith("/")) return ok("tls", "none, and none is needed on this machine");
+  return warn(
+    "tls",
+    `none: whoever is between here and ${host} can read the mails`,
+    `add ?sslmode=verify-full to ${variable} (or sslmode=require, which checks no certificate)`,
+  );
+}
+
+/** What to change, by the code of the error. */
+const FIXES: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "start Postgres, or correct host and port in {variable}",
+  ENOTFOUND: "correct the host in {variable}, or use a name server that knows it",
+  EAI_AGAIN: "check the name servers of this machine",
+  CONNECT_TIMEOUT: "open the firewall between this machine and the database, or correct the host in {variable}",
+  ETIMEDOUT: "open the firewall between this machine and the database, or correct the host in {variable}",
+  "28P01": "correct user and password in {variable} (@ is written %40, : %3A, / %2F)",
+  "28000":
+    "let pg_hba.conf of the server allow this role from this machine; if it speaks of no encryption, add ?sslmode=require to {variable}",
+  "3D000": "correct the name of the database in {variable}, or create it",
+  "42704": "take the parameter that the server does not know out of {variable}",
+  "53300": "let the server allow more connections (max_connections), or use fewer elsewhere",
+  "57P03": "wait: the server starts or stops",
+  SELF_SIGNED_CERT_IN_CHAIN: "use ?sslmode=require in {variable}, which checks no certificate",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "use ?sslmode=require in {variable}, which checks no certificate",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "use ?sslmode=require in {variable}, which checks no certificate",
+  ERR_TLS_CERT_ALTNAME_INVALID: "use the host name that the certificate is for in {variable}",
+};
+
+function notReached(error: unknown, { database, variable, isEmbedded }: DatabaseUnderTest): Finding {
+  const code = codeOf(error);
+  if (isEmbedded && code === "ECONNREFUSED") {
+    return warn("connection", "the embedded Postgres does not run now", "start it: mailchute run");
+  }
+  const fix = (FIXES[code] ?? "check {variable}").replace("{variable}", variable);
+  return fail("connection", `no answer from ${database.display}: ${reasonOf(error)}`, fix);
+}

@@ -1,0 +1,65 @@
+import type { Sql } from "postgres";
+import type { Clock } from "../clock.ts";
+import { connect, type ConnectOptions } from "../database.ts";
+import { checkApps } from "./apps.ts";
+import { checkClock } from "./clock_skew.ts";
+import { checkConnection } from "./connection.ts";
+import { checked, type Finding } from "./finding.ts";
+import { checkListen } from "./listen.ts";
+import { checkPooler } from "./pooler.ts";
+import { checkQueue } from "./queue.ts";
+import { checkRelays } from "./relays.ts";
+import { checkRights } from "./rights.ts";
+import { checkSchema } from "./schema.ts";
+import { checkServerVersion } from "./server_version.ts";
+
+/** What every check of a database is given. */
+export interface DatabaseUnderTest {
+  readonly sql: Sql;
+  readonly database: ConnectOptions;
+  /** The setting that names it, such as `DATABASE_URL_SHOP`. */
+  readonly variable: string;
+  readonly clock: Clock;
+  /** It runs only while the relay that owns it does. */
+  readonly isEmbedded: boolean;
+  /** `RELAY_POLL`. */
+  readonly pollMs: number;
+}
+
+/** One look at a database. */
+export type DatabaseCheck = (test: DatabaseUnderTest) => Promise<readonly Finding[]>;
+
+/** In this order; each of the second group needs the schema and the rights to read it. */
+const ALWAYS: readonly (readonly [check: string, DatabaseCheck])[] = [
+  ["postgres", checkServerVersion],
+  ["clock", checkClock],
+  ["pooler", checkPooler],
+  ["listen", checkListen],
+];
+const WITH_SCHEMA: readonly (readonly [check: string, DatabaseCheck])[] = [
+  ["apps", checkApps],
+  ["relays", checkRelays],
+  ["queue", checkQueue],
+];
+
+/** Looks at one database; changes nothing in it. */
+export async function checkDatabase(options: Omit<DatabaseUnderTest, "sql">): Promise<readonly Finding[]> {
+  const sql = connect(options.database);
+  const test = { ...options, sql };
+  const fix = `look at the error; ${options.variable} names the database`;
+  const run = async (check: string, look: DatabaseCheck) => await checked(check, { fix }, () => look(test));
+  try {
+    const findings = [...await run("connection", checkConnection)];
+    if (findings.some(({ check, level }) => check === "connection" && level !== "ok")) return findings;
+    for (const [check, look] of ALWAYS) findings.push(...await run(check, look));
+    for (const [check, look] of [["schema", checkSchema], ["rights", checkRights]] as const) {
+      const found = await run(check, look);
+      findings.push(...found);
+      if (found.some(({ level }) => level !== "ok")) return findings;
+    }
+    for (const [check, look] of WITH_SCHEMA) findings.push(...await run(check, look));
+    return findings;
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}

@@ -1,0 +1,48 @@
+import type { DatabaseUnderTest } from "./database.ts";
+import { fail, type Finding, ok, span, warn } from "./finding.ts";
+
+const MOST = 10_000;
+
+/** Index: queue_due, its first entries per lane. Counts stop soon above MOST. */
+const WAITING = `
+select (select count(*) from (select from mailchute.queue where due <= now() limit ${MOST + 1}) d)::int as due,
+  (select extract(epoch from now() - min(f.due))::float8 * 1000
+   from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
+   cross join lateral (
+     select q.due from mailchute.queue q where q.lane = v.lane and q.due <= now() order by q.due, q.seq limit 1
+   ) f) as oldest_ms,
+  (select count(*) from (
+    select from mailchute.queue q where q.lane in (0, 1, 2) and q.due = 'infinity' limit ${MOST + 1}) h)::int as held`;
+
+const WARN_MS = 60_000;
+const FAIL_MS = 3_600_000;
+
+/** Whether mail that is due goes out, and whether some waits for a person. */
+export async function checkQueue({ sql }: DatabaseUnderTest): Promise<readonly Finding[]> {
+  const [row] = await sql.unsafe(WAITING);
+  const due = row?.due as number;
+  const held = row?.held as number;
+  const findings: Finding[] = [];
+  if (due === 0) findings.push(ok("queue", "nothing is due"));
+  else {
+    const oldestMs = (row?.oldest_ms ?? 0) as number;
+    const found = `${counted(due)} due, the oldest for ${span(oldestMs)}`;
+    const fix = "see that a relay runs and what its log says: mailchute status, and the routes below";
+    if (oldestMs >= FAIL_MS) findings.push(fail("queue", found, fix));
+    else if (oldestMs >= WARN_MS) findings.push(warn("queue", found, fix));
+    else findings.push(ok("queue", found));
+  }
+  if (held > 0) {
+    findings.push(warn(
+      "queue",
+      `${counted(held)} held: the server may have them already`,
+      "decide: mailchute list --state held, then mailchute retry --accept-duplicate ID or mailchute cancel ID",
+    ));
+  }
+  return findings;
+}
+
+function counted(count: number): string {
+  if (count > MOST) return `more than ${MOST} messages are`;
+  return count === 1 ? "1 message is" : `${count} messages are`;
+}
