@@ -3,7 +3,7 @@ import { meaningOfEnd, type Progress } from "../relay/smtp/ending.ts";
 import { REPLY_RULES, type Rule, type Verdict } from "../relay/smtp/outcome.ts";
 import { TROUBLE_ADVICE } from "../relay/smtp/trouble_advice.ts";
 import { type AttemptFacts, BACKOFF_MS, nextState, UNCERTAIN_DELAY_MS } from "../relay/policy.ts";
-import type { Outcome, Phase } from "../relay/transport.ts";
+import type { Outcome } from "../relay/transport.ts";
 
 // Writes docs/outcomes.md from the tables that decide; a test compares the two. Run it after a change of one of them:
 // bun scripts/outcomes_page.ts
@@ -11,15 +11,16 @@ import type { Outcome, Phase } from "../relay/transport.ts";
 /** Where the generated page lies in the repository. */
 export const OUTCOMES_PAGE = "docs/outcomes.md";
 
-const PHASES: Readonly<Record<Exclude<Phase, "connect">, string>> = {
+const PHASES: Readonly<Record<keyof typeof REPLY_RULES, string>> = {
   greeting: "the server speaks first",
   ehlo: "we say who we are, it says what it can do",
   starttls: "the switch to TLS",
   auth: "the login",
   mail: "`MAIL FROM`: the return path. From its acceptance on, an attempt counts",
   rcpt: "`RCPT TO`: one reply for each recipient",
-  data: "`DATA`: may we send the content?",
+  data: "`DATA`: we ask to send the content",
   body: "the content is on its way; a server should not speak now",
+  bdat: "`BDAT`, where the server offers CHUNKING: a piece of a large mail that is not the last one",
   final: "the final dot is written. The reply hands the mail over, or not",
 };
 
@@ -36,6 +37,7 @@ export function outcomesPage(): string {
     "- **`go`**: as hoped, on to the next step. In `final` the recipient is `sent`.",
     `- **\`defer\`**: ${followsFrom("deferred")}`,
     `- **\`bounce\`**: ${followsFrom("bounced")}`,
+    "- **`next`**: this recipient goes into the next transaction of the same attempt.",
     "- **`end`**: the connection is of no use any more. What that means for the mail stands [below](#when-the-connection-ends).",
     "- **`fall back`**: go on without (HELO instead of EHLO; no TLS where the route is `opportunistic`), else the route is out.",
     "- **`answer`**: the login goes on.",
@@ -46,7 +48,7 @@ export function outcomesPage(): string {
   for (const [phase, about] of Object.entries(PHASES)) {
     lines.push("", `## ${phase}`, "", `${about[0]?.toUpperCase()}${about.slice(1)}.`, "");
     lines.push("| reply | then | blame | because |", "| --- | --- | --- | --- |");
-    for (const rule of REPLY_RULES[phase as keyof typeof REPLY_RULES]) lines.push(row(rule));
+    for (const rule of REPLY_RULES[phase as keyof typeof PHASES]) lines.push(row(rule));
   }
   lines.push(...endings(), ...policy());
   return `${lines.join("\n")}\n`;
@@ -107,6 +109,8 @@ function endings(): readonly string[] {
     }
   }
   lines.push(
+    "",
+    "`chunking_broken` is no trouble of the route: the same mail goes by `DATA` over a new connection.",
     "",
     "A route that is out costs no mail an attempt: its circuit breaker opens, and the mails wait. What each trouble asks of a person, as `mailchute",
     "doctor` and the log (`fix`) say it:",
