@@ -124,8 +124,16 @@ function connectorOf(fault: TransportFault, begin: () => void): Connector {
   if (fault.way !== "black hole") return openSocket;
   return () => {
     begin();
-    const nothing = (): void => undefined;
-    return { isStarved: false, write: nothing, stream: nothing, flush: nothing, startTls: nothing, close: nothing };
+    const nothing = (): undefined => undefined;
+    return {
+      isStarved: false,
+      tlsFacts: nothing,
+      write: nothing,
+      stream: nothing,
+      flush: nothing,
+      startTls: nothing,
+      close: nothing,
+    };
   };
 }
 
