@@ -1,5 +1,5 @@
 import type { Sql } from "postgres";
-import { attachmentOf, type MailAttachment } from "../src/mime/attachment.ts";
+import { attachmentOf, isMessage, type MailAttachment } from "../src/mime/attachment.ts";
 import { needsContent } from "../src/mime/invite.ts";
 import { SevenBitScan } from "../src/mime/seven_bit.ts";
 
@@ -81,6 +81,7 @@ export class Contents {
     const rows = await this.#sql.unsafe(ATTACHMENTS, [id], { prepare: true });
     const isSmall = rows.reduce((sum, row) => sum + (row.size_bytes as number), 0) <= WHOLE_BYTES;
     const attachments: StoredAttachment[] = [];
+    let hasInvite = false;
     for (const row of rows) {
       const contentType = row.content_type as string;
       const sizeBytes = row.size_bytes as number;
@@ -89,13 +90,14 @@ export class Contents {
         contentType,
         ...(row.cid === null ? {} : { contentId: row.cid as string }),
       };
-      // An invitation stands in the mail a second time, as text.
-      const isText = needsContent({ ...facts, sizeBytes });
+      // An invitation stands in the mail a second time, as text; of several, the first.
+      const isInvite: boolean = !hasInvite && needsContent({ ...facts, sizeBytes });
+      hasInvite ||= isInvite;
       const position = row.position as number;
-      if (isSmall || isText) {
+      if (isSmall || isInvite) {
         const content = Buffer.concat(await Array.fromAsync(this.#slices({ id, position, sizeBytes }), fromBase64));
         attachments.push({ ...attachmentOf({ ...facts, content }), position });
-      } else if (/^\s*message\/rfc822\b/i.test(contentType)) {
+      } else if (isMessage(contentType)) {
         const isSevenBit = await this.#isSevenBit({ id, position, sizeBytes });
         attachments.push({ ...facts, position, sizeBytes, isSevenBit });
       } else {

@@ -60,6 +60,56 @@ const BODY_PIECES = [
   ],
 ] as const;
 
+/** What HTML is made of beside that. */
+const TAGS = [
+  ...[
+    "<p>",
+    "</p>",
+    "<br>",
+    "<ul>",
+    "<li>",
+    "</ul>",
+    "<ol start=3>",
+    "</ol>",
+    "<table><tr><td>",
+    "</td><td>",
+    "</table>",
+  ],
+  ...["<a href='https://x.example/?a=1&amp;b=2'>", "<a href=mailto:a@b.example>", "</a>", "<img alt='A &gt; B' src=x>"],
+  ...[
+    "<blockquote>",
+    "</blockquote>",
+    "<pre>",
+    "</pre>",
+    "<h1>",
+    "</h1>",
+    "<!-- c -->",
+    "<style>x</style>",
+    "<hr>",
+    "<",
+  ],
+  ...[
+    "<div style='display:none'>",
+    "</div>",
+    "&uuml;",
+    "&#8212;",
+    "&nbsp;",
+    "&",
+    "<script>y</script>",
+    "<p title='>'>",
+  ],
+] as const;
+
+const SENDER = [["Sender", "Jörg <jorg@example.com>"]] as const;
+const MESSAGES: readonly [string, ...string[]] = [
+  "Subject: Inner\r\n\r\nHi\r\n.\r\nFrom here\r\n",
+  'Subject: Inner\r\nContent-Type: multipart/mixed; boundary="=_1"\r\n\r\n--=_1\r\n\r\nx\r\n--=_1--\r\n',
+  "Subject: grün\r\n\r\nx\r\n",
+  "Subject: x\n\ny\n",
+  // As the boundaries of a mail in this corpus.
+  "Subject: x\r\n\r\n--=_0190d5a0000070008000000000000001.c_m--\r\n",
+];
+
 /** Makes the same nasty mails for the same seed. */
 export function corpus(count: number, seed: number): readonly Mail[] {
   const random = prng(seed);
@@ -67,7 +117,7 @@ export function corpus(count: number, seed: number): readonly Mail[] {
 }
 
 function nastyMail(random: Prng, index: number): Mail {
-  const kind = random.int(4);
+  const kind = random.int(5);
   return {
     id: `0190d5a0-0000-7000-8000-${index.toString(16).padStart(12, "0")}`,
     date: new Date(Date.UTC(2026, 0, 1) + random.int(2 ** 31)),
@@ -76,10 +126,11 @@ function nastyMail(random: Prng, index: number): Mail {
     cc: Array.from({ length: random.int(3) }, () => mailbox(random)),
     replyTo: Array.from({ length: random.int(2) }, () => mailbox(random)),
     subject: line(random, 12),
-    ...(kind === 1 ? {} : { text: body(random) }),
-    ...(kind === 0 ? {} : { html: body(random) }),
-    headers: [["X-Note", line(random, 8)]],
-    attachments: Array.from({ length: random.int(3) }, () => attachment(random)),
+    ...(kind === 1 ? {} : { text: kind === 2 ? "" : body(random) }),
+    ...(kind === 0 ? {} : { html: html(random) }),
+    headers: [["X-Note", line(random, 8)], ...(random.int(4) === 0 ? SENDER : [])],
+    attachments: Array.from({ length: random.int(4) }, () => attachment(random)),
+    ...(random.int(4) === 0 ? { unsubscribe: "https://example.com/u?t=1" } : {}),
   };
 }
 
@@ -96,8 +147,13 @@ function attachment(random: Prng): WholeAttachment {
 function file(random: Prng): Parameters<typeof attachmentOf>[0] {
   const content = Uint8Array.from({ length: random.int(200) }, () => random.int(256));
   const filename = `${line(random, 3).slice(0, 200)}x.pdf`;
-  const kind = random.int(4);
+  const kind = random.int(6);
   if (kind === 0) return { filename, contentType: "image/png", contentId: "logo@example.com", content };
+  if (kind === 3) {
+    const message = new TextEncoder().encode(random.pick(MESSAGES));
+    return { filename, contentType: "message/rfc822", content: message };
+  }
+  if (kind === 4) return { filename, contentType: "multipart/mixed; boundary=x", content };
   if (kind === 1) return { filename, contentType: "text/plain; charset=utf-8", content };
   if (kind === 2) return { filename, contentType: "application/pdf", content };
   // A small text, because postal-mime decodes a calendar instead of handing out its bytes.
@@ -114,4 +170,12 @@ function line(random: Prng, pieces: number): string {
 function body(random: Prng): string {
   const gaps = ["", " ", " ", "\n"] as const;
   return Array.from({ length: random.int(40) }, () => random.pick(BODY_PIECES) + random.pick(gaps)).join("");
+}
+
+function html(random: Prng): string {
+  const gaps = ["", " ", "\n"] as const;
+  return Array.from(
+    { length: random.int(40) },
+    () => (random.int(2) === 0 ? random.pick(TAGS) : random.pick(BODY_PIECES)) + random.pick(gaps),
+  ).join("");
 }

@@ -4,26 +4,30 @@ import { compose } from "../../src/mime/compose.ts";
 import { corpus } from "./corpus.ts";
 import { composeWithNodemailer, meaning, type Reading, readWithPostalMime, readWithPython } from "./readers.ts";
 
-const MAILS = corpus(400, 20_261_121);
+const MAILS = corpus(1_200, 20_261_121);
 const MEANINGS = MAILS.map(meaning);
 const OURS = MAILS.map(compose);
 const noPython = Bun.which("python3") === null;
 const why = noPython ? " (skipped: needs python3)" : "";
 
-test("postal-mime reads from each of 400 nasty mails what was meant", async () => {
+test("postal-mime reads from each of 1,200 nasty mails what was meant", async () => {
   const readings = await Promise.all(OURS.map(readWithPostalMime));
   expect(readings).toEqual(MEANINGS.map(knownOfPostalMime));
 }, 30_000);
 
-test.skipIf(noPython)(`Python reads from each of 400 nasty mails what was meant${why}`, () => {
+test.skipIf(noPython)(`Python reads from each of 1,200 nasty mails what was meant${why}`, () => {
   expect(readWithPython(OURS)?.map(knownOfPython)).toEqual(MEANINGS.map(knownOfPython));
 }, 30_000);
 
 test.skipIf(noPython)(`where the readers agree on nodemailer's mail, they agree on ours${why}`, async () => {
-  const theirs = await Promise.all(MAILS.map(composeWithNodemailer));
+  // It sends a multipart as base64, which RFC 2046 section 5.1 forbids and Python does not read.
+  const composite = /^(?:message|multipart)\//;
+  const mails = MAILS.filter(({ attachments }) => !attachments.some(({ contentType }) => composite.test(contentType)));
+  const ours = mails.map(compose);
+  const theirs = await Promise.all(mails.map(composeWithNodemailer));
   const [byPython, byPostalMime] = [
-    alike(readWithPython(OURS)),
-    alike(await Promise.all(OURS.map(readWithPostalMime))),
+    alike(readWithPython(ours)),
+    alike(await Promise.all(ours.map(readWithPostalMime))),
   ];
   const theirsByPython = alike(readWithPython(theirs));
   const theirsByPostalMime = alike(await Promise.all(theirs.map(readWithPostalMime)));
@@ -36,7 +40,7 @@ test.skipIf(noPython)(`where the readers agree on nodemailer's mail, they agree 
     }
   });
   // Else the readers would have had nothing to say about us.
-  expect(agreements).toBeGreaterThan(0.8 * MAILS.length * Object.keys(meaning(MAILS[0] ?? fail())).length);
+  expect(agreements).toBeGreaterThan(0.8 * mails.length * Object.keys(meaning(MAILS[0] ?? fail())).length);
 }, 60_000);
 
 /** Where each reader is known to differ from the standards or the other reader, taken out. */
@@ -55,8 +59,8 @@ function knownOfPython(reading: Reading): Reading {
 }
 
 /**
- * postal-mime decodes encoded-words in a file name even when RFC 2231 has made them literal, and its TextDecoder takes a
- * U+FEFF at the start of a text for a byte order mark.
+ * postal-mime decodes encoded-words in a file name even when RFC 2231 has made them literal, its TextDecoder takes a
+ * U+FEFF at the start of a text for a byte order mark, and it does not tell the tree.
  */
 function knownOfPostalMime(reading: Reading): Reading {
   const files = reading.files.map(([filename = "", ...rest]) => [decodeWords(filename), ...rest]);
@@ -65,6 +69,7 @@ function knownOfPostalMime(reading: Reading): Reading {
     text: reading.text.replace(/^\ufeff/, ""),
     html: reading.html.replace(/^\ufeff/, ""),
     files: files.toSorted(),
+    tree: "",
   };
 }
 

@@ -16,14 +16,38 @@ def mailboxes(message, name):
     return [] if header is None else [[address.display_name, address.addr_spec] for address in header.addresses]
 
 
+def content(part):
+    if part.get_content_type() != "message/rfc822":
+        return part.get_payload(decode=True)
+    inner = part.get_payload(0).as_bytes(policy=email.policy.compat32)
+    return inner.replace(b"\r\n", b"\n").rstrip(b"\n")
+
+
 def file(part):
     return [
         part.get_filename() or "",
         part.get_content_type(),
         part.get_content_disposition() or "",
         part["Content-ID"] or "",
-        hashlib.sha1(part.get_payload(decode=True)).hexdigest(),
+        hashlib.sha1(content(part)).hexdigest(),
     ]
+
+
+def tree(part):
+    if part.get_content_maintype() != "multipart":
+        return part.get_content_subtype()
+    return part.get_content_subtype() + "(" + " ".join(tree(inner) for inner in part.iter_parts()) + ")"
+
+
+def leaves(part):
+    """Like walk(), but without a look into attached messages."""
+    if part.defects:
+        raise ValueError(f"defects: {part.defects}")
+    if part.get_content_maintype() != "multipart":
+        yield part
+        return
+    for inner in part.iter_parts():
+        yield from leaves(inner)
 
 
 def read(raw):
@@ -40,13 +64,10 @@ def read(raw):
         "text": "",
         "html": "",
         "calendar": "",
+        "tree": tree(message),
         "files": [],
     }
-    for part in message.walk():
-        if part.defects:
-            raise ValueError(f"defects: {part.defects}")
-        if part.get_content_maintype() == "multipart":
-            continue
+    for part in leaves(message):
         if part.get_content_disposition() is None and part.get_content_maintype() == "text":
             reading[FIELDS[part.get_content_subtype()]] = part.get_content()
         else:

@@ -21,6 +21,8 @@ export interface Reading {
   readonly html: string;
   /** The invitation beside them. */
   readonly calendar: string;
+  /** The MIME tree, such as `mixed(plain pdf)`; only Python tells. */
+  readonly tree: string;
   /** Filename, type, disposition, Content-ID, SHA-1 of the content. */
   readonly files: readonly (readonly string[])[];
 }
@@ -40,18 +42,19 @@ export function meaning(mail: Mail): Reading {
     text: body(mail.text ?? htmlToText(mail.html ?? "")),
     html: body(mail.html),
     calendar: body(invite?.text),
+    tree: tree(mail),
     files: mail.attachments.map((file, index) => [
-      file.filename.toWellFormed(),
-      index === invite?.index ? "application/ics" : file.contentType.split(";")[0] ?? "",
+      `${file.filename.toWellFormed()}${file.contentType === "message/rfc822" ? ".eml" : ""}`,
+      index === invite?.index ? "application/ics" : typeOf(file),
       file.contentId !== undefined && mail.html !== undefined ? "inline" : "attachment",
       file.contentId === undefined ? "" : `<${file.contentId}>`,
-      sha1(file.content ?? new Uint8Array()),
+      sha1(file.isSevenBit ? unixLines(file.content) : file.content ?? new Uint8Array()),
     ]).toSorted(),
   };
 }
 
 export async function readWithPostalMime(wire: Uint8Array): Promise<Reading> {
-  const email = await PostalMime.parse(wire);
+  const email = await PostalMime.parse(wire, { forceRfc822Attachments: true });
   // It lists an alternative that is neither text nor HTML among the files.
   const isCalendar = (file: (typeof email.attachments)[number]) =>
     file.mimeType === "text/calendar" && !file.disposition;
@@ -70,13 +73,19 @@ export async function readWithPostalMime(wire: Uint8Array): Promise<Reading> {
     text: body(email.text),
     html: body(email.html),
     calendar: body(typeof calendar === "string" ? calendar : new TextDecoder().decode(calendar)),
-    files: email.attachments.filter((file) => !isCalendar(file)).map((file) => [
-      file.filename ?? "",
-      file.mimeType,
-      file.disposition ?? "",
-      file.contentId ?? "",
-      sha1(typeof file.content === "string" ? new TextEncoder().encode(file.content) : new Uint8Array(file.content)),
-    ]).toSorted(),
+    tree: "",
+    files: email.attachments.filter((file) => !isCalendar(file)).map((file) => {
+      const bytes = typeof file.content === "string"
+        ? new TextEncoder().encode(file.content)
+        : new Uint8Array(file.content);
+      return [
+        file.filename ?? "",
+        file.mimeType,
+        file.disposition ?? "",
+        file.contentId ?? "",
+        sha1(file.mimeType === "message/rfc822" ? unixLines(bytes) : bytes),
+      ];
+    }).toSorted(),
   };
 }
 
@@ -120,6 +129,38 @@ export function composeWithNodemailer(mail: Mail): Promise<Uint8Array> {
       content: Buffer.from(content ?? []),
     })),
   }).compile().build();
+}
+
+/** What the tree should be, by the rules of docs/mime.md. */
+function tree(mail: Mail): string {
+  const join = (name: string, parts: readonly string[]) =>
+    parts.length === 1 ? parts[0] ?? "" : `${name}(${parts.join(" ")})`;
+  const isInline = (file: Mail["attachments"][number]) => file.contentId !== undefined && mail.html !== undefined;
+  const invite = inviteOf(mail.attachments);
+  const types = mail.attachments.map((file, index) => ({
+    file,
+    type: (index === invite?.index ? "application/ics" : typeOf(file)).split("/")[1] ?? "",
+  }));
+  const text = mail.text ?? htmlToText(mail.html ?? "");
+  const inline = types.filter(({ file }) => isInline(file)).map(({ type }) => type);
+  const files = types.filter(({ file }) => !isInline(file)).map(({ type }) => type);
+  const alternatives = [
+    ...(mail.html !== undefined && text === "" ? [] : ["plain"]),
+    ...(mail.html === undefined ? [] : [join("related", ["html", ...inline])]),
+    ...(invite === undefined ? [] : ["calendar"]),
+  ];
+  return join("mixed", [join("alternative", alternatives), ...files]);
+}
+
+/** The type that an attachment travels under, unless it is an invitation. */
+function typeOf({ contentType, isSevenBit }: Mail["attachments"][number]): string {
+  if (contentType === "message/rfc822" && isSevenBit) return contentType;
+  return /^(?:message|multipart)\//.test(contentType) ? "application/octet-stream" : contentType.split(";")[0] ?? "";
+}
+
+/** Readers hand messages out with line ends of their own. */
+function unixLines(content: Uint8Array = new Uint8Array()): Uint8Array {
+  return new TextEncoder().encode(body(new TextDecoder().decode(content)));
 }
 
 function names(mailboxes: readonly Mailbox[]): Names {
