@@ -18,16 +18,17 @@ const LISTS = new Set(["ul", "ol", "menu", "dir"]);
 /** An end tag inside of one of these closes nothing outside of it. */
 const SCOPES = new Set(["table", "td", "th", "caption", ...UNSEEN]);
 const TABLE_PARTS = new Set(["td", "th", "tr", "thead", "tbody", "tfoot", "caption"]);
-/** A start tag that ends elements whose end tag may be left out, as far as none of `within` is between. */
+/** A start tag that ends elements whose end tag may be left out, as far as none of `within`, and no scope, is between. */
 interface Implied {
   readonly ends: readonly string[];
   readonly within: readonly string[];
+  readonly isScoped?: boolean;
 }
 const CELL: Implied = { ends: ["td", "th", "caption"], within: ["table"] };
 const SECTION: Implied = { ends: ["thead", "tbody", "tfoot", "tr", "caption"], within: ["table"] };
-const TERM: Implied = { ends: ["dt", "dd"], within: ["dl", ...SCOPES] };
+const TERM: Implied = { ends: ["dt", "dd"], within: ["dl"], isScoped: true };
 const IMPLIED: ReadonlyMap<string, Implied> = new Map([
-  ["li", { ends: ["li"], within: [...LISTS, ...SCOPES] }],
+  ["li", { ends: ["li"], within: [...LISTS], isScoped: true }],
   ["dt", TERM],
   ["dd", TERM],
   ["td", CELL],
@@ -36,7 +37,7 @@ const IMPLIED: ReadonlyMap<string, Implied> = new Map([
   ["thead", SECTION],
   ["tbody", SECTION],
   ["tfoot", SECTION],
-  ["a", { ends: ["a"], within: [...SCOPES] }],
+  ["a", { ends: ["a"], within: [], isScoped: true }],
 ]);
 const RULE = "-".repeat(10);
 
@@ -74,6 +75,8 @@ class HtmlReader {
   readonly #open: OpenElement[] = [];
   /** Where in #open the elements of a name are, so that nothing is ever searched for. */
   readonly #places = new Map<string, number[]>();
+  /** Where the scopes are among them. */
+  readonly #scopes: number[] = [];
   readonly #lists: ListState[] = [];
   #verbatim = 0;
   #isPreStart = false;
@@ -89,15 +92,18 @@ class HtmlReader {
 
   open(name: string, attributes: Attributes): void {
     this.#isPreStart = false;
-    if (BLOCKS.has(name) || LISTS.has(name)) this.#closeIfOpen("p", this.#last(SCOPES));
+    if (BLOCKS.has(name) || LISTS.has(name)) this.#closeIfOpen("p", this.#lastScope());
     const implied = IMPLIED.get(name);
-    const within = implied === undefined ? -1 : this.#last(implied.within);
-    for (const ended of implied?.ends ?? []) this.#closeIfOpen(ended, within);
+    if (implied !== undefined) {
+      const within = Math.max(implied.isScoped ? this.#lastScope() : -1, this.#last(implied.within));
+      for (const ended of implied.ends) this.#closeIfOpen(ended, within);
+    }
     if (VOID.has(name)) return this.#void(name, attributes);
     const end = this.#begin(name, attributes);
     const places = this.#places.get(name);
     if (places === undefined) this.#places.set(name, [this.#open.length]);
     else places.push(this.#open.length);
+    if (SCOPES.has(name)) this.#scopes.push(this.#open.length);
     this.#open.push({ name, end });
   }
 
@@ -105,7 +111,7 @@ class HtmlReader {
     if (name === "br") return this.#writer.breakLine();
     // What stands behind the end of the body is shown as if it stood before it.
     if (name === "body" || name === "html") return;
-    this.#closeIfOpen(name, TABLE_PARTS.has(name) ? this.#last(["table"]) : name === "table" ? -1 : this.#last(SCOPES));
+    this.#closeIfOpen(name, TABLE_PARTS.has(name) ? this.#last(["table"]) : name === "table" ? -1 : this.#lastScope());
   }
 
   end(): string {
@@ -120,6 +126,10 @@ class HtmlReader {
     return last;
   }
 
+  #lastScope(): number {
+    return this.#scopes.at(-1) ?? -1;
+  }
+
   #closeIfOpen(name: string, outer: number): void {
     const place = this.#last([name]);
     if (place >= 0 && place >= outer) this.#closeDownTo(place);
@@ -130,6 +140,7 @@ class HtmlReader {
       const element = this.#open.pop();
       if (element === undefined) return;
       this.#places.get(element.name)?.pop();
+      if (SCOPES.has(element.name)) this.#scopes.pop();
       element.end?.();
     }
   }

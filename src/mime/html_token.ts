@@ -14,6 +14,8 @@ const RAW: ReadonlyMap<string, RegExp> = new Map(
   ["script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp"]
     .map((name) => [name, new RegExp(`</${name}(?=[\\t\\n\\f\\r />])`, "gi")]),
 );
+/** What is no text: a tag, a comment, a declaration. */
+const TAG_LIKE = /^<(?:[A-Za-z!?]|\/[^])/;
 const COMMENT_END = /--!?>/g;
 const NAME_END = /[\t\n\f\r />]/g;
 const ATTRIBUTE_START = /[^\t\n\f\r /]/g;
@@ -34,7 +36,7 @@ const UNQUOTED_END = /[\t\n\f\r >]/g;
 export function* htmlTokens(html: string): Generator<HtmlToken> {
   let at = 0;
   while (at < html.length) {
-    if (html[at] !== "<" || !/[A-Za-z/!?]/.test(html[at + 1] ?? "")) {
+    if (!TAG_LIKE.test(html.slice(at, at + 3))) {
       // A "<" that starts no tag is text.
       const next = html.indexOf("<", at + 1);
       const end = next < 0 ? html.length : next;

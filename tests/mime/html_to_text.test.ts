@@ -109,6 +109,7 @@ const CASES: readonly (readonly [what: string, html: string, text: string])[] = 
   ],
   ["character references", "&lt;b&gt; K&ouml;ln &#8364;&#128;", "<b> Köln €€\n"],
   ["< that starts no tag", "1 < 2 <3 <- x<", "1 < 2 <3 <- x<\n"],
+  ["</ at the end", "a</", "a</\n"],
   ["quotes in attributes", "<p title='>' data-x=\"a>b\" z=c'd>a</p>b", "a\n\nb\n"],
   ["tags that close nothing", "</i>a</div></td></table>b</x>", "ab\n"],
   [

@@ -74,6 +74,11 @@ test("a calendar of 256,000 bytes is an invitation, and one of a byte more is a 
   expect([needsContent(large(256_000)), needsContent(large(256_001))]).toEqual([true, false]);
 });
 
+test("a method of 20 characters is taken, and one of 21 is not", () => {
+  const method = (chars: number) => ({ contentType: `text/calendar; method=${"X".repeat(chars)}`, sizeBytes: 1 });
+  expect([needsContent(method(20)), needsContent(method(21))]).toEqual([true, false]);
+});
+
 test("of two invitations the first is shown, and the other stays a calendar", () => {
   const second = invite("text/calendar; method=CANCEL");
   const made = wire({ attachments: [invite(), second] });
