@@ -5,6 +5,7 @@ import { systemClock } from "../relay/clock.ts";
 import { openDatabase } from "../relay/database.ts";
 import { createLog } from "../relay/log.ts";
 import { Relay } from "../relay/relay.ts";
+import { ONLY_ROUTE } from "../relay/routing.ts";
 import { createSmtpTransport } from "../relay/smtp/smtp.ts";
 
 const DAY_MS = 86_400_000;
@@ -24,7 +25,7 @@ export async function openRelay({ url, smtpPort, connections }: RelayTarget): Pr
   const log = createLog({ write: (line) => troubles.push(line), now: () => Date.now(), level: "warn" });
   const relay = await Relay.open({
     databases: [await openDatabase({ name: "home", display: "bench", url, pooled: false })],
-    route: {
+    routes: [{
       name: "default",
       connections,
       breaker: new Breaker(Math.random),
@@ -35,7 +36,8 @@ export async function openRelay({ url, smtpPort, connections }: RelayTarget): Pr
         ehloName: "relay.example",
         connections,
       }),
-    },
+    }],
+    routing: ONLY_ROUTE,
     rules: { maxAgeMs: 5 * DAY_MS, maxAttempts: undefined, onUncertain: "retry" },
     retention: { messagesMs: 30 * DAY_MS, contentMs: 7 * DAY_MS },
     returnPath: undefined,

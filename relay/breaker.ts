@@ -31,8 +31,17 @@ export interface Allowance {
   readonly retryAtMs?: number;
 }
 
-/** Troubles that are the route's by their nature, whatever the mail: settings, certificates, credentials. */
+/** What a failure means for the mail, and for those who are told of the route. */
+export interface Setback {
+  /** When this mail may be tried again at the earliest. */
+  readonly retryAtMs: number;
+  /** With this failure the route is out: the breaker has opened, or the only mail has failed as often as that takes. Once for each outage. */
+  readonly wentOut: boolean;
+}
+
+/** Troubles that are the route's by their nature, whatever the mail: settings, certificates, credentials, a server that wants nothing from us. */
 const OF_THE_ROUTE: ReadonlySet<string> = new Set([
+  "greeting_refused",
   "auth_rejected",
   "auth_unavailable",
   "auth_required",
@@ -68,10 +77,24 @@ export class Breaker {
   #probeAtMs = 0;
   #probe: string | undefined;
   #openings = 0;
+  #delayedMs = 0;
+  #outSinceMs: number | undefined;
 
   constructor(random: () => number, rules: Partial<BreakerRules> = {}) {
     this.#random = random;
     this.#rules = { ...BREAKER_RULES, ...rules };
+  }
+
+  /** What people call it; half-open while one mail may find out, or is on its way. */
+  stateAt(nowMs: number): "closed" | "open" | "half-open" {
+    const { limit, retryAtMs } = this.allowance(nowMs);
+    if (limit === Infinity) return "closed";
+    return limit === 0 && retryAtMs !== undefined ? "open" : "half-open";
+  }
+
+  /** The length of the wait that it is in, or was in last. */
+  get delayedMs(): number {
+    return this.#delayedMs;
   }
 
   /** Says how many mails may be begun. Asking changes nothing: a probe is out when `started` says so. */
@@ -94,29 +117,34 @@ export class Breaker {
     if (this.#probe === mailId) this.#probe = undefined;
   }
 
-  /** The server has taken up a mail, whatever it said about it: the route works. */
-  succeeded(): void {
+  /** The server has taken up a mail, whatever it said about it: the route works. @returns for how long it was out, if it was */
+  succeeded(nowMs: number): number | undefined {
+    const sinceMs = this.#outSinceMs;
+    this.#outSinceMs = undefined;
     this.#state = "closed";
     this.#probe = undefined;
     this.#failures = 0;
     this.#openings = 0;
     if (this.#failedMails.size > 0) this.#failedMails = new Set();
+    return sinceMs === undefined ? undefined : Math.max(0, nowMs - sinceMs);
   }
 
   /** A mail met trouble of the route. Returns when this mail may be tried again at the earliest. */
-  failed(mailId: string, trouble: Pick<RouteTrouble, "code">, nowMs: number): { readonly retryAtMs: number } {
+  failed(mailId: string, trouble: Pick<RouteTrouble, "code">, nowMs: number): Setback {
     if (trouble.code === "aborted") {
       // We ourselves gave it up.
       this.released(mailId);
-      return { retryAtMs: nowMs };
+      return { retryAtMs: nowMs, wentOut: false };
     }
-    if (this.#state === "open") return { retryAtMs: this.#failedWhileOpen(mailId, nowMs) };
+    if (this.#state === "open") return { retryAtMs: this.#failedWhileOpen(mailId, nowMs), wentOut: false };
 
     this.#failures++;
     if (this.#failedMails.size < this.#rules.mails) this.#failedMails.add(mailId);
     const opens = this.#failedMails.size >= this.#rules.mails || OF_THE_ROUTE.has(trouble.code);
-    if (!opens) return { retryAtMs: nowMs + this.#delayMs(this.#failures - 1) };
-    return { retryAtMs: this.#open(nowMs) };
+    const wentOut = this.#outSinceMs === undefined && (opens || this.#failures >= this.#rules.mails);
+    if (wentOut) this.#outSinceMs = nowMs;
+    if (!opens) return { retryAtMs: nowMs + this.#delayMs(this.#failures - 1), wentOut };
+    return { retryAtMs: this.#open(nowMs), wentOut };
   }
 
   /** Mails that were under way when it opened tell nothing new; only the probe does. */
@@ -128,7 +156,8 @@ export class Breaker {
   #open(nowMs: number): number {
     this.#state = "open";
     this.#probe = undefined;
-    this.#probeAtMs = nowMs + this.#delayMs(this.#openings++);
+    this.#delayedMs = this.#delayMs(this.#openings++);
+    this.#probeAtMs = nowMs + this.#delayedMs;
     return this.#probeAtMs;
   }
 

@@ -1,5 +1,15 @@
 import type { Settlement } from "./queue.ts";
 
+/** What one route has done. */
+export interface RouteCounters {
+  /** Recipients by what the next hop said of them. */
+  readonly byKind: Map<string, number>;
+  /** When the next hop last took a mail, in epoch milliseconds. */
+  lastSentAtMs: number | undefined;
+  /** The latest trouble, kept until a mail is answered. */
+  trouble: string | undefined;
+}
+
 /** What a relay has done since its start, for the status page, the metrics and the health check. */
 export class Counters {
   /** Recipients by what their attempt or end was: sent, deferred, bounced, uncertain, failed, expired, held. */
@@ -8,11 +18,8 @@ export class Counters {
   settledStale = 0;
   /** Mails that the next hop has answered for, in whatever way. */
   answered = 0;
-  /** When the next hop last took a mail, in epoch milliseconds. */
-  lastSentAtMs: number | undefined;
+  readonly #byRoute = new Map<string, RouteCounters>();
   readonly #now: () => number;
-  /** The latest trouble of the route, kept until a mail is answered. */
-  trouble: string | undefined;
 
   constructor(now: () => number) {
     this.#now = now;
@@ -20,15 +27,27 @@ export class Counters {
 
   /** Takes in what was written. */
   settled({ outcomes, recipients }: Settlement): void {
-    for (const { kind } of outcomes) this.#count(kind);
+    for (const { kind, route } of outcomes) {
+      count(this.byKind, kind);
+      const counters = this.route(route);
+      count(counters.byKind, kind);
+      if (kind === "sent") counters.lastSentAtMs = this.#now();
+      counters.trouble = undefined;
+    }
     for (const { state } of recipients) {
       // The others are counted as outcomes.
-      if (state === "failed" || state === "expired" || state === "held") this.#count(state);
+      if (state === "failed" || state === "expired" || state === "held") count(this.byKind, state);
     }
-    if (outcomes.length === 0) return;
-    this.answered++;
-    if (outcomes.some(({ kind }) => kind === "sent")) this.lastSentAtMs = this.#now();
-    this.trouble = undefined;
+    if (outcomes.length > 0) this.answered++;
+  }
+
+  /** Those of one route. */
+  route(name: string): RouteCounters {
+    const known = this.#byRoute.get(name);
+    if (known !== undefined) return known;
+    const counters: RouteCounters = { byKind: new Map(), lastSentAtMs: undefined, trouble: undefined };
+    this.#byRoute.set(name, counters);
+    return counters;
   }
 
   /** A settlement that the fence refused. */
@@ -36,12 +55,12 @@ export class Counters {
     this.settledStale++;
   }
 
-  /** The route was out for one mail. */
-  routeTrouble(reason: string): void {
-    this.trouble = reason;
+  /** A route was out for one mail. */
+  routeTrouble(name: string, reason: string): void {
+    this.route(name).trouble = reason;
   }
+}
 
-  #count(kind: string): void {
-    this.byKind.set(kind, (this.byKind.get(kind) ?? 0) + 1);
-  }
+function count(numbers: Map<string, number>, kind: string): void {
+  numbers.set(kind, (numbers.get(kind) ?? 0) + 1);
 }

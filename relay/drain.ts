@@ -17,10 +17,13 @@ export interface DrainOptions extends Omit<WorkersOptions, "onRoom" | "onDatabas
 /** The shortest wait between two looks, right after there was something to do; it doubles up to the poll. */
 const FIRST_POLL_MS = 50;
 
+/** What is given back is due by the clock of the database, and so a little later than it was meant to be. */
+const RELEASE_MS = 50;
+
 /** What a look found: all the room was filled, all that was due was claimed (maybe nothing), or there was no room. */
 type Look = "filled" | "some" | "nothing" | "no_room" | "failed";
 
-/** Takes what is due in one database through a route. */
+/** Takes what is due in one database through the routes. */
 export class Drain {
   readonly #options: DrainOptions;
   readonly #bell: Bell;
@@ -48,7 +51,7 @@ export class Drain {
 
   /** Counts what is left in the database. */
   remaining(): Promise<Remaining> {
-    return this.#options.queue.remaining(this.#workers.routeOut);
+    return this.#options.queue.remaining(this.#workers.skipped);
   }
 
   /** Epoch milliseconds of the last turn of the claim loop. */
@@ -78,23 +81,24 @@ export class Drain {
       const look = await this.#look();
       if (look === "filled") continue;
       if (look === "some") pollMs = FIRST_POLL_MS;
-      const rang = await this.#bell.wait(look === "no_room" ? this.#routeWaitMs() : await this.#sleepMs(pollMs));
+      const rang = await this.#bell.wait(look === "no_room" ? this.#roomWaitMs() : await this.#sleepMs(pollMs));
       pollMs = rang ? FIRST_POLL_MS : Math.min(pollMs * 2, this.#options.pollMs);
     }
     await this.#workers.finished();
   }
 
-  /** Works until nothing is due, or the route is out and one probe has failed, or the database does not answer. */
+  /** Works until nothing is due, or what is due waits for routes that are out and one probe of each has failed, or the database does not answer. */
   async runOnce(): Promise<void> {
-    let probed = false;
+    const probed = new Set<string>();
+    this.#workers.countSkipped();
     while (!this.#stopping) {
       const look = await this.#look();
       const idle = this.#workers.size === 0;
-      if (look === "failed" || (look === "nothing" && idle && !await this.#waitsForDeadLease())) break;
-      if (look === "no_room" && idle) {
-        if (probed) break;
-        probed = true;
-        await this.#pause(this.#routeWaitMs());
+      if (look === "failed") break;
+      if (idle && (look === "nothing" || look === "no_room")) {
+        const probeMs = this.#workers.probeMs(probed);
+        if (probeMs !== undefined) await this.#pause(probeMs + RELEASE_MS - this.#options.clock.now());
+        else if (look === "no_room" || !await this.#waitsForDeadLease()) break;
       } else if (look !== "filled" && !idle) {
         await this.#bell.wait(this.#options.pollMs);
       }
@@ -115,14 +119,13 @@ export class Drain {
   }
 
   async #look(): Promise<Look> {
-    const { queue, contents, clock, route, log } = this.#options;
+    const { queue, contents, clock, log } = this.#options;
     this.#lastTurnMs = clock.now();
-    const { limit } = route.breaker.allowance(clock.now());
-    const room = Math.min(this.#workers.room, limit);
+    const { messages: room, isProbe } = this.#workers.room();
     if (room < 1) return "no_room";
     try {
       const claimedMs = clock.now();
-      const { messages, nowMs } = await queue.claim(room, { probe: limit === 1 });
+      const { messages, nowMs } = await queue.claim(room, { probe: isProbe });
       this.#noteDatabase("claim", undefined);
       if (messages.length === 0) return "nothing";
       const takenOver = messages.filter((message) => message.takenOver).length;
@@ -157,10 +160,10 @@ export class Drain {
   }
 
   /** How long there is no room; without a time of its own (a full house, a probe under way) the bell ends the wait. */
-  #routeWaitMs(): number {
-    const { route, clock, pollMs } = this.#options;
-    const { limit, retryAtMs } = route.breaker.allowance(clock.now());
-    return limit === 0 && retryAtMs !== undefined ? Math.max(1, retryAtMs - clock.now()) : pollMs;
+  #roomWaitMs(): number {
+    const { clock, pollMs } = this.#options;
+    const { againMs } = this.#workers.room();
+    return againMs === undefined ? pollMs : Math.max(1, againMs - clock.now());
   }
 
   async #setAsleep(asleep: boolean): Promise<void> {

@@ -1,4 +1,20 @@
-import type { ClaimedMessage, Held } from "./queue.ts";
+import type { ClaimedMessage, ClaimedRecipient, Held } from "./queue.ts";
+import type { RouteLine } from "./route_line.ts";
+import { routesFor, type RoutingRule } from "./routing.ts";
+import type { LegResult } from "./settlement.ts";
+
+/** The recipients of a message that take the same way. */
+export interface Leg {
+  readonly holding: Holding;
+  readonly recipients: readonly ClaimedRecipient[];
+  /** The routes that are still to be tried for them, the present one first. */
+  routes: readonly string[];
+  /** Where it waits or is worked on. */
+  line: RouteLine | undefined;
+  /** When one of its routes that were out is worth another look. */
+  againMs: number;
+  result: LegResult | undefined;
+}
 
 /** A message that this relay holds, and how far it has come. */
 export interface Holding {
@@ -7,63 +23,62 @@ export interface Holding {
   lease: string;
   /** By our own clock: a relay that was frozen must not start what may be another's by now. */
   leaseEndsMs: number;
-  /** False while it waits for its turn: given back at once when the relay stops. */
+  /** False while all of it waits for its turn: given back at once when the relay stops. */
   started: boolean;
+  /** It is being given back: claimed again, it is a new one. */
+  isGivenBack: boolean;
+  /** Empty until they are set out. */
+  legs: readonly Leg[];
 }
 
-/** All messages that this relay holds in one database, from claim to settled or given back; and who waits for that number to fall. */
+/** All messages that this relay holds in one database, from claim to settled or given back. */
 export class Holdings {
   readonly #bySeq = new Map<string, Holding>();
-  readonly #waiting: Holding[] = [];
-  readonly #onRemoved: () => void;
-
-  constructor(onRemoved: () => void) {
-    this.#onRemoved = onRemoved;
-  }
 
   get size(): number {
     return this.#bySeq.size;
   }
 
-  /** Messages that no worker has begun. */
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
-  /** Takes in what was just claimed. What we hold already (its lease had run out, say while the database was away) is not begun again. */
-  add(messages: readonly ClaimedMessage[], leaseEndsMs: number): void {
+  /**
+   * Takes in what was just claimed. What we hold already (its lease had run out, say while the database was away) is not begun again.
+   *
+   * @returns those to begin
+   */
+  add(messages: readonly ClaimedMessage[], leaseEndsMs: number): readonly Holding[] {
+    const added: Holding[] = [];
     for (const message of messages) {
       const { lease } = message;
       const known = this.#bySeq.get(message.seq);
-      if (known !== undefined) {
+      if (known !== undefined && !known.isGivenBack) {
         known.lease = lease;
         known.leaseEndsMs = leaseEndsMs;
         continue;
       }
       // Ours, and yet unknown: the answer of the claim was lost, and nothing was started.
       const unstarted = message.wasOurs ? { ...message, attempt: message.attempt - 1 } : message;
-      const holding: Holding = { message: unstarted, lease, leaseEndsMs, started: false };
+      const holding = { message: unstarted, lease, leaseEndsMs, started: false, isGivenBack: false, legs: [] };
       this.#bySeq.set(message.seq, holding);
-      this.#waiting.push(holding);
+      added.push(holding);
     }
+    return added;
   }
 
-  /** Hands out the next message to start. */
-  next(): Holding | undefined {
-    const holding = this.#waiting.shift();
-    if (holding !== undefined) holding.started = true;
-    return holding;
+  /** The message that we hold under this number. */
+  get(seq: string): Holding | undefined {
+    return this.#bySeq.get(seq);
   }
 
-  /** Hands out all that were not started, to be given back. */
-  takeUnstarted(): readonly Holding[] {
-    return this.#waiting.splice(0);
+  /** False when it was lost to another relay before it was started. */
+  has(holding: Holding): boolean {
+    return this.#bySeq.get(holding.message.seq) === holding;
   }
 
-  /** Forgets messages that were settled, given back, or lost to another relay. */
-  remove(seqs: Iterable<string>): void {
-    for (const seq of seqs) this.#bySeq.delete(seq);
-    this.#onRemoved();
+  /** Forgets messages that were settled, given back, or lost to another relay; their legs leave their lines. */
+  remove(holdings: Iterable<Holding>): void {
+    for (const holding of holdings) {
+      for (const leg of holding.legs) leg.line?.leave(leg);
+      if (this.has(holding)) this.#bySeq.delete(holding.message.seq);
+    }
   }
 
   /** Every lease that we hold. */
@@ -85,14 +100,27 @@ export class Holdings {
       if (ours.has(seq)) holding.leaseEndsMs = leaseEndsMs;
       else lost.push(seq);
     }
+    // A dialogue under way runs to its end; its settlement will be refused by the fence and say so.
     for (const seq of lost) {
-      const index = this.#waiting.findIndex((holding) => holding.message.seq === seq);
-      // A dialogue under way runs to its end; its settlement will be refused by the fence and say so.
-      if (index >= 0) {
-        this.#waiting.splice(index, 1);
-        this.#bySeq.delete(seq);
-      }
+      const holding = this.#bySeq.get(seq);
+      if (holding?.started === false) this.remove([holding]);
     }
     return lost;
   }
+}
+
+/** Parts the open recipients of a message by the way that they take. One that no rule fits has no route at all. */
+export function legsOf(holding: Holding, routing: readonly RoutingRule[]): readonly Leg[] {
+  const { recipients, from } = holding.message;
+  const ways = new Map<readonly string[] | undefined, ClaimedRecipient[]>();
+  for (const recipient of recipients) {
+    if (!recipient.open) continue;
+    const routes = routesFor(routing, { from: from.email, to: recipient.email });
+    const others = ways.get(routes);
+    if (others === undefined) ways.set(routes, [recipient]);
+    else others.push(recipient);
+  }
+  return [...ways].map(([routes = [], recipients]) => ({
+    ...{ holding, recipients, routes, line: undefined, againMs: Infinity, result: undefined },
+  }));
 }

@@ -53,15 +53,20 @@ export interface ClaimedRecipient {
   readonly held: boolean;
 }
 
+/** An outcome, and the route by which it came. */
+export type RoutedOutcome = Outcome & { readonly route: string };
+
 /** What becomes of one claimed message. */
 export interface Settlement {
   readonly seq: string;
   readonly lease: string;
   readonly attempt: number;
+  /** True when the recipients that are still open were not tried: the next attempt has the same number. */
+  readonly givesAttemptBack?: boolean;
   /** The wait before the next attempt; `"held"` without end; undefined: all recipients are final. */
   readonly next: number | "held" | undefined;
   /** What the attempt brought; empty when there was none (expired before it began). */
-  readonly outcomes: readonly Outcome[];
+  readonly outcomes: readonly RoutedOutcome[];
   readonly recipients: readonly {
     readonly position: number;
     readonly state: string;
@@ -86,8 +91,8 @@ export interface Claim {
 /** A message and the lease that we hold on it. */
 export type Held = Pick<ClaimedMessage, "seq" | "lease">;
 
-/** What is given back, with the attempt that it has not had. */
-export type Unstarted = Pick<ClaimedMessage, "seq" | "lease" | "attempt">;
+/** What is given back, with the attempt that it has not had, and the wait before anybody looks at it again. */
+export type Unstarted = Pick<ClaimedMessage, "seq" | "lease" | "attempt"> & { readonly delayMs: number };
 
 /** The queue of one database, as seen by one relay. */
 export class Queue {
@@ -110,15 +115,17 @@ export class Queue {
   }
 
   /** Writes outcomes and next states. @returns the messages that were still ours */
-  async settle(settlements: readonly Settlement[], route: string): Promise<ReadonlySet<string>> {
+  async settle(settlements: readonly Settlement[]): Promise<ReadonlySet<string>> {
     const input = JSON.stringify(Object.fromEntries(inOrder(settlements).map((each) => [each.seq, toInput(each)])));
-    return seqs(await this.#sql.unsafe(SETTLE, [this.#relayId, input, route], { prepare: true }));
+    return seqs(await this.#sql.unsafe(SETTLE, [this.#relayId, input], { prepare: true }));
   }
 
   /** Gives back what was not started. @returns the messages that were still ours */
-  async release(held: readonly Unstarted[], delayMs: number): Promise<ReadonlySet<string>> {
-    const input = JSON.stringify(inOrder(held).map(({ seq, lease, attempt }) => ({ seq, lease, attempt })));
-    return seqs(await this.#sql.unsafe(RELEASE, [this.#relayId, input, delayMs], { prepare: true }));
+  async release(held: readonly Unstarted[]): Promise<ReadonlySet<string>> {
+    const input = JSON.stringify(
+      inOrder(held).map(({ seq, lease, attempt, delayMs }) => ({ seq, lease, attempt, delay: delayMs })),
+    );
+    return seqs(await this.#sql.unsafe(RELEASE, [this.#relayId, input], { prepare: true }));
   }
 
   /** Prolongs leases by their full length. @returns the messages that are still ours */
@@ -172,14 +179,15 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
 }
 
 function toInput(settlement: Settlement): Record<string, unknown> {
-  const { lease, attempt, next, outcomes, recipients } = settlement;
+  const { lease, attempt, givesAttemptBack, next, outcomes, recipients } = settlement;
   return {
     lease,
     attempt,
+    attempts: givesAttemptBack ? attempt - 1 : attempt,
     delay: typeof next === "number" ? next : null,
     held: next === "held",
     recipients,
-    outcomes: outcomes.map(({ position, kind, phase, blame, reply, reason }) => ({
+    outcomes: outcomes.map(({ position, kind, phase, blame, reply, reason, route }) => ({
       position,
       kind,
       phase,
@@ -187,6 +195,7 @@ function toInput(settlement: Settlement): Record<string, unknown> {
       code: reply?.code ?? null,
       enhanced: reply?.enhanced ?? null,
       reply: reason,
+      route,
     })),
   };
 }

@@ -52,7 +52,7 @@ with input as materialized (
   returning q.seq
 ), kept as (
   update mailchute.queue q
-  set leased_by = null, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempt')::int,
+  set leased_by = null, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempts')::int,
     due = coalesce(now() + make_interval(secs => ((select by_seq from input) -> q.seq::text ->> 'delay')::float8 / 1000), 'infinity')
   where q.seq = any (array(select seq from said where not is_final)) and q.leased_by = $1::bigint
     and q.lease = ((select by_seq from input) -> q.seq::text ->> 'lease')::bigint
@@ -61,9 +61,9 @@ with input as materialized (
   select seq, (select by_seq from input) -> seq::text as message from (select seq from ended union all select seq from kept) as written
 ), noted as (
   insert into mailchute.attempt (seq, number, position, outcome, phase, blame, code, enhanced, reply, route, relay)
-  select o.seq, (o.message ->> 'attempt')::int, x.position, x.kind, x.phase, x.blame, x.code, x.enhanced, x.reply, $3, $1::bigint
+  select o.seq, (o.message ->> 'attempt')::int, x.position, x.kind, x.phase, x.blame, x.code, x.enhanced, x.reply, x.route, $1::bigint
   from ours o cross join lateral jsonb_to_recordset(o.message -> 'outcomes')
-    as x(position smallint, kind text, phase text, blame text, code smallint, enhanced text, reply text)
+    as x(position smallint, kind text, phase text, blame text, code smallint, enhanced text, reply text, route text)
   -- Unless it was written before, by a statement whose answer was lost. A scalar subquery, which the planner cannot turn into a join.
   where (select true from mailchute.attempt a where a.seq = o.seq and a.number = (o.message ->> 'attempt')::int
     and a.position = x.position and a.relay = $1::bigint and a.outcome = x.kind and a.reply = x.reply) is null
@@ -76,11 +76,11 @@ with input as materialized (
 )
 select seq::text from ours`;
 
-/** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long the route is expected to be out. */
+/** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long their route is expected to be out or full. */
 export const RELEASE = `
-with input as materialized (select * from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint, attempt integer))
+with input as materialized (select * from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint, attempt integer, delay float8))
 update mailchute.queue q
-set leased_by = null, due = now() + make_interval(secs => $3::float8 / 1000), attempts = i.attempt - 1
+set leased_by = null, due = now() + make_interval(secs => i.delay / 1000), attempts = i.attempt - 1
 from input i
 where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
 returning q.seq::text as seq`;

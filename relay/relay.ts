@@ -6,6 +6,7 @@ import type { Remaining } from "./queue.ts";
 import type { RetryRules } from "./policy.ts";
 import type { RetentionRules } from "./retention.ts";
 import type { Route } from "./route.ts";
+import type { RoutingRule } from "./routing.ts";
 import { Station } from "./station.ts";
 
 // DESIGN: the lifecycle. starting ──▶ running ──stop──▶ draining ──▶ stopped. While draining nothing new is claimed, what was not started
@@ -15,8 +16,9 @@ import { Station } from "./station.ts";
 export interface RelayOptions {
   /** Opened; the relay ends their connections. */
   readonly databases: readonly RelayDatabase[];
-  /** The relay closes its transport. */
-  readonly route: Route;
+  /** The relay closes their transports. */
+  readonly routes: readonly Route[];
+  readonly routing: readonly RoutingRule[];
   readonly rules: RetryRules;
   readonly retention: RetentionRules;
   readonly returnPath: string | undefined;
@@ -56,13 +58,6 @@ export class Relay {
     return new Relay(stations, { ...options, counters });
   }
 
-  /** The circuit breaker of the route, as the status page names it. */
-  get routeState(): "closed" | "open" | "half-open" {
-    const { limit, retryAtMs } = this.#options.route.breaker.allowance(this.#options.clock.now());
-    if (limit === Infinity) return "closed";
-    return limit === 0 && retryAtMs !== undefined ? "open" : "half-open";
-  }
-
   get draining(): boolean {
     return this.#draining;
   }
@@ -89,7 +84,7 @@ export class Relay {
 
   /** Drains and ends. A second call changes nothing. */
   async stop(): Promise<void> {
-    const { clock, graceMs, log, route } = this.#options;
+    const { clock, graceMs, log, routes } = this.#options;
     if (this.#draining) return;
     this.#draining = true;
     for (const { drain } of this.stations) drain.stop();
@@ -98,13 +93,15 @@ export class Relay {
       const messages = this.stations.reduce((sum, { drain }) => sum + drain.inFlight, 0);
       log.warn("grace is over: dialogues under way are broken off", { messages });
       // What they were sending is uncertain from its final dot on, and that is still written if the database answers.
-      route.transport.abort();
+      for (const { transport } of routes) transport.abort();
       cancel = clock.after(LAST_WORDS_MS, () => {
         for (const { drain } of this.stations) drain.giveUp();
         grace.resolve();
       });
     });
-    const ended = Promise.allSettled(this.#runs).then(() => route.transport.close());
+    const ended = Promise.allSettled(this.#runs).then(() =>
+      Promise.all(routes.map(({ transport }) => transport.close()))
+    );
     await Promise.race([ended, grace.promise]);
     cancel();
     await Promise.all(this.stations.map((station) => station.close()));

@@ -12,6 +12,7 @@ import { type Playground, startEmbeddedDatabase, startPlayground } from "./playg
 import type { Remaining } from "./queue.ts";
 import { Relay } from "./relay.ts";
 import type { Route } from "./route.ts";
+import { ONLY_ROUTE } from "./routing.ts";
 import { PROGRAM_VERSION } from "./schema.ts";
 import { createSmtpTransport } from "./smtp/smtp.ts";
 import { ehloName, smtpOptions } from "./smtp_options.ts";
@@ -69,11 +70,12 @@ export async function startService(
       }
     }
 
-    const route = createRoute(playground?.smtp ?? smtpOptions(settings.smtp as SmtpSettings), settings, options);
+    const routes = [createRoute(playground?.smtp ?? smtpOptions(settings.smtp as SmtpSettings), settings, options)];
     const relay = await Relay.open({
       ...options,
       databases,
-      route,
+      routes,
+      routing: ONLY_ROUTE,
       rules: settings,
       retention: {
         messagesMs: settings.retentionMs,
@@ -90,7 +92,7 @@ export async function startService(
 
     const watched = watch({
       relay,
-      route,
+      routes,
       clock,
       version: PROGRAM_VERSION,
       playground: settings.playground,

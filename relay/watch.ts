@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.ts";
-import type { RelayStatus, StatusSource } from "./http/status_source.ts";
+import type { RelayStatus, RouteStatus, StatusSource } from "./http/status_source.ts";
 import type { Look } from "./ping.ts";
 import type { Relay } from "./relay.ts";
 import type { Route } from "./route.ts";
@@ -15,7 +15,7 @@ const FLOWING_MS = 60_000;
 
 export interface WatchOptions {
   readonly relay: Relay;
-  readonly route: Route;
+  readonly routes: readonly Route[];
   readonly clock: Clock;
   readonly version: string;
   readonly playground: boolean;
@@ -41,21 +41,26 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
     for (const { name, reachable } of (await status(options, startedAt)).databases) {
       if (!reachable) reasons.push(`database ${name} does not answer`);
     }
-    if (relay.routeState === "open") reasons.push("SMTP route is out");
+    for (const { name, breaker } of options.routes) {
+      if (breaker.stateAt(clock.now()) !== "closed") reasons.push(`route ${name} is out`);
+    }
     return { ok: reasons.length === 0, reasons };
   }
 
   async function look(): Promise<Look> {
-    const { databases, route } = await status(options, startedAt);
+    const { databases, routes } = await status(options, startedAt);
     const answered = relay.counters.answered;
     const oldestMs = Math.max(0, ...databases.map(({ oldestDueSeconds }) => (oldestDueSeconds ?? 0) * 1_000));
-    const flowing = oldestMs === 0 ||
-      (route.state === "closed" && (answered > answeredBefore || oldestMs < FLOWING_MS));
+    // A breaker opens by mail that fails and closes by mail that is taken: while it is not closed, mail waits, due now or at the next probe.
+    const flowing = routes.every(({ state }) => state === "closed") &&
+      (oldestMs === 0 || answered > answeredBefore || oldestMs < FLOWING_MS);
     answeredBefore = answered;
     return {
       databaseAnswered: databases.every(({ reachable }) => reachable),
       flowing,
-      summary: `route ${route.state}, ${answered} mails answered, oldest due ${Math.round(oldestMs / 1_000)} s`,
+      summary: `${
+        routes.map(({ name, state }) => `route ${name} ${state}`).join(", ")
+      }, ${answered} mails answered, oldest due ${Math.round(oldestMs / 1_000)} s`,
     };
   }
 
@@ -73,7 +78,7 @@ async function within<T>(
 }
 
 async function status(options: WatchOptions, startedAt: Date): Promise<RelayStatus> {
-  const { relay, route, version, playground } = options;
+  const { relay, routes, version, playground } = options;
   const count = (kind: string) => relay.counters.byKind.get(kind) ?? 0;
   const databases = await Promise.all(relay.stations.map(async (station) => {
     const { database, drain, listening } = station;
@@ -85,18 +90,12 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
       return { ...base, reachable: false, lastError: error instanceof Error ? error.message : String(error) };
     }
   }));
-  const reason = relay.counters.trouble;
   return {
     version,
     playground,
     startedAt,
     databases,
-    route: {
-      name: route.name,
-      state: relay.routeState,
-      ...(reason === undefined || relay.routeState === "closed" ? {} : { reason }),
-      connections: route.transport.openConnections(),
-    },
+    routes: routes.map((route) => routeStatus(route, options)),
     counters: {
       sent: count("sent"),
       deferred: count("deferred"),
@@ -107,6 +106,24 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
       suppressed: 0,
       settledStale: relay.counters.settledStale,
     },
-    ...(relay.counters.lastSentAtMs === undefined ? {} : { lastSentAt: new Date(relay.counters.lastSentAtMs) }),
+  };
+}
+
+function routeStatus({ name, breaker, transport }: Route, { relay, clock }: WatchOptions): RouteStatus {
+  const { byKind, lastSentAtMs, trouble } = relay.counters.route(name);
+  const count = (kind: string) => byKind.get(kind) ?? 0;
+  const state = breaker.stateAt(clock.now());
+  return {
+    name,
+    state,
+    ...(trouble === undefined || state === "closed" ? {} : { reason: trouble }),
+    connections: transport.openConnections(),
+    attempts: {
+      sent: count("sent"),
+      deferred: count("deferred"),
+      bounced: count("bounced"),
+      uncertain: count("uncertain"),
+    },
+    ...(lastSentAtMs === undefined ? {} : { lastSentAt: new Date(lastSentAtMs) }),
   };
 }

@@ -1,26 +1,36 @@
 import type { Clock } from "./clock.ts";
 import type { Contents } from "./contents.ts";
 import type { Counters } from "./counters.ts";
-import { deliver } from "./delivery.ts";
-import { type Holding, Holdings } from "./holdings.ts";
+import { prepare, toEnvelope } from "./delivery.ts";
+import { type Holding, Holdings, type Leg, legsOf } from "./holdings.ts";
 import type { Log } from "./log.ts";
-import { Pace } from "./pace.ts";
 import type { RetryRules } from "./policy.ts";
 import type { ClaimedMessage, Queue, Settlement } from "./queue.ts";
+import { Releaser } from "./releaser.ts";
+import { PATIENCE_MS, type Room, roomFor } from "./room.ts";
 import type { Route } from "./route.ts";
+import { RouteLine } from "./route_line.ts";
+import type { RoutingRule } from "./routing.ts";
+import { conclude, type ConcludedLeg, expire, type LegResult } from "./settlement.ts";
 import { Settler } from "./settler.ts";
+import type { RouteTrouble } from "./transport.ts";
 
-// DESIGN: what happens to a message between claim and settled. It is in exactly one place:
+// DESIGN: what happens to a message between claim and settled. Its open recipients are parted into legs, one for each way; each leg is
+// in exactly one place, and when the last one has ended, the message is settled or given back, in one statement:
 //
-//   queue ──claim──▶ waiting ──worker──▶ started ──▶ settled   (an outcome for each recipient)
-//     ▲                 │                   └───────▶ released  (route out: no attempt)
-//     └──── released ───┘  (stop, breaker open, lease too short)
+//   queue ──claim──▶ leg: in the line of its route ──worker──▶ started ──▶ attempted ─┐
+//     ▲               │          ▲          │                     │                   ├──▶ message settled (an outcome for each attempted)
+//     │               │          └─failover─┴───── route out ─────┘                   │
+//     └── released ◀──┴── skipped: every route is out, no room, the relay stops ──────┘
+//
+// A leg goes to the next of its routes only while nothing of it can have been taken: its breaker is open, or `send` says `unavailable`.
 
 /** What the workers need. Time, chance and the doors to the outside are arguments. */
 export interface WorkersOptions {
   readonly queue: Queue;
   readonly contents: Contents;
-  readonly route: Route;
+  readonly routes: readonly Route[];
+  readonly routing: readonly RoutingRule[];
   readonly rules: RetryRules;
   /** The envelope's reverse-path for messages that name none; undefined: their From address. */
   readonly returnPath: string | undefined;
@@ -35,42 +45,40 @@ export interface WorkersOptions {
   readonly onDatabase: (doing: string, error: unknown) => void;
 }
 
-/** The most mails held for each connection, at whatever pace: a stop gives back no more. */
-const MOST_PER_CONNECTION = 100;
-
-/** Dialogues begun for each connection: while one is on the wire, the next is composed. */
-const WORKERS_PER_CONNECTION = 2;
-
-const RELEASE_RETRY_MS = 1_000;
-
-/** Takes claimed messages through the route, a few at a time, and writes what became of them. */
+/** Takes claimed messages through their routes, and writes what became of them. */
 export class Workers {
   readonly #options: WorkersOptions;
-  readonly #holdings: Holdings;
+  readonly #holdings = new Holdings();
   readonly #settler: Settler;
+  readonly #releaser: Releaser;
+  readonly #lines: ReadonlyMap<string, RouteLine>;
   readonly #gaveUp = new AbortController();
-  readonly #releasing = new Set<Promise<void>>();
-  readonly #routeOut = new Set<string>();
-  readonly #pace: Pace;
-  readonly #most: number;
+  /** Only with `once`: messages that were not tried, or not for all. */
+  #skipped: Set<string> | undefined;
   /** By how much the database's clock, which made every time in its rows, is ahead of ours. */
   #aheadMs = 0;
-  #working = 0;
-  #finishing = false;
+  #stopping = false;
   #idle: (() => void) | undefined;
 
   constructor(options: WorkersOptions) {
     this.#options = options;
-    const { connections } = options.route;
-    this.#most = connections * WORKERS_PER_CONNECTION;
-    this.#pace = new Pace({ least: this.#most, most: connections * MOST_PER_CONNECTION }, options.clock.now());
-    this.#holdings = new Holdings(options.onRoom);
+    const { routes, queue, clock, random, log, onDatabase, onRoom } = options;
+    const isOnly = routes.length === 1;
+    const work = (leg: Leg, line: RouteLine) => this.#deliver(leg, line);
+    const onIdle = () => this.#working === 0 && this.#idle?.();
+    this.#lines = new Map(
+      routes.map((route) => [route.name, new RouteLine({ route, isOnly, clock, random, work, onIdle })]),
+    );
     this.#settler = new Settler({
-      settle: (settlements) =>
-        options.queue.settle(settlements.map((each) => this.#holdings.current(each)), options.route.name),
+      settle: (settlements) => queue.settle(settlements.map((each) => this.#holdings.current(each))),
       written: (settlements, ours) => this.#settled(settlements, ours),
-      failed: (error) => options.onDatabase("settle", error),
-      clock: options.clock,
+      failed: (error) => onDatabase("settle", error),
+      clock,
+    });
+    this.#releaser = new Releaser({
+      release: (held) => queue.release(held),
+      released: (holdings) => (this.#holdings.remove(holdings), onRoom()),
+      ...{ onDatabase, clock, log, signal: this.#gaveUp.signal },
     });
   }
 
@@ -79,16 +87,33 @@ export class Workers {
     return this.#holdings.size;
   }
 
-  /** How many more may be claimed; 0 while so few could be that waiting for more room is cheaper. */
-  get room(): number {
-    const limit = this.#pace.limit(this.#options.clock.now());
-    const free = limit - this.#holdings.size;
-    return free < limit / 4 ? 0 : free;
+  /** How many messages to claim now. */
+  room(): Room {
+    const rooms = [...this.#lines.values()].map((line) => line.room());
+    // With `once` nothing new comes that a slow route could hold up.
+    const patienceMs = this.#skipped === undefined ? PATIENCE_MS : Infinity;
+    return roomFor(rooms, this.#options.clock.now(), patienceMs);
   }
 
-  /** Messages that were given back because the route was out, and have not been settled since. */
-  get routeOut(): ReadonlySet<string> {
-    return this.#routeOut;
+  /** From now on keeps in mind what was given back untried, as the last words of `run --once` have to count it. */
+  countSkipped(): void {
+    this.#skipped = new Set();
+  }
+
+  /** Messages that were given back untried, or not tried for all, and have not been settled since. */
+  get skipped(): ReadonlySet<string> {
+    return this.#skipped ?? new Set();
+  }
+
+  /**
+   * Only with `once`: when the routes that are out and not yet in `probed`, which gets them, can have been probed by the mail that was given
+   * back for them; undefined: there are none, or no mail is left to probe them with.
+   */
+  probeMs(probed: Set<string>): number | undefined {
+    if (this.#lines.size > 1 && this.skipped.size === 0) return undefined;
+    const out = [...this.#lines.values()].filter(({ state, route }) => state !== "closed" && !probed.has(route.name));
+    for (const { route } of out) probed.add(route.name);
+    return out.length === 0 ? undefined : Math.max(...out.map((line) => line.allAgainMs()));
   }
 
   /** Takes in what was just claimed: `claimedMs` by our clock, which was `databaseMs` by the database's. */
@@ -97,16 +122,16 @@ export class Workers {
     { claimedMs, databaseMs }: { readonly claimedMs: number; readonly databaseMs: number },
   ): void {
     this.#aheadMs = databaseMs - claimedMs;
-    this.#holdings.add(messages, claimedMs + this.#options.leaseMs);
-    while (this.#working < this.#most && this.#holdings.waiting > 0) {
-      this.#working++;
-      void this.#work();
-    }
+    for (const holding of this.#holdings.add(messages, claimedMs + this.#options.leaseMs)) this.#begin(holding);
   }
 
-  /** Gives back what was not started. */
+  /** Gives back what was not started, and starts nothing more. */
   giveBackUnstarted(): void {
-    this.#giveBack(this.#holdings.takeUnstarted(), 0);
+    this.#stopping = true;
+    const nowMs = this.#options.clock.now();
+    for (const line of this.#lines.values()) {
+      for (const leg of line.takeWaiting()) this.#end(leg, { kind: "skipped", againMs: nowMs });
+    }
   }
 
   /** Stops waiting for the server and the database: what is still held keeps its lease and is taken up when that ends. */
@@ -131,7 +156,6 @@ export class Workers {
 
   /** Resolves when all dialogues have ended and all outcomes are written, or after `giveUp`. */
   async finished(): Promise<void> {
-    this.#finishing = true;
     const { signal } = this.#gaveUp;
     if (signal.aborted) return;
     const givenUp = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
@@ -141,105 +165,126 @@ export class Workers {
   async #ended(): Promise<void> {
     if (this.#working > 0) await new Promise<void>((resolve) => this.#idle = resolve);
     await this.#settler.drained();
-    await Promise.all(this.#releasing);
+    await this.#releaser.finished();
   }
 
-  async #work(): Promise<void> {
-    for (let holding = this.#holdings.next(); holding !== undefined; holding = this.#holdings.next()) {
-      const { route, clock } = this.#options;
-      const { limit, retryAtMs } = route.breaker.allowance(clock.now());
-      // A relay that was frozen finds its leases at their end: what it starts now, another may be sending.
-      if (limit === 0 || holding.leaseEndsMs <= clock.now()) {
-        this.#giveBack([holding], Math.max(0, (retryAtMs ?? 0) - clock.now()));
-      } else {
-        await this.#deliver(holding);
-      }
-    }
-    this.#working--;
-    if (this.#working === 0) this.#idle?.();
+  get #working(): number {
+    return [...this.#lines.values()].reduce((sum, { working }) => sum + working, 0);
   }
 
-  async #deliver(holding: Holding): Promise<void> {
+  #begin(holding: Holding): void {
+    const { routing, rules, clock } = this.#options;
     const { message } = holding;
-    const { route, clock, log, counters } = this.#options;
-    route.breaker.started(message.id, clock.now());
-    try {
-      const delivered = await deliver(message, {
-        ...this.#options,
-        transport: route.transport,
-        now: () => clock.now() + this.#aheadMs,
-        signal: this.#gaveUp.signal,
-      });
-      if (delivered.kind === "settle") {
-        if (delivered.settlement.outcomes.length > 0) route.breaker.succeeded();
-        else route.breaker.released(message.id);
-        this.#settler.add(delivered.settlement);
-        return;
+    const expired = expire(message, { rules, nowMs: clock.now(), aheadMs: this.#aheadMs });
+    if (expired !== undefined) return this.#settler.add(expired);
+    holding.legs = legsOf(holding, routing);
+    // Nobody is left to be sent to: somebody else has changed the recipients.
+    if (holding.legs.length === 0) return this.#conclude(holding);
+    for (const leg of holding.legs) this.#place(leg);
+  }
+
+  /** Puts a leg into the line of the first of its routes that is not out. */
+  #place(leg: Leg): void {
+    leg.line?.leave(leg);
+    const nowMs = this.#options.clock.now();
+    if (this.#stopping) return this.#end(leg, { kind: "skipped", againMs: Math.min(leg.againMs, nowMs) });
+    for (let [name] = leg.routes; name !== undefined; [name] = leg.routes) {
+      const line = this.#lines.get(name);
+      if (line !== undefined && !line.isOut) {
+        const hasRoom = line.hasRoom || this.#skipped !== undefined;
+        return hasRoom ? line.push(leg) : this.#end(leg, { kind: "skipped", againMs: line.fullAgainMs() });
       }
-      const { code, phase, reason, fix } = delivered.trouble;
-      const { retryAtMs } = route.breaker.failed(message.id, delivered.trouble, clock.now());
-      log.warn("route unavailable", { route: route.name, code, phase, reason, fix });
-      counters.routeTrouble(reason);
-      this.#routeOut.add(message.seq);
-      this.#giveBack([holding], Math.max(0, retryAtMs - clock.now()));
+      if (line !== undefined) leg.againMs = Math.min(leg.againMs, line.outAgainMs());
+      leg.routes = leg.routes.slice(1);
+    }
+    if (leg.againMs < Infinity) return this.#end(leg, { kind: "skipped", againMs: leg.againMs });
+    this.#end(leg, { kind: "failed", reason: "No route: no rule of RELAY_ROUTES fits this recipient" });
+  }
+
+  async #deliver(leg: Leg, line: RouteLine): Promise<void> {
+    const { contents, clock, log, returnPath } = this.#options;
+    const { holding, recipients } = leg;
+    const { message } = holding;
+    const { breaker, name, transport } = line.route;
+    if (!this.#holdings.has(holding)) return;
+    // A relay that was frozen finds its leases at their end: what it starts now, another may be sending.
+    if (holding.leaseEndsMs <= clock.now()) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
+    if (line.isOut) return this.#place(leg);
+    holding.started = true;
+    try {
+      const prepared = await prepare(message, contents);
+      if (prepared.kind === "failed") return this.#end(leg, prepared);
+      // Another mail may have become the probe while this one was composed.
+      if (line.isOut) return this.#place(leg);
+      breaker.started(message.id, clock.now());
+      const delivery = await transport.send(
+        toEnvelope(message, recipients, returnPath),
+        prepared.wire,
+        this.#gaveUp.signal,
+      );
+      if (delivery.kind === "unavailable") return this.#unavailable(leg, { line, trouble: delivery.trouble });
+      breaker.succeeded(clock.now());
+      this.#end(leg, { kind: "attempted", route: name, outcomes: delivery.outcomes });
     } catch (error) {
       // A fault of our own, or of the database before the mail was started: it goes back, and a later look tries again.
-      route.breaker.released(message.id);
+      breaker.released(message.id);
       log.error("delivery failed", { id: message.id, error });
-      this.#giveBack([holding], 1_000);
+      this.#end(leg, { kind: "skipped", againMs: clock.now() + 1_000 });
     }
   }
 
-  #giveBack(holdings: readonly Holding[], delayMs: number): void {
-    if (holdings.length === 0) return;
-    const given = this.#release(holdings, this.#options.clock.now() + delayMs)
-      .then(() => this.#holdings.remove(holdings.map(({ message }) => message.seq)));
-    this.#releasing.add(given);
-    void given.finally(() => this.#releasing.delete(given));
+  /** The server took nothing: the next of its routes, if it has another, or a later time. */
+  #unavailable(leg: Leg, { line, trouble }: { readonly line: RouteLine; readonly trouble: RouteTrouble }): void {
+    const { clock, log, counters } = this.#options;
+    const { route } = line;
+    const { code, phase, reason } = trouble;
+    const { retryAtMs } = route.breaker.failed(leg.holding.message.id, trouble, clock.now());
+    // We ourselves gave it up.
+    if (code === "aborted") return this.#end(leg, { kind: "skipped", againMs: retryAtMs });
+    log.warn("route unavailable", { route: route.name, code, phase, reason });
+    counters.routeTrouble(route.name, reason);
+    leg.againMs = Math.min(leg.againMs, line.failedAgainMs(retryAtMs));
+    leg.routes = leg.routes.slice(1);
+    this.#place(leg);
   }
 
-  /** Tries again while the database is away: a lease that only ran out would cost its message an attempt that it has not had. */
-  async #release(holdings: readonly Holding[], dueMs: number): Promise<void> {
-    const { queue, clock, log, onDatabase } = this.#options;
-    for (;;) {
-      try {
-        const held = holdings.map(({ message: { seq, attempt } }) =>
-          this.#holdings.current({ seq, attempt, lease: "" })
-        );
-        await queue.release(held, Math.max(0, dueMs - clock.now()));
-        return onDatabase("release", undefined);
-      } catch (error) {
-        onDatabase("release", error);
-        log.debug("cannot give back yet", { messages: holdings.length, error });
-        const over = this.#finishing && holdings.every(({ leaseEndsMs }) => leaseEndsMs <= clock.now());
-        if (over || this.#gaveUp.signal.aborted) {
-          return log.warn("not given back: these leases run out by themselves", { messages: holdings.length, error });
-        }
-        await this.#pause(RELEASE_RETRY_MS);
-      }
-    }
+  /** Notes what became of a leg; with the last one, the message is settled or given back. */
+  #end(leg: Leg, result: LegResult): void {
+    leg.result = result;
+    if (leg.holding.legs.every(isConcluded)) this.#conclude(leg.holding);
   }
 
-  /** Resolves after `delayMs`, or at once when it is given up. */
-  async #pause(delayMs: number): Promise<void> {
-    const { signal } = this.#gaveUp;
-    await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.after(delayMs, resolve);
-      signal.addEventListener("abort", () => (cancel(), resolve()), { once: true });
-    });
+  #conclude(holding: Holding): void {
+    const { rules, clock, random } = this.#options;
+    const { message } = holding;
+    const legs = holding.legs.filter(isConcluded);
+    if (legs.some(({ result }) => result.kind === "skipped")) this.#skipped?.add(message.seq);
+    else this.#skipped?.delete(message.seq);
+    const context = { rules, random, nowMs: clock.now(), aheadMs: this.#aheadMs };
+    const conclusion = conclude(message, legs, context);
+    if (conclusion.kind === "settle") this.#settler.add(conclusion.settlement);
+    else this.#releaser.add(holding, conclusion.againMs);
   }
 
   #settled(settlements: readonly Settlement[], ours: ReadonlySet<string>): void {
-    const { counters, log, onDatabase } = this.#options;
+    const { counters, log, onDatabase, onRoom } = this.#options;
     onDatabase("settle", undefined);
+    const holdings: Holding[] = [];
     for (const settlement of settlements) {
-      this.#routeOut.delete(settlement.seq);
       if (ours.has(settlement.seq)) counters.settled(settlement);
       else counters.stale();
+      const holding = this.#holdings.get(settlement.seq);
+      if (holding === undefined) continue;
+      holdings.push(holding);
+      for (const { line } of holding.legs) line?.settled(1);
     }
-    this.#pace.settled(settlements.length);
     const stale = settlements.length - ours.size;
     if (stale > 0) log.warn("settled too late: another relay has taken these messages over", { messages: stale });
-    this.#holdings.remove(settlements.map(({ seq }) => seq));
+    this.#holdings.remove(holdings);
+    onRoom();
   }
+}
+
+function isConcluded(leg: Leg): leg is Leg & ConcludedLeg {
+  return leg.result !== undefined;
 }

@@ -34,16 +34,24 @@ test("a success between failures starts the count anew", () => {
   const breaker = new Breaker(middle);
   for (const id of ["a", "b", "c", "d", "e", "f"]) {
     breaker.failed(id, REFUSED, 0);
-    if (id === "b" || id === "d") breaker.succeeded();
+    if (id === "b" || id === "d") breaker.succeeded(0);
   }
   expect(breaker.allowance(0).limit).toBe(Infinity);
 });
 
-test.each(["auth_rejected", "auth_required", "auth_unavailable", "tls_required", "tls_verify", "tls_injection"])(
+test.each([
+  "auth_rejected",
+  "auth_required",
+  "auth_unavailable",
+  "tls_required",
+  "tls_verify",
+  "tls_injection",
+  "greeting_refused",
+])(
   "%s opens the breaker with the first mail",
   (code) => {
     const breaker = new Breaker(middle);
-    expect(breaker.failed("a", { code }, 5_000)).toEqual({ retryAtMs: 6_000 });
+    expect(breaker.failed("a", { code }, 5_000)).toEqual({ retryAtMs: 6_000, wentOut: true });
     expect(breaker.allowance(5_000).limit).toBe(0);
   },
 );
@@ -60,7 +68,7 @@ test("half-open lets exactly one probe through", () => {
 test("a probe that succeeds closes the breaker and forgets the delays", () => {
   const breaker = openBreaker();
   breaker.started("d", 1_000);
-  breaker.succeeded();
+  breaker.succeeded(0);
   expect(breaker.allowance(1_000)).toEqual({ limit: Infinity });
   for (const id of ["a", "b", "c"]) breaker.failed(id, REFUSED, 2_000);
   expect(breaker.allowance(2_000)).toEqual({ limit: 0, retryAtMs: 3_000 });
@@ -69,14 +77,16 @@ test("a probe that succeeds closes the breaker and forgets the delays", () => {
 test("a probe that fails doubles the delay", () => {
   const breaker = openBreaker();
   breaker.started("d", 1_000);
-  expect(breaker.failed("d", REFUSED, 1_000)).toEqual({ retryAtMs: 3_000 });
+  expect(breaker.failed("d", REFUSED, 1_000)).toEqual({ retryAtMs: 3_000, wentOut: false });
   breaker.started("e", 3_000);
-  expect(breaker.failed("e", REFUSED, 3_000)).toEqual({ retryAtMs: 7_000 });
+  expect(breaker.failed("e", REFUSED, 3_000)).toEqual({ retryAtMs: 7_000, wentOut: false });
 });
 
 test("mails that were under way when the breaker opened do not lengthen the delay", () => {
   const breaker = openBreaker();
-  for (const id of ["d", "e", "f"]) expect(breaker.failed(id, REFUSED, 10)).toEqual({ retryAtMs: 1_000 });
+  for (const id of ["d", "e", "f"]) {
+    expect(breaker.failed(id, REFUSED, 10)).toEqual({ retryAtMs: 1_000, wentOut: false });
+  }
   expect(breaker.allowance(1_000)).toEqual({ limit: 1 });
 });
 
@@ -98,6 +108,20 @@ test("a clock that is set back while the breaker is open keeps it open no longer
   const { retryAtMs = 0 } = breaker.allowance(0);
   expect(retryAtMs).toBeLessThanOrEqual(BREAKER_RULES.maxDelayMs * (1 + BREAKER_RULES.jitter));
   expect(breaker.allowance(retryAtMs).limit).toBe(1);
+});
+
+test("it goes out once for each outage, and the end of one tells how long it was", () => {
+  const breaker = new Breaker(middle);
+  const wentOut = (id: string, nowMs: number) => breaker.failed(id, REFUSED, nowMs).wentOut;
+  expect(["a", "b", "c", "d"].map((id) => wentOut(id, 100))).toEqual([false, false, true, false]);
+  breaker.started("d", 1_100);
+  expect(wentOut("d", 1_100)).toBe(false);
+  breaker.started("e", 3_100);
+  expect(breaker.succeeded(3_200)).toBe(3_100);
+  expect(breaker.succeeded(3_300)).toBeUndefined();
+  // One mail alone does not open it, but whoever waits for that mail has to know.
+  expect(["a", "a", "a", "a"].map((id) => wentOut(id, 4_000))).toEqual([false, false, true, false]);
+  expect(breaker.stateAt(4_000)).toBe("closed");
 });
 
 test("property: every delay stays within its jitter, and doubles up to the maximum", () => {

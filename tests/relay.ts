@@ -5,6 +5,7 @@ import { type Clock, systemClock } from "../relay/clock.ts";
 import { openDatabase } from "../relay/database.ts";
 import { createLog } from "../relay/log.ts";
 import { Relay, type RelayOptions } from "../relay/relay.ts";
+import { ONLY_ROUTE } from "../relay/routing.ts";
 import { createSmtpTransport } from "../relay/smtp/smtp.ts";
 import type { TestDatabase } from "./database.ts";
 
@@ -33,7 +34,7 @@ export async function openTestRelay(database: TestDatabase, options: TestRelayOp
   const clock = options.clock ?? systemClock;
   const relay = await Relay.open({
     databases: [await openDatabase({ name: "home", display: "test", url: database.url, pooled: false })],
-    route: {
+    routes: [{
       name: "default",
       connections,
       breaker: new Breaker(() => 0.5, { firstDelayMs: 20, maxDelayMs: 100 }),
@@ -44,7 +45,8 @@ export async function openTestRelay(database: TestDatabase, options: TestRelayOp
         ehloName: "relay.test",
         connections,
       }),
-    },
+    }],
+    routing: ONLY_ROUTE,
     rules: {
       maxAgeMs: options.maxAgeMs ?? 5 * 86_400_000,
       maxAttempts: options.maxAttempts,

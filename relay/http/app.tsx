@@ -121,12 +121,11 @@ function notFound(): Response {
 
 /** Masks what came from outside: errors of a database and replies of a server may quote an address. */
 function masked(status: RelayStatus): RelayStatus {
-  const { route } = status;
   return {
     ...status,
     databases: status.databases.map((it) =>
       it.lastError === undefined ? it : { ...it, lastError: maskAddresses(it.lastError) }
     ),
-    route: route.reason === undefined ? route : { ...route, reason: maskAddresses(route.reason) },
+    routes: status.routes.map((it) => it.reason === undefined ? it : { ...it, reason: maskAddresses(it.reason) }),
   };
 }

@@ -7,7 +7,7 @@ type Sample = readonly [labels: Readonly<Record<string, string>>, value: number]
 
 /** Writes the status in the Prometheus text format. No label holds an address or a domain of one. */
 export function metricsText(status: RelayStatus): string {
-  const { counters, databases, route } = status;
+  const { counters, databases, routes } = status;
   const perDatabase = (value: (database: RelayStatus["databases"][number]) => number | undefined): Sample[] =>
     databases.flatMap((database) => {
       const number = value(database);
@@ -33,8 +33,12 @@ export function metricsText(status: RelayStatus): string {
     ),
     family("in_flight_messages gauge Messages claimed by this relay.", perDatabase((it) => it.inFlight)),
     family(
-      "attempts_total counter Attempts by recipient and outcome.",
-      (["sent", "deferred", "bounced", "uncertain"] as const).map((result) => [{ result }, counters[result]]),
+      "attempts_total counter Attempts by recipient, route and outcome.",
+      routes.flatMap((route) =>
+        (["sent", "deferred", "bounced", "uncertain"] as const).map((result) =>
+          [{ route: route.name, result }, route.attempts[result]] as const
+        )
+      ),
     ),
     family(
       "ended_total counter Recipients that ended without being sent or bounced.",
@@ -43,14 +47,21 @@ export function metricsText(status: RelayStatus): string {
     family("settled_stale_total counter Outcomes written after their lease was lost.", [[{}, counters.settledStale]]),
     family(
       "route_state gauge 1 for the state of the route's circuit breaker.",
-      (["closed", "open", "half-open"] as const).map((
-        state,
-      ) => [{ route: route.name, state }, Number(route.state === state)]),
+      routes.flatMap((route) =>
+        (["closed", "open", "half-open"] as const).map((state) =>
+          [{ route: route.name, state }, Number(route.state === state)] as const
+        )
+      ),
     ),
-    family("smtp_connections gauge Open connections to the next hop.", [[{ route: route.name }, route.connections]]),
+    family(
+      "smtp_connections gauge Open connections to the next hop.",
+      routes.map((route) => [{ route: route.name }, route.connections] as const),
+    ),
     family(
       "last_success_timestamp_seconds gauge When the next hop last took a mail.",
-      status.lastSentAt === undefined ? [] : [[{}, seconds(status.lastSentAt)]],
+      routes.flatMap(({ name, lastSentAt }) =>
+        lastSentAt === undefined ? [] : [[{ route: name }, seconds(lastSentAt)] as const]
+      ),
     ),
   ].join("");
 }

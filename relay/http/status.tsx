@@ -1,7 +1,7 @@
 /** @jsxImportSource hono/jsx */
 import type { Child } from "hono/jsx";
 import { page } from "./page.tsx";
-import type { DatabaseStatus, RelayStatus } from "./status_source.ts";
+import type { DatabaseStatus, RelayStatus, RouteStatus } from "./status_source.ts";
 
 /** The page for people at `/`: what is wrong now, in one sentence, and the numbers behind it. */
 export function statusPage(
@@ -29,7 +29,7 @@ export function statusPage(
         : ""}
       {cards(status)}
       {databaseTable(status.databases)}
-      {routeTable(status)}
+      {routeTable(status.routes)}
       <p class="dim">
         Version {status.version}, running for {age((options.now.getTime() - status.startedAt.getTime()) / 1_000)}.{" "}
         Counted since the start. <a href="?poll=10">Reload every 10 seconds</a>
@@ -45,8 +45,8 @@ export function troubles(status: RelayStatus): readonly string[] {
   for (const { name, reachable, lastError } of status.databases) {
     if (!reachable) found.push(`Database ${name} does not answer${lastError === undefined ? "" : `: ${lastError}`}.`);
   }
-  const { route } = status;
-  if (route.state !== "closed") {
+  for (const route of status.routes) {
+    if (route.state === "closed") continue;
     const because = route.reason === undefined ? "" : `: ${route.reason}`;
     found.push(`Route ${route.name} is ${route.state === "open" ? "stopped" : "being probed"}${because}.`);
   }
@@ -117,29 +117,37 @@ function oldest(database: DatabaseStatus): string {
   return database.oldestDueSeconds === undefined ? "none" : age(database.oldestDueSeconds);
 }
 
-function routeTable({ route }: RelayStatus): Child {
+function routeTable(routes: readonly RouteStatus[]): Child {
   const words = { closed: "open for mail", open: "stopped", "half-open": "being probed" } as const;
   return (
     <div class="scroll">
       <table>
-        <caption>Route</caption>
+        <caption>Routes</caption>
         <thead>
           <tr>
             <th scope="col">Name</th>
             <th scope="col">State</th>
             <th scope="col">Reason</th>
             <th scope="col" class="number">Connections</th>
+            <th scope="col" class="number">Sent</th>
+            <th scope="col" class="number">Deferred</th>
+            <th scope="col" class="number">Bounced</th>
           </tr>
         </thead>
         <tbody>
-          <tr>
-            <th scope="row">{route.name}</th>
-            <td>
-              <span class={route.state === "closed" ? "good" : "bad"}>{words[route.state]}</span>
-            </td>
-            <td>{route.reason ?? "–"}</td>
-            <td class="number">{String(route.connections)}</td>
-          </tr>
+          {routes.map((it) => (
+            <tr>
+              <th scope="row">{it.name}</th>
+              <td>
+                <span class={it.state === "closed" ? "good" : "bad"}>{words[it.state]}</span>
+              </td>
+              <td>{it.reason ?? "–"}</td>
+              <td class="number">{String(it.connections)}</td>
+              <td class="number">{it.attempts.sent.toLocaleString("en")}</td>
+              <td class="number">{it.attempts.deferred.toLocaleString("en")}</td>
+              <td class="number">{it.attempts.bounced.toLocaleString("en")}</td>
+            </tr>
+          ))}
         </tbody>
       </table>
     </div>

@@ -14,7 +14,7 @@ export interface DatabaseStatus {
   readonly listening: boolean;
 }
 
-/** The way out. */
+/** One of the ways out. */
 export interface RouteStatus {
   readonly name: string;
   /** `open`: the circuit breaker keeps mail back; `half-open`: one mail is on its way to find out. */
@@ -23,6 +23,15 @@ export interface RouteStatus {
   readonly reason?: string;
   /** Connections that are open now. */
   readonly connections: number;
+  /** Attempts since the start, by outcome and recipient. */
+  readonly attempts: {
+    readonly sent: number;
+    readonly deferred: number;
+    readonly bounced: number;
+    readonly uncertain: number;
+  };
+  /** When this next hop last took a mail. */
+  readonly lastSentAt?: Date;
 }
 
 /** What happened since the start: attempts by outcome and recipient, and ends without one. */
@@ -44,10 +53,9 @@ export interface RelayStatus {
   readonly playground: boolean;
   readonly startedAt: Date;
   readonly databases: readonly DatabaseStatus[];
-  readonly route: RouteStatus;
+  /** In the order of the settings; the playground's only one leads to its inbox. */
+  readonly routes: readonly RouteStatus[];
   readonly counters: StatusCounters;
-  /** When the next hop last took a mail. */
-  readonly lastSentAt?: Date;
 }
 
 /** Where the HTTP side learns about the relay. */

@@ -112,7 +112,10 @@ begin
   if expires <= at then
     perform mailchute.refuse('[{"path": "at", "message": "is not before expiresAt"}]');
   end if;
-  update mailchute.queue set due = greatest(at, statement_timestamp()) where seq = message_seq and leased_by is null and attempts = 0;
+  update mailchute.queue set due = greatest(at, statement_timestamp())
+  where seq = message_seq and leased_by is null and attempts = 0
+    -- Some recipients may have been tried while the route of the others was out, which gives the attempt back.
+    and not exists (select from mailchute.attempt a where a.seq = message_seq);
   if not found then
     return 'too_late';
   end if;
@@ -157,7 +160,10 @@ begin
   insert into mailchute.queue (seq, lane, due, attempts, retried_at)
   values (message_seq, priority, statement_timestamp(),
     (select coalesce(max(a.number), 0) from mailchute.attempt a where a.seq = message_seq), statement_timestamp())
-  on conflict (seq) do update set due = excluded.due, retried_at = excluded.retried_at where queue.leased_by is null;
+  -- A number that was given back for those who were not tried is taken by the others.
+  on conflict (seq) do update
+    set due = excluded.due, retried_at = excluded.retried_at, attempts = greatest(queue.attempts, excluded.attempts)
+    where queue.leased_by is null;
   if not found then
     return 'too_late';
   end if;

@@ -144,7 +144,11 @@ test("the page says in one sentence that mail flows, or what keeps it from flowi
       listening: false,
       lastError: "ann@example.com <img>",
     }],
-    route: { name: "default", state: "open", reason: "smtp.internal:25 refused the connection", connections: 0 },
+    routes: STATUS.routes.map((it) => ({
+      ...it,
+      state: "open" as const,
+      reason: "smtp.internal:25 refused the connection",
+    })),
   } as const;
   const text = await (await setup({ source: { status: () => Promise.resolve(broken) } }).ask("/")).text();
   expect(text).toContain("Database crm&lt;b&gt; does not answer: a**@example.com &lt;img&gt;.");

@@ -3,7 +3,7 @@ import { metricsText } from "../../relay/http/metrics.ts";
 import { STATUS } from "./setup.ts";
 
 test("every metric is a family with help and type, under our prefix, each named once", () => {
-  const text = metricsText({ ...STATUS, lastSentAt: new Date(5_000) });
+  const text = metricsText({ ...STATUS, routes: STATUS.routes.map((it) => ({ ...it, lastSentAt: new Date(5_000) })) });
   const names = [...text.matchAll(/^# TYPE (\S+) (gauge|counter)$/gm)].map((match) => match[1] ?? "");
   expect(new Set(names).size).toBe(names.length);
   for (const line of text.trimEnd().split("\n")) {
@@ -21,8 +21,10 @@ test("the numbers of the status arrive under their names", () => {
       { name: "home", reachable: true, inFlight: 2, listening: true, messages: { queued: 8, sent: 9 } },
       { name: "crm", reachable: false, inFlight: 0, listening: false },
     ],
-    route: { name: "default", state: "half-open", connections: 1 },
-    lastSentAt: new Date("2026-11-21T12:00:01.500Z"),
+    routes: STATUS.routes.flatMap((route) => [
+      { ...route, state: "half-open" as const, connections: 1, lastSentAt: new Date("2026-11-21T12:00:01.500Z") },
+      { ...route, name: "provider", attempts: { ...route.attempts, sent: 7 } },
+    ]),
   });
   for (
     const line of [
@@ -32,13 +34,15 @@ test("the numbers of the status arrive under their names", () => {
       'mailchute_queue_messages{database="home",state="queued"} 8',
       'mailchute_queue_oldest_seconds{database="home"} 0',
       'mailchute_in_flight_messages{database="home"} 2',
-      'mailchute_attempts_total{result="sent"} 10423',
+      'mailchute_attempts_total{route="default",result="sent"} 10423',
+      'mailchute_attempts_total{route="provider",result="sent"} 7',
+      'mailchute_route_state{route="provider",state="closed"} 1',
       'mailchute_ended_total{state="expired"} 5',
       "mailchute_settled_stale_total 7",
       'mailchute_route_state{route="default",state="half-open"} 1',
       'mailchute_route_state{route="default",state="closed"} 0',
       'mailchute_smtp_connections{route="default"} 1',
-      "mailchute_last_success_timestamp_seconds 1795262401.5",
+      'mailchute_last_success_timestamp_seconds{route="default"} 1795262401.5',
     ]
   ) expect(text.split("\n")).toContain(line);
   // A queue nobody can look into is not an empty queue.

@@ -8,7 +8,10 @@ export const STATUS: RelayStatus = {
   playground: false,
   startedAt: new Date("2026-11-21T12:00:00Z"),
   databases: [{ name: "home", reachable: true, schemaVersion: 1, oldestDueSeconds: 75, inFlight: 2, listening: true }],
-  route: { name: "default", state: "closed", connections: 4 },
+  routes: [{
+    ...{ name: "default", state: "closed", connections: 4 },
+    attempts: { sent: 10_423, deferred: 12, bounced: 3, uncertain: 1 },
+  }],
   counters: {
     sent: 10_423,
     deferred: 12,

@@ -18,7 +18,12 @@ test("an age is written in two units at most", () => {
 
 test("no trouble is found in a relay that is well, and a half-open route is one", () => {
   expect(troubles(STATUS)).toEqual([]);
-  expect(troubles({ ...STATUS, route: { name: "default", state: "half-open", connections: 0 } })).toEqual([
-    "Route default is being probed.",
-  ]);
+  expect(troubles({
+    ...STATUS,
+    routes: STATUS.routes.flatMap((route) => [
+      { ...route, state: "half-open" as const },
+      { ...route, name: "provider" },
+      { ...route, name: "backup", state: "open" as const, reason: "Nothing listens" },
+    ]),
+  })).toEqual(["Route default is being probed.", "Route backup is stopped: Nothing listens."]);
 });

@@ -69,7 +69,7 @@ test("claim() leaves a scheduled message until its time, and a deferred one unti
   const [message] = (await queue.claim(10)).messages;
   expect(message?.id).toBe(deferred);
   if (message === undefined) throw new Error("Nothing was claimed");
-  await queue.settle([settlement(message, "deferred", 60_000)], "default");
+  await queue.settle([settlement(message, "deferred", 60_000)]);
   expect((await queue.claim(10)).messages).toEqual([]);
   const waitMs = await queue.nextDueMs();
   expect(waitMs).toBeGreaterThan(55_000);
@@ -95,7 +95,7 @@ test("claim() never takes a held message, and nextDueMs does not see it", async 
   const { queue } = await openQueue(database);
   const [message] = (await queue.claim(1)).messages;
   if (message === undefined) throw new Error("Nothing was claimed");
-  await queue.settle([settlement(message, "uncertain", "held")], "default");
+  await queue.settle([settlement(message, "uncertain", "held")]);
   expect(await queue.nextDueMs()).toBeUndefined();
   expect((await queue.claim(1)).messages).toEqual([]);
   expect(await queueRow(database, message.seq)).toMatchObject({ held: true, leasedBy: null });
@@ -129,7 +129,7 @@ test("a claim counts an attempt and numbers it, and release gives it back", asyn
       leasedBy: relayId,
       isDue: false,
     });
-    expect(await queue.release([message], 0)).toEqual(new Set([message.seq]));
+    expect(await queue.release([{ ...message, delayMs: 0 }])).toEqual(new Set([message.seq]));
     expect(await queueRow(database, message.seq)).toMatchObject({ attempts: 0, lease, leasedBy: null, isDue: true });
   }
 });
@@ -139,7 +139,7 @@ test("release with a delay makes the message due after it", async () => {
   await enqueue(database);
   const { queue } = await openQueue(database);
   const { messages } = await queue.claim(1);
-  await queue.release(messages, 30_000);
+  await queue.release(messages.map((message) => ({ ...message, delayMs: 30_000 })));
   expect((await queue.claim(1)).messages).toEqual([]);
   const waitMs = await queue.nextDueMs() as number;
   expect(waitMs).toBeGreaterThan(25_000);

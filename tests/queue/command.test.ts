@@ -15,7 +15,7 @@ async function mixed(database: TestDatabase) {
   const { queue } = await openQueue(database);
   const { messages: [first, second] } = await queue.claim(3);
   if (first === undefined || second === undefined) throw new Error("Nothing was claimed");
-  await queue.settle([settlement(first, "bounced"), settlement(second, "uncertain", "held")], "default");
+  await queue.settle([settlement(first, "bounced"), settlement(second, "uncertain", "held")]);
   const scheduled = await enqueue(database, { scheduledAt: new Date(Date.now() + 3_600_000).toISOString() });
   const queued = await enqueue(database, { tags: ["news"] });
   return { bounced, held, sending, scheduled, queued };

@@ -17,15 +17,15 @@ test("an expired lease is taken over: the first holder's settle, renew and relea
   expect(taken?.lease).not.toBe(held.lease);
 
   const before = await everything(database, held.seq);
-  expect(await first.queue.settle([settlement(held, "sent")], "default")).toEqual(new Set());
-  expect(await first.queue.settle([settlement(held, "deferred", 60_000)], "default")).toEqual(new Set());
-  expect(await first.queue.settle([settlement(held, "uncertain", "held")], "default")).toEqual(new Set());
+  expect(await first.queue.settle([settlement(held, "sent")])).toEqual(new Set());
+  expect(await first.queue.settle([settlement(held, "deferred", 60_000)])).toEqual(new Set());
+  expect(await first.queue.settle([settlement(held, "uncertain", "held")])).toEqual(new Set());
   expect(await first.queue.renew([held])).toEqual(new Set());
-  expect(await first.queue.release([held], 0)).toEqual(new Set());
+  expect(await first.queue.release([{ ...held, delayMs: 0 }])).toEqual(new Set());
   expect(await everything(database, held.seq)).toBe(before);
 
   if (taken === undefined) throw new Error("Nothing was taken over");
-  expect(await second.queue.settle([settlement(taken, "sent")], "default")).toEqual(new Set([held.seq]));
+  expect(await second.queue.settle([settlement(taken, "sent")])).toEqual(new Set([held.seq]));
 });
 
 test("a lease of one's own that was claimed again is another lease: the earlier one settles nothing", async () => {
@@ -37,9 +37,9 @@ test("a lease of one's own that was claimed again is another lease: the earlier 
   const [current] = (await queue.claim(1)).messages;
   if (old === undefined || current === undefined) throw new Error("Nothing was claimed");
   expect(await queue.renew([old])).toEqual(new Set());
-  expect(await queue.release([old], 0)).toEqual(new Set());
-  expect(await queue.settle([settlement(old, "sent")], "default")).toEqual(new Set());
-  expect(await queue.settle([settlement(current, "sent")], "default")).toEqual(new Set([current.seq]));
+  expect(await queue.release([{ ...old, delayMs: 0 }])).toEqual(new Set());
+  expect(await queue.settle([settlement(old, "sent")])).toEqual(new Set());
+  expect(await queue.settle([settlement(current, "sent")])).toEqual(new Set([current.seq]));
 });
 
 test("a relay that knows another's lease number still cannot write: the lease names its holder", async () => {
@@ -49,9 +49,9 @@ test("a relay that knows another's lease number still cannot write: the lease na
   const [held] = (await first.queue.claim(1)).messages;
   if (held === undefined) throw new Error("Nothing was claimed");
   const before = await everything(database, held.seq);
-  expect(await second.queue.settle([settlement(held, "sent")], "default")).toEqual(new Set());
+  expect(await second.queue.settle([settlement(held, "sent")])).toEqual(new Set());
   expect(await second.queue.renew([held])).toEqual(new Set());
-  expect(await second.queue.release([held], 0)).toEqual(new Set());
+  expect(await second.queue.release([{ ...held, delayMs: 0 }])).toEqual(new Set());
   expect(await everything(database, held.seq)).toBe(before);
 });
 
@@ -66,7 +66,7 @@ test("of a batch only the stale leases are refused", async () => {
   await second.queue.claim(1);
   const ours = new Set(kept.map(({ seq }) => seq));
   expect(await first.queue.renew(messages)).toEqual(ours);
-  expect(await first.queue.settle(messages.map((message) => settlement(message, "sent")), "default")).toEqual(ours);
+  expect(await first.queue.settle(messages.map((message) => settlement(message, "sent")))).toEqual(ours);
   const [sent] = await database
     .sql`select array_agg(seq::text order by seq) as seqs from mailchute.recipient where state = 'sent'`;
   expect(new Set(sent?.seqs)).toEqual(ours);
@@ -81,9 +81,9 @@ test("settling twice writes once: the second answer is empty", async () => {
     settlement(message, "deferred", index === 0 ? 60_000 : undefined)
   );
   if (one === undefined || two === undefined) throw new Error("Nothing was claimed");
-  expect(await queue.settle([one, two], "default")).toEqual(new Set([one.seq, two.seq]));
+  expect(await queue.settle([one, two])).toEqual(new Set([one.seq, two.seq]));
   const before = [await everything(database, one.seq), await everything(database, two.seq)];
-  expect(await queue.settle([one, two], "default")).toEqual(new Set());
+  expect(await queue.settle([one, two])).toEqual(new Set());
   expect([await everything(database, one.seq), await everything(database, two.seq)]).toEqual(before);
 });
 
@@ -97,7 +97,7 @@ test("a renewed lease is not taken over at its first end", async () => {
   // Late, and still in time: nobody has claimed it since.
   expect(await first.queue.renew([held])).toEqual(new Set([held.seq]));
   expect((await second.queue.claim(1)).messages).toEqual([]);
-  expect(await first.queue.settle([settlement(held, "sent")], "default")).toEqual(new Set([held.seq]));
+  expect(await first.queue.settle([settlement(held, "sent")])).toEqual(new Set([held.seq]));
 });
 
 test("takeBack takes only what one's own predecessors held, at once, and gives their attempt back", async () => {
@@ -114,7 +114,7 @@ test("takeBack takes only what one's own predecessors held, at once, and gives t
   expect(await everything(database, theirs.seq)).toBe(before);
   expect(await queueRow(database, mine.seq)).toMatchObject({ attempts: 0, leasedBy: null, isDue: true });
   // The predecessor, should it still live (a copied state directory), holds a lease that is over.
-  expect(await predecessor.queue.settle([settlement(mine, "sent")], "default")).toEqual(new Set());
+  expect(await predecessor.queue.settle([settlement(mine, "sent")])).toEqual(new Set());
   const claimed = (await successor.queue.claim(10)).messages;
   expect(claimed).toHaveLength(2);
   // What one holds oneself is not one's predecessor's.

@@ -19,8 +19,8 @@ test("renew, settle and release of the same mails at the same time, each in an o
     const answers = await Promise.allSettled([
       queue.renew(messages),
       queue.renew(backward),
-      queue.settle(half.map((message) => settlement(message, "deferred", 0)), "default"),
-      queue.release(otherHalf, 0),
+      queue.settle(half.map((message) => settlement(message, "deferred", 0))),
+      queue.release(otherHalf.map((message) => ({ ...message, delayMs: 0 }))),
       queue.renew(backward),
       queue.renew(messages),
     ]);

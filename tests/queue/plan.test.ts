@@ -3,9 +3,9 @@ import { CLAIM, CLAIM_PROBE, NEXT_DUE, RELEASE, RENEW, SETTLE } from "../../rela
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { accessOf, explain, explainInside, planningConnection } from "./plan.ts";
 
-const PAIRS = `'[{"seq": 1, "lease": 1, "attempt": 1}]'`;
+const PAIRS = `'[{"seq": 1, "lease": 1, "attempt": 1, "delay": 0}]'`;
 const SETTLEMENTS =
-  `'{"1": {"lease": 1, "attempt": 1, "delay": null, "held": false, "outcomes": [], "recipients": []}}'`;
+  `'{"1": {"lease": 1, "attempt": 1, "attempts": 1, "delay": null, "held": false, "outcomes": [], "recipients": []}}'`;
 
 /** A queue of some thousand rows, without statistics yet. Written past enqueue, which would take a second. */
 async function filled(): Promise<TestDatabase> {
@@ -27,8 +27,8 @@ const GUARDS:
   readonly (readonly [name: string, statement: string, values: readonly string[], indexes: readonly string[]])[] = [
     ["CLAIM", CLAIM, ["1", "120000", "100"], ["message_pkey", "queue_due", "queue_pkey", "recipient_pkey"]],
     ["CLAIM_PROBE", CLAIM_PROBE, ["1", "120000", "1"], ["message_pkey", "queue_due", "queue_pkey", "recipient_pkey"]],
-    ["SETTLE", SETTLE, ["1", SETTLEMENTS, "'default'"], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
-    ["RELEASE", RELEASE, ["1", PAIRS, "0"], ["queue_pkey"]],
+    ["SETTLE", SETTLE, ["1", SETTLEMENTS], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
+    ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
     ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],
     ["NEXT_DUE", NEXT_DUE, [], ["queue_due"]],
   ];

@@ -19,8 +19,8 @@ async function end(database: TestDatabase, id: string): Promise<void> {
   const { messages } = await queue.claim(100);
   const message = messages.find((each) => each.id === id);
   if (message === undefined) throw new Error("It was not claimed");
-  await queue.settle([settlement(message, "sent")], "default");
-  await queue.release(messages.filter((each) => each !== message), 0);
+  await queue.settle([settlement(message, "sent")]);
+  await queue.release(messages.filter((each) => each !== message).map((each) => ({ ...each, delayMs: 0 })));
 }
 
 /** Makes a message as old as it would be if it had been enqueued and changed so long ago. */
@@ -72,7 +72,7 @@ test("purge never touches an open message, however old: waiting, being sent or h
   const { queue } = await openQueue(database);
   const { messages: [sending, held] } = await queue.claim(2);
   if (sending === undefined || held === undefined) throw new Error("Nothing was claimed");
-  await queue.settle([settlement(held, "uncertain", "held")], "default");
+  await queue.settle([settlement(held, "uncertain", "held")]);
   for (const id of ids) await age(database, id, 400 * DAY_MS);
   const before = await rows(database);
   expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 0 });

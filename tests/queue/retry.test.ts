@@ -28,7 +28,7 @@ async function endAs(database: TestDatabase, id: string, state: string): Promise
   const kind = state === "sent" ? "sent" : state === "bounced" ? "bounced" : "deferred";
   const ended = settlement(message, kind);
   const recipients = ended.recipients.map((recipient) => ({ ...recipient, state, reason: `It is ${state}` }));
-  await queue.settle([{ ...ended, outcomes: state === "failed" ? [] : ended.outcomes, recipients }], "default");
+  await queue.settle([{ ...ended, outcomes: state === "failed" ? [] : ended.outcomes, recipients }]);
 }
 
 for (const state of ["bounced", "failed", "expired", "canceled"]) {
@@ -47,7 +47,7 @@ for (const state of ["bounced", "failed", "expired", "canceled"]) {
     const [row] = await database.sql`select lane from mailchute.queue`;
     expect(row?.lane).toBe(2);
     if (message === undefined) throw new Error("Nothing was claimed");
-    await queue.settle([settlement(message, "sent")], "default");
+    await queue.settle([settlement(message, "sent")]);
     expect((await describeMessage(database, id)).state).toBe("sent");
   });
 }
@@ -81,7 +81,7 @@ test("retry takes only the recipients that were not sent to", async () => {
     ...sent,
     outcomes: [...sent.outcomes.slice(0, 1), ...bounced.outcomes.slice(1)],
     recipients: [...sent.recipients.slice(0, 1), ...bounced.recipients.slice(1)],
-  }], "default");
+  }]);
   expect(await retry(database, id)).toBe("retried");
   const [again] = (await first.queue.claim(1)).messages;
   expect(again?.recipients.map(({ email, open }) => [email, open])).toEqual([
@@ -105,7 +105,7 @@ test("retry makes a deferred message due now and keeps its attempts", async () =
   const { queue } = await openQueue(database);
   const [message] = (await queue.claim(1)).messages;
   if (message === undefined) throw new Error("Nothing was claimed");
-  await queue.settle([settlement(message, "deferred", 3_600_000)], "default");
+  await queue.settle([settlement(message, "deferred", 3_600_000)]);
   expect(await retry(database, id)).toBe("retried");
   expect(await queueRow(database, message.seq)).toMatchObject({ isDue: true, attempts: 1 });
 });
@@ -115,7 +115,7 @@ test("a held message goes on by retry with accept_duplicate, and ends by cancel"
   const ids = [await enqueue(database), await enqueue(database)];
   const { queue } = await openQueue(database);
   const { messages } = await queue.claim(2);
-  await queue.settle(messages.map((message) => settlement(message, "uncertain", "held")), "default");
+  await queue.settle(messages.map((message) => settlement(message, "uncertain", "held")));
   expect(await retry(database, ids[0] as string)).toBe("may_duplicate");
   expect((await queue.claim(2)).messages).toEqual([]);
   expect(await retry(database, ids[0] as string, { acceptDuplicate: true })).toBe("retried");
@@ -135,10 +135,10 @@ test("retry asks for accept_duplicate when any attempt was uncertain, not only t
   };
   const uncertain = settlement(await claimed(), "uncertain", 0);
   const recipients = uncertain.recipients.map((recipient) => ({ ...recipient, state: "deferred" }));
-  await queue.settle([{ ...uncertain, recipients }], "default");
+  await queue.settle([{ ...uncertain, recipients }]);
   const deferred = settlement(await claimed(), "deferred");
   const given = deferred.recipients.map((recipient) => ({ ...recipient, state: "expired" }));
-  await queue.settle([{ ...deferred, recipients: given }], "default");
+  await queue.settle([{ ...deferred, recipients: given }]);
   const { state, attempts } = await describeMessage(database, id);
   expect({ state, outcomes: attempts.map(({ outcome }) => outcome) }).toEqual({
     state: "expired",

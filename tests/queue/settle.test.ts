@@ -14,13 +14,17 @@ test("settle() writes a state of its own for each recipient, and keeps the row w
   const { seq, lease, attempt } = message;
   await queue.settle([{
     ...{ seq, lease, attempt, next: 60_000 },
-    outcomes: [outcome("sent", 0), outcome("deferred", 1), outcome("bounced", 2)],
+    outcomes: [
+      { ...outcome("sent", 0), route: "internal" },
+      { ...outcome("deferred", 1), route: "provider" },
+      outcome("bounced", 2),
+    ],
     recipients: [
       { position: 0, state: "sent", reason: undefined },
       { position: 1, state: "deferred", reason: undefined },
       { position: 2, state: "bounced", reason: undefined },
     ],
-  }], "internal");
+  }]);
   const shown = await describeMessage(database, id);
   expect(shown.state).toBe("deferred");
   expect(shown.recipients.map(({ state, code, reason }) => [state, code, reason])).toEqual([
@@ -28,8 +32,10 @@ test("settle() writes a state of its own for each recipient, and keeps the row w
     ["deferred", 450, "The reply that means deferred"],
     ["bounced", 550, "The reply that means bounced"],
   ]);
-  const rows = await database.sql`select distinct route, relay::text as relay from mailchute.attempt`;
-  expect(rows.map((row) => ({ ...row }))).toEqual([{ route: "internal", relay: relayId }]);
+  const rows = await database.sql`select route, relay::text as relay from mailchute.attempt order by position`;
+  expect(rows.map((row) => ({ ...row }))).toEqual(
+    ["internal", "provider", "default"].map((route) => ({ route, relay: relayId })),
+  );
   expect(await queueRow(database, seq)).toMatchObject({ attempts: 1, leasedBy: null, isDue: false });
 
   // Only the open recipient is in the next attempt.
@@ -37,7 +43,7 @@ test("settle() writes a state of its own for each recipient, and keeps the row w
   const [again] = (await queue.claim(1)).messages;
   expect(again?.recipients.map(({ open }) => open)).toEqual([false, true, false]);
   if (again === undefined) throw new Error("Nothing was claimed");
-  await queue.settle([settlement(again, "sent")], "internal");
+  await queue.settle([settlement(again, "sent")]);
   expect(await queueRow(database, seq)).toBeUndefined();
   const done = await describeMessage(database, id);
   expect(done.recipients.map(({ state }) => state)).toEqual(["sent", "sent", "bounced"]);
@@ -55,7 +61,6 @@ test("attempts are numbered by the claim, and earlier ones are never changed", a
     expect(message.attempt).toBe(number);
     await queue.settle(
       [settlement(message, number === 3 ? "sent" : "deferred", number === 3 ? undefined : 0)],
-      "default",
     );
     const rows = await database.sql`select to_jsonb(a) as attempt from mailchute.attempt a order by number`;
     const attempts = rows.map((row) => JSON.stringify(row.attempt));
@@ -76,11 +81,11 @@ test("the relay's role cannot change an attempt's number into one that exists", 
   const { queue } = await openQueue(database);
   const [message] = (await queue.claim(1)).messages;
   if (message === undefined) throw new Error("Nothing was claimed");
-  await queue.settle([settlement(message, "deferred", 0)], "default");
+  await queue.settle([settlement(message, "deferred", 0)]);
   const [again] = (await queue.claim(1)).messages;
   if (again === undefined) throw new Error("Nothing was claimed");
   // A settlement that numbers its attempt as an earlier one is refused as a whole: nothing of it is written.
-  const forged = queue.settle([{ ...settlement(again, "sent"), attempt: 1 }], "default");
+  const forged = queue.settle([{ ...settlement(again, "sent"), attempt: 1 }]);
   expect(await forged.then(() => "written", (error) => error.code as string)).toBe("23505");
   expect(await queueRow(database, message.seq)).toMatchObject({ attempts: 2, lease: 2 });
 });
@@ -93,7 +98,7 @@ test("a settlement without an attempt (expired, failed) ends the message and not
   if (message === undefined) throw new Error("Nothing was claimed");
   const { seq, lease, attempt } = message;
   const recipients = [{ position: 0, state: "expired", reason: "Too old" }];
-  await queue.settle([{ seq, lease, attempt, next: undefined, outcomes: [], recipients }], "default");
+  await queue.settle([{ seq, lease, attempt, next: undefined, outcomes: [], recipients }]);
   expect(await describeMessage(database, id)).toMatchObject({
     state: "expired",
     attempts: [],
@@ -117,7 +122,7 @@ test("a held recipient waits for a person while another of the same message is t
       { position: 1, state: "deferred", reason: undefined },
       { position: 2, state: "sent", reason: undefined },
     ],
-  }], "default");
+  }]);
   const [again] = (await queue.claim(1)).messages;
   expect(again?.recipients.map(({ open, held }) => ({ open, held }))).toEqual([
     { open: false, held: true },
@@ -125,7 +130,7 @@ test("a held recipient waits for a person while another of the same message is t
     { open: false, held: false },
   ]);
   if (again === undefined) throw new Error("Nothing was claimed");
-  await queue.settle([settlement(again, "sent", "held")], "default");
+  await queue.settle([settlement(again, "sent", "held")]);
   expect(await queueRow(database, seq)).toMatchObject({ held: true, leasedBy: null });
   expect((await describeMessage(database, id)).state).toBe("held");
 });
@@ -140,7 +145,7 @@ test("500 settlements of all kinds are written by one statement", async () => {
     if (index % 4 === 1) return settlement(message, "deferred", 60_000);
     return index % 4 === 2 ? settlement(message, "bounced") : settlement(message, "uncertain", "held");
   });
-  expect((await queue.settle(settlements, "default")).size).toBe(500);
+  expect((await queue.settle(settlements)).size).toBe(500);
   const states = await database
     .sql`select state, count(*)::int as count from mailchute.recipient group by 1 order by 1`;
   expect(states.map(({ state, count }) => [state, count])).toEqual([
@@ -163,6 +168,6 @@ test("a reply with quotes, backslashes and line ends is stored as it was said", 
   const reason = `550 "no" 'such' \\user\\ $1 {} \u2028 é`;
   const [first] = settlement(message, "bounced").outcomes;
   if (first === undefined) throw new Error("No outcome");
-  await queue.settle([{ ...settlement(message, "bounced"), outcomes: [{ ...first, reason }] }], "default");
+  await queue.settle([{ ...settlement(message, "bounced"), outcomes: [{ ...first, reason }] }]);
   expect((await describeMessage(database, id)).recipients[0]?.reason).toBe(reason);
 });

@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import postgres, { type Sql } from "postgres";
 import { registerRelay } from "../../relay/database.ts";
-import { type ClaimedMessage, Queue, type Settlement } from "../../relay/queue.ts";
-import type { Outcome } from "../../relay/transport.ts";
+import { type ClaimedMessage, Queue, type RoutedOutcome, type Settlement } from "../../relay/queue.ts";
 import type { TestDatabase } from "../database.ts";
 import { type TestRelay, until } from "../relay.ts";
 
@@ -37,7 +36,7 @@ export function openConnection(database: TestDatabase): Sql & AsyncDisposable {
 }
 
 /** What the next hop said to one recipient. */
-export function outcome(kind: Outcome["kind"], position = 0): Outcome {
+export function outcome(kind: RoutedOutcome["kind"], position = 0): RoutedOutcome {
   const code = { sent: 250, deferred: 450, bounced: 550, uncertain: undefined }[kind];
   const reason = `The reply that means ${kind}`;
   return {
@@ -46,6 +45,7 @@ export function outcome(kind: Outcome["kind"], position = 0): Outcome {
     phase: "final",
     blame: "recipient",
     reason,
+    route: "default",
     ...(code === undefined ? {} : { reply: { code, text: reason } }),
   };
 }
@@ -53,7 +53,7 @@ export function outcome(kind: Outcome["kind"], position = 0): Outcome {
 /** The settlement of a message all of whose recipients were answered alike. */
 export function settlement(
   message: ClaimedMessage,
-  kind: Outcome["kind"],
+  kind: RoutedOutcome["kind"],
   next?: Settlement["next"],
 ): Settlement {
   const { seq, lease, attempt, recipients } = message;

@@ -132,11 +132,18 @@ async function servesOneMail(url: string): Promise<void> {
     const { messages } = await queue.claim(10);
     expect(messages.map(({ id }) => id)).toEqual([sent?.id as string]);
     const [{ seq, lease, attempt }] = messages as [typeof messages[number]];
-    const outcome = { position: 0, kind: "sent", phase: "final", blame: "network", reason: "OK" } as const;
+    const outcome = {
+      position: 0,
+      kind: "sent",
+      phase: "final",
+      blame: "network",
+      reason: "OK",
+      route: "default",
+    } as const;
     const settlement = { seq, lease, attempt, next: undefined, outcomes: [outcome] };
     const ours = await queue.settle([
       { ...settlement, recipients: [{ position: 0, state: "sent", reason: undefined }] },
-    ], "default");
+    ]);
     expect([...ours]).toEqual([seq]);
     const [status] = await sql`select mailchute.status_v1(${sent?.id as string}) ->> 'state' as state`;
     expect(status?.state).toBe("sent");

@@ -1,0 +1,165 @@
+import type { Clock } from "./clock.ts";
+import type { Leg } from "./holdings.ts";
+import { Pace } from "./pace.ts";
+import type { RouteRoom } from "./room.ts";
+import type { Route } from "./route.ts";
+
+// DESIGN: every route of a station has a line of its own, with its own workers and its own share of what the relay holds, so that a
+// route that is out or slow takes no room from the others. A leg counts in its line from the moment that it is put there until its
+// message is settled or given back, or until it moves to the line of another route.
+
+/** The most mails held for each connection, at whatever pace: a stop gives back no more. */
+const MOST_PER_CONNECTION = 100;
+
+/** Dialogues begun for each connection: one on the wire, one right behind it, and one that is being composed. */
+const WORKERS_PER_CONNECTION = 3;
+
+/** How far apart the groups are in which mail comes back that a full route had no room for. */
+const STEP_MS = 250;
+
+/** The longest such a mail is kept away, however many there are. */
+const LONGEST_AWAY_MS = 60_000;
+
+/** In how many groups mail comes back for a route that was out. */
+const GROUPS = 4;
+
+/** What a line needs; `work` takes one leg through the route. */
+export interface RouteLineOptions {
+  readonly route: Route;
+  /** There is no other route: nothing is claimed that it could not take. */
+  readonly isOnly: boolean;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly work: (leg: Leg, line: RouteLine) => Promise<void>;
+  /** A worker has ended. */
+  readonly onIdle: () => void;
+}
+
+/** The legs that wait for one route, and the workers that take them through it. */
+export class RouteLine {
+  readonly route: Route;
+  readonly #options: RouteLineOptions;
+  readonly #waiting: Leg[] = [];
+  readonly #pace: Pace;
+  readonly #most: number;
+  #held = 0;
+  #working = 0;
+  /** Legs that found no room, less those that have found some since. */
+  #sentAway = 0;
+  #fullSinceMs: number | undefined;
+
+  constructor(options: RouteLineOptions) {
+    const { connections } = options.route;
+    this.route = options.route;
+    this.#options = options;
+    this.#most = connections * WORKERS_PER_CONNECTION;
+    this.#pace = new Pace({ least: this.#most, most: connections * MOST_PER_CONNECTION }, options.clock.now());
+  }
+
+  /** Workers that are under way. */
+  get working(): number {
+    return this.#working;
+  }
+
+  /** No mail may be begun on this route now. */
+  get isOut(): boolean {
+    return this.route.breaker.allowance(this.#options.clock.now()).limit === 0;
+  }
+
+  /** The state of the route's circuit breaker. */
+  get state(): "closed" | "open" | "half-open" {
+    return this.route.breaker.stateAt(this.#options.clock.now());
+  }
+
+  /** Whether one more leg may be put here. */
+  get hasRoom(): boolean {
+    return this.#options.isOnly || this.#held < this.#pace.limit(this.#options.clock.now());
+  }
+
+  /** How many more messages may be claimed for this route. */
+  room(): RouteRoom {
+    const nowMs = this.#options.clock.now();
+    const limit = this.#pace.limit(nowMs);
+    const free = limit - this.#held;
+    const isFull = free < limit / 4;
+    this.#fullSinceMs = isFull ? this.#fullSinceMs ?? nowMs : undefined;
+    const allowance = this.route.breaker.allowance(nowMs);
+    return {
+      limit: allowance.limit,
+      retryAtMs: allowance.retryAtMs,
+      free: isFull ? 0 : free,
+      fullSinceMs: this.#fullSinceMs,
+    };
+  }
+
+  /** Takes a leg in. */
+  push(leg: Leg): void {
+    leg.line = this;
+    this.#held++;
+    this.#sentAway = Math.max(0, this.#sentAway - 1);
+    this.#waiting.push(leg);
+    if (this.#working >= this.#most) return;
+    this.#working++;
+    void this.#run();
+  }
+
+  /** A leg has left: its message is settled or given back, or it goes another way. */
+  leave(leg: Leg): void {
+    leg.line = undefined;
+    this.#held--;
+  }
+
+  /** Hands out all that no worker has begun. */
+  takeWaiting(): readonly Leg[] {
+    return this.#waiting.splice(0);
+  }
+
+  /** Counts mails of this route that were settled. */
+  settled(count: number): void {
+    this.#pace.settled(count);
+  }
+
+  /**
+   * When a leg that found the route out comes back: at its next probe. Where there are others, in a few groups after it: all at once they
+   * would stand before the mail of other routes. While the probe is under way, nobody knows; then after about the wait that follows.
+   */
+  outAgainMs(): number {
+    const { clock, isOnly, random } = this.#options;
+    const { breaker } = this.route;
+    const nowMs = clock.now();
+    const { retryAtMs } = breaker.allowance(nowMs);
+    const probeMs = retryAtMs ?? (isOnly ? nowMs : nowMs + breaker.delayedMs);
+    return probeMs + this.#spreadMs * Math.floor(random() * GROUPS) / GROUPS;
+  }
+
+  /** The same for the mail that failed: behind the others, or it would be the next probe for ever. */
+  failedAgainMs(retryAtMs: number): number {
+    return this.isOut ? retryAtMs + this.#spreadMs : retryAtMs;
+  }
+
+  /** When the last of them comes back. */
+  allAgainMs(): number {
+    const nowMs = this.#options.clock.now();
+    return (this.route.breaker.allowance(nowMs).retryAtMs ?? nowMs) + this.#spreadMs;
+  }
+
+  /** When a leg that found no room comes back: one group after the other, each as large as what this route takes in a step. */
+  fullAgainMs(): number {
+    const nowMs = this.#options.clock.now();
+    const groups = 1 + Math.floor(this.#sentAway++ / this.#pace.limit(nowMs));
+    return nowMs + Math.min(groups * STEP_MS, LONGEST_AWAY_MS);
+  }
+
+  /** Over how long they come back. */
+  get #spreadMs(): number {
+    return this.#options.isOnly ? 0 : this.route.breaker.delayedMs / 2;
+  }
+
+  async #run(): Promise<void> {
+    for (let leg = this.#waiting.shift(); leg !== undefined; leg = this.#waiting.shift()) {
+      await this.#options.work(leg, this);
+    }
+    this.#working--;
+    this.#options.onIdle();
+  }
+}

@@ -1,0 +1,134 @@
+import {
+  type AttemptFacts,
+  expiryReason,
+  type NextState,
+  nextState,
+  type RetryRules,
+  UNCERTAIN_DELAY_MS,
+} from "./policy.ts";
+import type { ClaimedMessage, ClaimedRecipient, Settlement } from "./queue.ts";
+import type { Outcome } from "./transport.ts";
+
+/** What became of the recipients of a message that share a route. */
+export type LegResult =
+  | { readonly kind: "attempted"; readonly route: string; readonly outcomes: readonly Outcome[] }
+  /** They can never be sent to. */
+  | { readonly kind: "failed"; readonly reason: string }
+  /** They were not tried: their routes are out or have no room, or the relay stops. `againMs`: when to look again, by our clock. */
+  | { readonly kind: "skipped"; readonly againMs: number };
+
+/** One part of a message, by the route that its recipients take. */
+export interface ConcludedLeg {
+  readonly recipients: readonly ClaimedRecipient[];
+  readonly result: LegResult;
+}
+
+/** What is to be written about a claimed message: what became of it, or that nothing did. */
+export type Conclusion =
+  | { readonly kind: "settle"; readonly settlement: Settlement }
+  | { readonly kind: "release"; readonly againMs: number };
+
+/** Time and chance, and the rules. */
+export interface ConclusionContext {
+  readonly rules: RetryRules;
+  /** By our clock. */
+  readonly nowMs: number;
+  /** By how much the database's clock, which made every time in its rows, is ahead of ours. */
+  readonly aheadMs: number;
+  readonly random: () => number;
+}
+
+/**
+ * The longest that recipients who were not tried wait for others who were deferred: all that are open go out together, so an
+ * outage of one route must not shorten the waits of the recipients of another.
+ */
+const LONGEST_WAIT_FOR_OTHERS_MS = 15 * 60_000;
+
+/** Decides about a message when all its legs have ended. */
+export function conclude(
+  message: ClaimedMessage,
+  legs: readonly ConcludedLeg[],
+  context: ConclusionContext,
+): Conclusion {
+  const againMs = Math.min(...legs.map(({ result }) => result.kind === "skipped" ? result.againMs : Infinity));
+  if (legs.length > 0 && legs.every(({ result }) => result.kind === "skipped")) return { kind: "release", againMs };
+
+  const facts = attemptFacts(message);
+  const nowMs = context.nowMs + context.aheadMs;
+  const judged = legs.flatMap(({ result }) =>
+    result.kind !== "attempted" ? [] : result.outcomes.map((outcome) => ({
+      outcome: { ...outcome, route: result.route },
+      state: nextState(outcome, facts, { rules: context.rules, nowMs, random: context.random() }),
+    }))
+  );
+  const failed = legs.flatMap(({ recipients, result }) =>
+    result.kind !== "failed"
+      ? []
+      : recipients.map(({ position }) => ({ position, state: "failed", reason: result.reason }))
+  );
+  const skippedMs = againMs === Infinity ? undefined : Math.max(0, againMs - context.nowMs);
+  const isFinal = judged.every(({ state }) => state.state !== "deferred" && state.state !== "held");
+  return {
+    kind: "settle",
+    settlement: {
+      ...lease(message),
+      // Those who were not tried have had no attempt, and nobody else is left to have the next one.
+      ...(skippedMs !== undefined && isFinal ? { givesAttemptBack: true } : {}),
+      next: nextLook(judged, skippedMs) ?? (isHeld(message, judged) ? "held" : undefined),
+      outcomes: judged.map(({ outcome }) => outcome),
+      recipients: [
+        ...judged.map(({ outcome, state: { state, reason } }) => ({ position: outcome.position, state, reason })),
+        ...failed,
+      ],
+    },
+  };
+}
+
+/** What is written when a message is too old to be tried; undefined while it is not. */
+export function expire(message: ClaimedMessage, context: Omit<ConclusionContext, "random">): Settlement | undefined {
+  const nowMs = context.nowMs + context.aheadMs;
+  const reason = expiryReason(attemptFacts(message), { rules: context.rules, nowMs });
+  if (reason === undefined) return undefined;
+  const open = message.recipients.filter((recipient) => recipient.open);
+  return {
+    ...lease(message),
+    next: isHeld(message, []) ? "held" : undefined,
+    outcomes: [],
+    recipients: open.map(({ position }) => ({ position, state: "expired", reason })),
+  };
+}
+
+interface Judged {
+  readonly outcome: Outcome;
+  readonly state: NextState;
+}
+
+/** The wait before the next look; undefined when nobody is left to be tried. */
+function nextLook(judged: readonly Judged[], skippedMs: number | undefined): number | undefined {
+  const delays = judged.flatMap(({ state }) => state.state === "deferred" ? [state.delayMs] : []);
+  if (delays.length === 0) return skippedMs;
+  // The row wakes for the first recipient that is due, and all that are open go out with it: none that is uncertain before its time.
+  const uncertain = judged.flatMap(({ outcome, state }) =>
+    outcome.kind === "uncertain" && state.state === "deferred" ? [state.delayMs] : []
+  );
+  const notBeforeMs = uncertain.length > 0 ? Math.min(UNCERTAIN_DELAY_MS, ...uncertain) : 0;
+  const notAfterMs = skippedMs === undefined ? Infinity : Math.max(skippedMs, LONGEST_WAIT_FOR_OTHERS_MS);
+  return Math.max(Math.min(...delays, notAfterMs), notBeforeMs);
+}
+
+function attemptFacts(message: ClaimedMessage): AttemptFacts {
+  return {
+    number: message.attempt,
+    ageFromMs: Math.max(message.firstDueMs, message.retriedAtMs ?? 0),
+    expiresAtMs: message.expiresAtMs ?? undefined,
+    onUncertain: message.onUncertain ?? undefined,
+  };
+}
+
+function lease({ seq, lease, attempt }: ClaimedMessage): Pick<Settlement, "seq" | "lease" | "attempt"> {
+  return { seq, lease, attempt };
+}
+
+function isHeld(message: ClaimedMessage, judged: readonly Judged[]): boolean {
+  return judged.some(({ state }) => state.state === "held") || message.recipients.some((recipient) => recipient.held);
+}
