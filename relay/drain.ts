@@ -51,7 +51,7 @@ export class Drain {
 
   /** Counts what is left in the database. */
   remaining(): Promise<Remaining> {
-    return this.#options.queue.remaining(this.#workers.skipped);
+    return this.#options.queue.remaining(this.#workers.skipped.seqs);
   }
 
   /** Epoch milliseconds of the last turn of the claim loop. */
@@ -90,14 +90,14 @@ export class Drain {
   /** Works until nothing is due, or what is due waits for routes that are out and one probe of each has failed, or the database does not answer. */
   async runOnce(): Promise<void> {
     const probed = new Set<string>();
-    this.#workers.countSkipped();
+    this.#workers.skipped.begin();
     while (!this.#stopping) {
       const look = await this.#look();
       const idle = this.#workers.size === 0;
       if (look === "failed") break;
       if (idle && (look === "nothing" || look === "no_room")) {
-        const probeMs = this.#workers.probeMs(probed);
-        if (probeMs !== undefined) await this.#pause(probeMs + RELEASE_MS - this.#options.clock.now());
+        const untilMs = this.#workers.worthWaitingUntilMs(probed);
+        if (untilMs !== undefined) await this.#pause(untilMs + RELEASE_MS - this.#options.clock.now());
         else if (look === "no_room" || !await this.#waitsForDeadLease()) break;
       } else if (look !== "filled" && !idle) {
         await this.#bell.wait(this.#options.pollMs);

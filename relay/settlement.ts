@@ -50,8 +50,10 @@ export function conclude(
   legs: readonly ConcludedLeg[],
   context: ConclusionContext,
 ): Conclusion {
-  const againMs = Math.min(...legs.map(({ result }) => result.kind === "skipped" ? result.againMs : Infinity));
-  if (legs.length > 0 && legs.every(({ result }) => result.kind === "skipped")) return { kind: "release", againMs };
+  const againMs = earliestLook(legs);
+  if (againMs !== undefined && legs.every(({ result }) => result.kind === "skipped")) {
+    return { kind: "release", againMs };
+  }
 
   const facts = attemptFacts(message);
   const nowMs = context.nowMs + context.aheadMs;
@@ -66,7 +68,7 @@ export function conclude(
       ? []
       : recipients.map(({ position }) => ({ position, state: "failed", reason: result.reason }))
   );
-  const skippedMs = againMs === Infinity ? undefined : Math.max(0, againMs - context.nowMs);
+  const skippedMs = againMs === undefined ? undefined : Math.max(0, againMs - context.nowMs);
   const isFinal = judged.every(({ state }) => state.state !== "deferred" && state.state !== "held");
   return {
     kind: "settle",
@@ -82,6 +84,12 @@ export function conclude(
       ],
     },
   };
+}
+
+/** When those who were not tried are looked at again; undefined: all have been. */
+export function earliestLook(legs: readonly ConcludedLeg[]): number | undefined {
+  const times = legs.flatMap(({ result }) => result.kind === "skipped" ? [result.againMs] : []);
+  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 /** What is written when a message is too old to be tried; undefined while it is not. */

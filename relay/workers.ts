@@ -11,8 +11,9 @@ import { PATIENCE_MS, type Room, roomFor } from "./room.ts";
 import type { Route } from "./route.ts";
 import { RouteLine } from "./route_line.ts";
 import type { RoutingRule } from "./routing.ts";
-import { conclude, type ConcludedLeg, expire, type LegResult } from "./settlement.ts";
+import { conclude, type ConcludedLeg, earliestLook, expire, type LegResult } from "./settlement.ts";
 import { Settler } from "./settler.ts";
+import { Skipped } from "./skipped.ts";
 import type { RouteTrouble } from "./transport.ts";
 
 // DESIGN: what happens to a message between claim and settled. Its open recipients are parted into legs, one for each way; each leg is
@@ -47,14 +48,13 @@ export interface WorkersOptions {
 
 /** Takes claimed messages through their routes, and writes what became of them. */
 export class Workers {
+  readonly skipped: Skipped = new Skipped();
   readonly #options: WorkersOptions;
   readonly #holdings = new Holdings();
   readonly #settler: Settler;
   readonly #releaser: Releaser;
   readonly #lines: ReadonlyMap<string, RouteLine>;
   readonly #gaveUp = new AbortController();
-  /** Only with `once`: messages that were not tried, or not for all. */
-  #skipped: Set<string> | undefined;
   /** By how much the database's clock, which made every time in its rows, is ahead of ours. */
   #aheadMs = 0;
   #stopping = false;
@@ -90,30 +90,13 @@ export class Workers {
   /** How many messages to claim now. */
   room(): Room {
     const rooms = [...this.#lines.values()].map((line) => line.room());
-    // With `once` nothing new comes that a slow route could hold up.
-    const patienceMs = this.#skipped === undefined ? PATIENCE_MS : Infinity;
+    const patienceMs = this.skipped.isKept ? Infinity : PATIENCE_MS;
     return roomFor(rooms, this.#options.clock.now(), patienceMs);
   }
 
-  /** From now on keeps in mind what was given back untried, as the last words of `run --once` have to count it. */
-  countSkipped(): void {
-    this.#skipped = new Set();
-  }
-
-  /** Messages that were given back untried, or not tried for all, and have not been settled since. */
-  get skipped(): ReadonlySet<string> {
-    return this.#skipped ?? new Set();
-  }
-
-  /**
-   * Only with `once`: when the routes that are out and not yet in `probed`, which gets them, can have been probed by the mail that was given
-   * back for them; undefined: there are none, or no mail is left to probe them with.
-   */
-  probeMs(probed: Set<string>): number | undefined {
-    if (this.#lines.size > 1 && this.skipped.size === 0) return undefined;
-    const out = [...this.#lines.values()].filter(({ state, route }) => state !== "closed" && !probed.has(route.name));
-    for (const { route } of out) probed.add(route.name);
-    return out.length === 0 ? undefined : Math.max(...out.map((line) => line.allAgainMs()));
+  /** Until when `run --once` should wait for what was given back; see there. */
+  worthWaitingUntilMs(probed: Set<string>): number | undefined {
+    return this.skipped.worthWaitingUntilMs([...this.#lines.values()], probed);
   }
 
   /** Takes in what was just claimed: `claimedMs` by our clock, which was `databaseMs` by the database's. */
@@ -191,7 +174,7 @@ export class Workers {
     for (let [name] = leg.routes; name !== undefined; [name] = leg.routes) {
       const line = this.#lines.get(name);
       if (line !== undefined && !line.isOut) {
-        const hasRoom = line.hasRoom || this.#skipped !== undefined;
+        const hasRoom = line.hasRoom || this.skipped.isKept;
         return hasRoom ? line.push(leg) : this.#end(leg, { kind: "skipped", againMs: line.fullAgainMs() });
       }
       if (line !== undefined) leg.againMs = Math.min(leg.againMs, line.outAgainMs());
@@ -258,8 +241,7 @@ export class Workers {
     const { rules, clock, random } = this.#options;
     const { message } = holding;
     const legs = holding.legs.filter(isConcluded);
-    if (legs.some(({ result }) => result.kind === "skipped")) this.#skipped?.add(message.seq);
-    else this.#skipped?.delete(message.seq);
+    this.skipped.note(message.seq, earliestLook(legs));
     const context = { rules, random, nowMs: clock.now(), aheadMs: this.#aheadMs };
     const conclusion = conclude(message, legs, context);
     if (conclusion.kind === "settle") this.#settler.add(conclusion.settlement);

@@ -1,23 +1,33 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { Breaker } from "../relay/breaker.ts";
+import { Breaker, type BreakerRules } from "../relay/breaker.ts";
 import { type Clock, systemClock } from "../relay/clock.ts";
 import { openDatabase } from "../relay/database.ts";
 import { createLog } from "../relay/log.ts";
 import { Relay, type RelayOptions } from "../relay/relay.ts";
-import { ONLY_ROUTE } from "../relay/routing.ts";
+import type { RoutingRule } from "../relay/routing.ts";
+import { parseRoutes } from "../relay/settings/routes.ts";
 import { createSmtpTransport } from "../relay/smtp/smtp.ts";
 import type { TestDatabase } from "./database.ts";
 
 /** What a test may choose of a relay; the rest is as in production, with short waits. */
 export interface TestRelayOptions
   extends Partial<Pick<RelayOptions, "leaseMs" | "pollMs" | "graceMs" | "instance" | "returnPath">> {
-  readonly smtpPort: number;
+  /** The one route. */
+  readonly smtpPort?: number;
+  /** Several routes: their ports by name. */
+  readonly routes?: Readonly<Record<string, number>>;
+  /** As in `RELAY_ROUTES`; needed with several routes. */
+  readonly rules?: string;
+  /** Instead of `rules`: such as no settings make. */
+  readonly routing?: readonly RoutingRule[];
   readonly maxAgeMs?: number;
   readonly maxAttempts?: number;
   readonly onUncertain?: "retry" | "hold";
   readonly connections?: number;
+  readonly breaker?: Partial<BreakerRules>;
   readonly clock?: Clock;
+  readonly random?: () => number;
 }
 
 /** A relay in this process, on a test's database, with real sockets to 127.0.0.1. */
@@ -32,21 +42,16 @@ export async function openTestRelay(database: TestDatabase, options: TestRelayOp
   const lines: string[] = [];
   const connections = options.connections ?? 4;
   const clock = options.clock ?? systemClock;
+  const ports = options.routes ?? { default: options.smtpPort as number };
   const relay = await Relay.open({
     databases: [await openDatabase({ name: "home", display: "test", url: database.url, pooled: false })],
-    routes: [{
-      name: "default",
+    routes: Object.entries(ports).map(([name, port]) => ({
+      name,
       connections,
-      breaker: new Breaker(() => 0.5, { firstDelayMs: 20, maxDelayMs: 100 }),
-      transport: createSmtpTransport({
-        host: "127.0.0.1",
-        port: options.smtpPort,
-        tls: "none",
-        ehloName: "relay.test",
-        connections,
-      }),
-    }],
-    routing: ONLY_ROUTE,
+      breaker: new Breaker(() => 0.5, { firstDelayMs: 20, maxDelayMs: 100, ...options.breaker }),
+      transport: createSmtpTransport({ host: "127.0.0.1", port, tls: "none", ehloName: "relay.test", connections }),
+    })),
+    routing: options.routing ?? parseRoutes(options.rules, new Map(Object.keys(ports).map((name) => [name, name]))),
     rules: {
       maxAgeMs: options.maxAgeMs ?? 5 * 86_400_000,
       maxAttempts: options.maxAttempts,
@@ -61,7 +66,7 @@ export async function openTestRelay(database: TestDatabase, options: TestRelayOp
     host: hostname(),
     pid: process.pid,
     clock,
-    random: () => 0.5,
+    random: options.random ?? (() => 0.5),
     log: createLog({ write: (line) => lines.push(line), now: () => clock.now(), level: "debug" }),
   });
   return { relay, lines, [Symbol.asyncDispose]: () => relay.stop() };
@@ -84,10 +89,10 @@ export async function enqueue(
 }
 
 /** Enqueues many small mails, to u1@example.com, u2@example.com, …, in one statement. */
-export async function enqueueMany(database: TestDatabase, count: number): Promise<void> {
+export async function enqueueMany(database: TestDatabase, count: number, domain = "example.com"): Promise<void> {
   await database.sql`
     select count(mailchute.send(jsonb_build_object(
-      'from', 'shop@example.com', 'to', 'u' || i || '@example.com', 'subject', 'Nr. ' || i, 'text', 'Hello')))
+      'from', 'shop@example.com', 'to', 'u' || i || '@' || ${domain}::text, 'subject', 'Nr. ' || i, 'text', 'Hello')))
     from generate_series(1, ${count}) i`;
 }
 

@@ -1,0 +1,146 @@
+import { domainOf, parseAddress } from "../../src/address.ts";
+import { type Match, ONLY_ROUTE, routingAddress, type RoutingRule } from "../routing.ts";
+import { SettingsError } from "./settings_error.ts";
+
+/** The routes there are, in the order of the settings, each with the variable that made it. */
+export type RouteNames = ReadonlyMap<string, string>;
+
+/**
+ * Reads `RELAY_ROUTES`; undefined when it is not set, which only one route allows.
+ *
+ * @example Internal mail to the internal server, the rest to a provider with a backup
+ * ```ts
+ * import { parseRoutes } from "./routes.ts";
+ * const names = new Map([["internal", "SMTP_URL_INTERNAL"], ["provider", "SMTP_URL_PROVIDER"], ["backup", "SMTP_URL_BACKUP"]]);
+ * const rules = parseRoutes("to:corp.example=internal, *=provider|backup", names);
+ * console.log(rules.length, rules[1]?.routes); // 2 [ "provider", "backup" ]
+ * ```
+ *
+ * @throws {SettingsError} when a mail could go nowhere, or when a rule or a route would do nothing
+ */
+export function parseRoutes(written: string | undefined, names: RouteNames): readonly RoutingRule[] {
+  if (written === undefined) return withoutRules(names);
+  const rules: RoutingRule[] = [];
+  for (const text of written.split(",").map((part) => part.trim())) {
+    const rule = parseRule(text, names);
+    const before = rules.find(({ match }) => covers(match, rule.match));
+    if (before !== undefined) {
+      const earlier = formatMatch(before.match);
+      throw refuse(
+        `the rule ${JSON.stringify(text)} can never match, because ${earlier} before it takes all that it could`,
+        before.match.of === "any" ? "write * last" : "remove it or move it forward",
+      );
+    }
+    rules.push(rule);
+  }
+  if (rules.at(-1)?.match.of !== "any") {
+    if (!names.has("default")) {
+      throw refuse("mail that no rule fits has no route, since there is no SMTP_URL", "end it with *= and a route");
+    }
+    rules.push(...ONLY_ROUTE);
+  }
+  for (const [name, variable] of names) {
+    if (rules.some(({ routes }) => routes.includes(name))) continue;
+    throw new SettingsError(
+      variable,
+      `Cannot use ${variable}: no rule of RELAY_ROUTES names the route ${name}; add one, or remove ${variable}`,
+    );
+  }
+  return rules;
+}
+
+/** Writes rules as they stand in `RELAY_ROUTES`. */
+export function formatRoutes(rules: readonly RoutingRule[]): string {
+  return rules.map(({ match, routes }) => `${formatMatch(match)}=${routes.join("|")}`).join(", ");
+}
+
+function withoutRules(names: RouteNames): readonly RoutingRule[] {
+  const [first, second] = [...names];
+  if (second !== undefined) {
+    const [name, variable] = names.has("default") && first?.[0] === "default" ? second : first ?? second;
+    throw new SettingsError(
+      "RELAY_ROUTES",
+      `Cannot use ${variable} without RELAY_ROUTES: nothing says which mail takes the route ${name}; ` +
+        `set RELAY_ROUTES, for example to:corp.example=${name}, *=${
+          [...names.keys()].find((it) => it !== name) ?? name
+        }`,
+    );
+  }
+  return first === undefined ? ONLY_ROUTE : [{ match: { of: "any" }, routes: [first[0]] }];
+}
+
+function parseRule(text: string, names: RouteNames): RoutingRule {
+  const shown = JSON.stringify(text);
+  // The last one: a local part may hold another.
+  const at = text.lastIndexOf("=");
+  if (at < 1 || at === text.length - 1) {
+    throw refuse(`the rule ${shown} is not of the form match=route`, "write to:corp.example=internal, *=provider");
+  }
+  const match = parseMatch(text.slice(0, at).trim(), shown);
+  const [first = "", ...others] = text.slice(at + 1).split("|").map((name) => name.trim().toLowerCase());
+  const routes: [string, ...string[]] = [first, ...others];
+  for (const [index, name] of routes.entries()) {
+    if (!names.has(name)) {
+      const variable = name === "default" ? "SMTP_URL" : `SMTP_URL_${name.toUpperCase()}`;
+      throw refuse(
+        `the rule ${shown} names the route ${JSON.stringify(name)}, which is not there`,
+        `${/^\w+$/.test(name) ? `set ${variable}, or ` : ""}write ${orList([...names.keys()])}`,
+      );
+    }
+    if (routes.indexOf(name) < index) throw refuse(`the rule ${shown} names the route ${name} twice`, "keep one");
+  }
+  return { match, routes };
+}
+
+function parseMatch(text: string, shown: string): Match {
+  if (text === "*") return { of: "any" };
+  if (text.startsWith("stream:")) {
+    throw refuse(`the rule ${shown} asks for a stream, and this version has no streams`, "use to: or from:");
+  }
+  const [, of, value = ""] = /^(to|from):(.*)$/s.exec(text) ?? [];
+  if (of !== "to" && of !== "from") {
+    throw refuse(
+      `the rule ${shown} begins neither with to: nor with from: nor is it *`,
+      "write to:corp.example=internal",
+    );
+  }
+  if (value.startsWith("*.")) return { of, is: "subdomain", value: domain(value.slice(2), shown) };
+  if (!value.includes("@")) return { of, is: "domain", value: domain(value, shown) };
+  const address = parseAddress(value);
+  if (address.ok && address.mailbox.name === undefined) {
+    return { of, is: "address", value: routingAddress(address.mailbox.email) };
+  }
+  throw refuse(`the rule ${shown} has no usable address`, "write to:ann@corp.example=internal");
+}
+
+function domain(text: string, shown: string): string {
+  const address = `a@${text}`;
+  if (parseAddress(address).ok && !text.includes("@")) return domainOf(address);
+  throw refuse(
+    `the rule ${shown} has no domain that mail could have`,
+    "write to:corp.example for a domain, to:*.corp.example for all below it, or to:ann@corp.example for an address",
+  );
+}
+
+/** Whether an earlier rule leaves nothing to a later one. */
+function covers(earlier: Match, later: Match): boolean {
+  if (earlier.of === "any") return true;
+  if (later.of !== earlier.of) return false;
+  if (earlier.is === later.is && earlier.value === later.value) return true;
+  const laterDomain = later.is === "address" ? domainOf(later.value) : later.value;
+  if (earlier.is === "subdomain") return laterDomain.endsWith(`.${earlier.value}`);
+  return earlier.is === "domain" && later.is === "address" && laterDomain === earlier.value;
+}
+
+function formatMatch(match: Match): string {
+  if (match.of === "any") return "*";
+  return `${match.of}:${match.is === "subdomain" ? "*." : ""}${match.value}`;
+}
+
+function orList(words: readonly string[]): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
+function refuse(because: string, fix: string): SettingsError {
+  return new SettingsError("RELAY_ROUTES", `Cannot use RELAY_ROUTES: ${because}; ${fix}`);
+}

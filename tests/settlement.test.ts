@@ -1,0 +1,88 @@
+import { expect, test } from "bun:test";
+import type { ClaimedMessage } from "../relay/queue.ts";
+import { conclude, type ConcludedLeg, expire, type LegResult } from "../relay/settlement.ts";
+import type { Outcome } from "../relay/transport.ts";
+
+const NOW_MS = 1_700_000_000_000;
+const MINUTE_MS = 60_000;
+const RULES = { maxAgeMs: 86_400_000, maxAttempts: undefined, onUncertain: "retry" } as const;
+const CONTEXT = { rules: RULES, nowMs: NOW_MS, aheadMs: 0, random: () => 0.5 };
+
+function message(attempt = 1, held = false): ClaimedMessage {
+  return {
+    ...{ seq: "1", lease: "2", attempt, takenOver: false, wasOurs: false, id: "id", contentId: "content" },
+    ...{ from: { email: "a@b.example", name: null }, replyTo: [], returnPath: null, unsubscribe: null },
+    ...{ onUncertain: null, firstDueMs: NOW_MS, expiresAtMs: null, retriedAtMs: null },
+    recipients: [0, 1, 2].map((position) => recipient(position, held && position === 2)),
+  };
+}
+
+function recipient(position: number, held = false): ClaimedMessage["recipients"][number] {
+  return { position, kind: "to", email: `r${position}@example.com`, name: null, open: !held, held };
+}
+
+/** A leg with one recipient. */
+function leg(position: number, result: LegResult): ConcludedLeg {
+  return { recipients: [recipient(position)], result };
+}
+
+function attempted(position: number, kind: Outcome["kind"]): ConcludedLeg {
+  const outcome = { position, kind, phase: "final", blame: "recipient", reason: "said so" } as const;
+  return leg(position, { kind: "attempted", route: `route${position}`, outcomes: [outcome] });
+}
+
+function skipped(position: number, waitMs: number): ConcludedLeg {
+  return leg(position, { kind: "skipped", againMs: NOW_MS + waitMs });
+}
+
+function settlementOf(legs: readonly ConcludedLeg[], claimed = message()) {
+  const conclusion = conclude(claimed, legs, CONTEXT);
+  if (conclusion.kind !== "settle") throw new Error("It is given back");
+  return conclusion.settlement;
+}
+
+test("a message of which nothing was tried is given back, for its first route that is worth another look", () => {
+  expect(conclude(message(), [skipped(0, 7_000), skipped(1, 3_000)], CONTEXT)).toEqual({
+    kind: "release",
+    againMs: NOW_MS + 3_000,
+  });
+});
+
+test("who was not tried is not written, and the attempt is given back when everybody else is final", () => {
+  const settlement = settlementOf([attempted(0, "sent"), attempted(1, "bounced"), skipped(2, 3_000)]);
+  expect(settlement).toMatchObject({ givesAttemptBack: true, next: 3_000, attempt: 1 });
+  expect(settlement.outcomes.map(({ position, route }) => [position, route])).toEqual([[0, "route0"], [1, "route1"]]);
+  expect(settlement.recipients.map(({ position, state }) => [position, state])).toEqual([[0, "sent"], [1, "bounced"]]);
+  expect(settlementOf([attempted(0, "sent"), attempted(1, "bounced")])).not.toHaveProperty("givesAttemptBack");
+});
+
+test.each<[string, readonly ConcludedLeg[], number, number | "held" | undefined, boolean]>([
+  ["all final", [attempted(0, "sent"), attempted(1, "bounced")], 1, undefined, false],
+  ["one deferred", [attempted(0, "sent"), attempted(1, "deferred")], 1, MINUTE_MS, false],
+  // The breaker asks again in seconds, and must not take the deferred along.
+  ["one deferred, one not tried", [attempted(0, "deferred"), skipped(1, 3_000)], 1, MINUTE_MS, false],
+  ["one deferred for hours, one not tried", [attempted(0, "deferred"), skipped(1, 3_000)], 6, 15 * MINUTE_MS, false],
+  ["one uncertain, one not tried", [attempted(0, "uncertain"), skipped(1, 3_000)], 1, 5 * MINUTE_MS, false],
+  ["one failed, one not tried", [leg(0, { kind: "failed", reason: "No" }), skipped(1, 3_000)], 1, 3_000, true],
+])("with %s the message is looked at again in time", (_, legs, number, next, givesBack) => {
+  const settlement = settlementOf(legs, message(number));
+  expect(settlement.next).toBe(next as number);
+  expect(settlement.givesAttemptBack ?? false).toBe(givesBack);
+});
+
+test("a held recipient keeps the row, and does not keep the others from another look", () => {
+  expect(settlementOf([attempted(0, "sent"), attempted(1, "sent")], message(1, true)).next).toBe("held");
+  expect(settlementOf([attempted(0, "sent"), skipped(1, 3_000)], message(1, true)).next).toBe(3_000);
+});
+
+test("a message whose time is over ends whether or not its routes are out, by the clock of the database", () => {
+  const old = { ...message(1, true), firstDueMs: NOW_MS - RULES.maxAgeMs };
+  expect(expire(message(), CONTEXT)).toBeUndefined();
+  expect(expire({ ...old, firstDueMs: old.firstDueMs + 1 }, CONTEXT)).toBeUndefined();
+  expect(expire({ ...old, firstDueMs: old.firstDueMs + 1 }, { ...CONTEXT, aheadMs: 1 })).toBeDefined();
+  expect(expire(old, CONTEXT)).toMatchObject({
+    next: "held",
+    outcomes: [],
+    recipients: [0, 1].map((position) => ({ position, state: "expired" })),
+  });
+});
