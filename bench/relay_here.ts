@@ -27,6 +27,7 @@ export async function openRelay({ url, smtpPort, connections }: RelayTarget): Pr
     databases: [await openDatabase({ name: "home", display: "bench", url, pooled: false })],
     routes: [{
       name: "default",
+      variable: "SMTP_URL",
       connections,
       breaker: new Breaker(Math.random),
       transport: createSmtpTransport({

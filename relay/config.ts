@@ -1,15 +1,16 @@
 import { type DatabaseSettings, readDatabaseUrls } from "./settings/database_url.ts";
-import { DJANGO_NAMES, readDjangoEmail } from "./settings/django_email.ts";
+import { ONLY_ROUTE } from "./routing.ts";
 import { createEnvironment, type Environment } from "./settings/environment.ts";
 import type { Secret } from "./settings/secret.ts";
 import { SettingsError } from "./settings/settings_error.ts";
-import { parseSmtpUrl, type SmtpSettings } from "./settings/smtp_url.ts";
+import { readRoutes, type RouteSettings, type RoutesSettings } from "./settings/route_settings.ts";
+import type { SmtpSettings } from "./settings/smtp_url.ts";
 import { readTable, type Values } from "./settings/table.ts";
 import { checkNames, checkNearMisses } from "./settings/unknown_name.ts";
 
 export { describeSettings } from "./settings/describe.ts";
 export { settingsHelp } from "./settings/document.ts";
-export { type DatabaseSettings, type SmtpSettings };
+export { type DatabaseSettings, type RouteSettings, type SmtpSettings };
 export { Secret } from "./settings/secret.ts";
 export { SettingsError } from "./settings/settings_error.ts";
 
@@ -54,13 +55,14 @@ export interface CommonSettings {
 /** The resolved settings. Secrets show as `[secret]` wherever they are printed. */
 export type Settings =
   & CommonSettings
+  /** The playground has no routes of its own: its only one leads to its inbox. */
+  & RoutesSettings
   & (
-    | { readonly playground: true; readonly databases: readonly []; readonly smtp: undefined }
+    | { readonly playground: true; readonly databases: readonly [] }
     | {
       readonly playground: false;
       /** The first one is home. */
       readonly databases: readonly [DatabaseSettings, ...DatabaseSettings[]];
-      readonly smtp: SmtpSettings;
     }
   );
 
@@ -74,7 +76,7 @@ type Variables = Readonly<Record<string, string | undefined>>;
  * import { readSettings } from "./config.ts";
  * const env = { DATABASE_URL: "postgres://relay:secret@db.example.com/shop", SMTP_URL: "smtp://smtp.example.com" };
  * const settings = readSettings(env, () => "");
- * console.log(settings.playground, settings.smtp?.tls); // false opportunistic
+ * console.log(settings.playground, settings.routes[0]?.smtp.tls); // false opportunistic
  * ```
  *
  * @param readFile called for `NAME_FILE` and for the certificates that `SMTP_URL` names
@@ -90,23 +92,23 @@ export function readSettings(
   checkNames(environment.names);
   const values = readTable(environment);
   const databases = readDatabaseUrls(environment);
-  const smtp = readSmtp(values, environment);
+  const found = readRoutes(values, environment);
   const healthcheck = readHealthcheck(values, environment);
   const common = readCommon(values, { databases, healthcheck, terminal: options.terminal ?? false });
   const [home, ...others] = databases;
   if (home === undefined) {
     refuseWithoutDatabase(environment);
     checkNearMisses(environment.names);
-    return { ...common, playground: true, databases: [], smtp: undefined };
+    return { ...common, playground: true, databases: [], routes: [], routing: ONLY_ROUTE };
   }
-  if (smtp === undefined) {
+  if (found === undefined) {
     throw new SettingsError(
       "SMTP_URL",
       "Cannot start without an SMTP server: DATABASE_URL is set but neither SMTP_URL nor EMAIL_HOST is; " +
         "set SMTP_URL=smtp://host:25",
     );
   }
-  return { ...common, playground: false, databases: [home, ...others], smtp };
+  return { ...common, playground: false, databases: [home, ...others], ...found };
 }
 
 /** Reads only the databases, for commands such as `migrate` that send nothing and so need no SMTP server. */
@@ -114,18 +116,6 @@ export function readDatabases(env: Variables, readFile: (path: string) => string
   const environment = createEnvironment(env, readFile);
   checkNames(environment.names);
   return readDatabaseUrls(environment);
-}
-
-function readSmtp(values: Values, environment: Environment): SmtpSettings | undefined {
-  const django = DJANGO_NAMES.find((name) => environment.has(name));
-  if (values.smtpUrl !== undefined && django !== undefined) {
-    throw new SettingsError(
-      django,
-      `Cannot use both SMTP_URL and ${django}: they describe the server in two styles; remove one of them`,
-    );
-  }
-  if (values.smtpUrl !== undefined) return parseSmtpUrl(values.smtpUrl.reveal(), environment);
-  return django === undefined ? undefined : readDjangoEmail(values);
 }
 
 function readHealthcheck(values: Values, environment: Environment): HealthcheckSettings | undefined {

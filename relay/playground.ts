@@ -2,12 +2,12 @@ import { join } from "node:path";
 import { type EmbeddedPostgres, startEmbedded } from "./embedded.ts";
 import { type Inbox, startInbox } from "./inbox.ts";
 import type { ConnectOptions } from "./database.ts";
-import type { SmtpOptions } from "./smtp/smtp.ts";
+import type { SmtpSettings } from "./config.ts";
 
 /** A first look without any server: an embedded, durable Postgres and a local inbox, both in the state directory. */
 export interface Playground {
   readonly database: ConnectOptions;
-  readonly smtp: Pick<SmtpOptions, "host" | "port" | "tls">;
+  readonly smtp: SmtpSettings;
   readonly inbox: Inbox;
   stop(): Promise<void>;
 }
@@ -21,7 +21,7 @@ export async function startPlayground(stateDirectory: string): Promise<Playgroun
   });
   return {
     database: postgres.database,
-    smtp: { host: "127.0.0.1", port: inbox.port, tls: "none" },
+    smtp: { host: "127.0.0.1", port: inbox.port, tls: "none", allowsInsecureAuth: false },
     inbox,
     stop: async () => {
       await inbox.stop();

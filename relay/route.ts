@@ -5,6 +5,8 @@ import type { Transport } from "./transport.ts";
 export interface Route {
   /** As it stands in attempts and on the status page. */
   readonly name: string;
+  /** The setting that describes it, such as `SMTP_URL`: what a person has to change. */
+  readonly variable: string;
   readonly transport: Transport;
   readonly breaker: Breaker;
   /** The most dialogues at a time. */

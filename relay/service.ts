@@ -1,21 +1,17 @@
-import { Breaker } from "./breaker.ts";
 import type { Clock } from "./clock.ts";
-import type { Settings, SmtpSettings } from "./config.ts";
+import type { Settings } from "./config.ts";
 import { type ConnectOptions, openDatabase, type RelayDatabase } from "./database.ts";
 import type { EmbeddedPostgres } from "./embedded.ts";
 import { createApp } from "./http/app.tsx";
 import { type HttpServer, startHttp } from "./http/server.ts";
 import type { Log } from "./log.ts";
+import { openRoute } from "./open_route.ts";
 import { periodic } from "./periodic.ts";
 import { createPing } from "./ping.ts";
 import { type Playground, startEmbeddedDatabase, startPlayground } from "./playground.ts";
 import type { Remaining } from "./queue.ts";
 import { Relay } from "./relay.ts";
-import type { Route } from "./route.ts";
-import { ONLY_ROUTE } from "./routing.ts";
 import { PROGRAM_VERSION } from "./schema.ts";
-import { createSmtpTransport } from "./smtp/smtp.ts";
-import { ehloName, smtpOptions } from "./smtp_options.ts";
 import { openStateDirectory } from "./state_directory.ts";
 import { watch } from "./watch.ts";
 
@@ -70,12 +66,15 @@ export async function startService(
       }
     }
 
-    const routes = [createRoute(playground?.smtp ?? smtpOptions(settings.smtp as SmtpSettings), settings, options)];
+    const { connections } = settings;
+    const routes = playground === undefined
+      ? settings.routes.map((route) => openRoute(route, { ...options, connections }))
+      : [openRoute({ name: "default", variable: "SMTP_URL", smtp: playground.smtp }, { ...options, connections })];
     const relay = await Relay.open({
       ...options,
       databases,
       routes,
-      routing: ONLY_ROUTE,
+      routing: settings.routing,
       rules: settings,
       retention: {
         messagesMs: settings.retentionMs,
@@ -153,18 +152,4 @@ async function connectionsOf(settings: Settings, opened: AsyncDisposableStack): 
     }
   }
   return targets;
-}
-
-function createRoute(smtp: ReturnType<typeof smtpOptions>, settings: Settings, machine: Machine): Route {
-  return {
-    name: "default",
-    connections: settings.connections,
-    breaker: new Breaker(machine.random),
-    transport: createSmtpTransport({
-      ehloName: ehloName(machine.hostname),
-      ...smtp,
-      connections: settings.connections,
-      onDialogue: (line) => machine.log.debug("smtp", { line }),
-    }),
-  };
 }

@@ -4,16 +4,27 @@ import type { SmtpOptions } from "./smtp/smtp.ts";
 
 /** Turns the settings of a server into the options of its transport; the EHLO name is missing when none is set. */
 export function smtpOptions(smtp: SmtpSettings): Omit<SmtpOptions, "ehloName"> & { readonly ehloName?: string } {
-  const { host, port, tls, credentials, ehloName, trustedCertificates, allowsInsecureAuth, timeoutMs } = smtp;
+  const { host, port, tls, ehloName, credentials, clientCertificate, timeoutMs } = smtp;
   return {
-    host,
-    port,
-    tls,
-    ...(credentials === undefined ? {} : { auth: { user: credentials.user, password: credentials.password.reveal() } }),
+    ...{ host, port, tls },
     ...(ehloName === undefined ? {} : { ehloName }),
-    ca: trustedCertificates,
-    allowPlaintextAuth: allowsInsecureAuth,
-    ...(timeoutMs === undefined ? {} : { timeouts: shortened(timeoutMs) }),
+    auth: credentials === undefined || "accessToken" in credentials
+      ? credentials
+      : { user: credentials.user, password: credentials.password.reveal() },
+    authMechanism: smtp.authMechanism,
+    allowPlaintextAuth: smtp.allowsInsecureAuth,
+    ca: smtp.trustedCertificates,
+    clientCertificate: clientCertificate === undefined
+      ? undefined
+      : { cert: clientCertificate.cert, key: clientCertificate.key.reveal() },
+    minTls: smtp.minTls,
+    connections: smtp.connections,
+    connectionsPerDomain: smtp.connectionsPerDomain,
+    maxMailsPerConnection: smtp.mailsPerConnection,
+    maxConnectionAgeMs: smtp.connectionAgeMs,
+    chunking: smtp.chunking,
+    dsn: smtp.dsn,
+    timeouts: timeoutMs === undefined ? undefined : shortened(timeoutMs),
   };
 }
 

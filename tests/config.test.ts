@@ -178,14 +178,10 @@ test("names of django-email-relay and of later versions are answered, not ignore
     DJANGO_EMAIL_RELAY__EMAIL_MAX_RETRIES: "RELAY_MAX_ATTEMPTS",
     RELAY_HEALTHCHECK_STATUS_CODE: "RELAY_HEALTHCHECK_STATUS here",
     RELAY_RATE: "this version",
-    RELAY_ROUTES: "one route",
-    SMTP_URL_BULK: "one route",
-    SMTP_URL_BULK_FILE: "one route",
     RELAY_MAX_QUEUE: "this version",
     RELAY_ON_BOUNCE: "this version",
     RELAY_REDIRECT_TO: "this version",
     RELAY_ALLOWED_RECIPIENTS: "this version",
-    EMAIL_SSL_CERTFILE: "this version",
   };
   for (const [name, words] of Object.entries(answers)) {
     const sentence = refusalOf(() => read({ ...BASE, [name]: "3" }));
@@ -243,6 +239,82 @@ test("an SMTP server without a database, and the reverse, are refused", () => {
   expect(refusal({ DATABASE_URL: BASE.DATABASE_URL, EMAIL_BACKEND: "x" })).toContain("neither SMTP_URL nor EMAIL_HOST");
 });
 
+test("each SMTP_URL_<NAME> is a route, in either form, and RELAY_ROUTES says which mail takes it", () => {
+  const env = {
+    DATABASE_URL: BASE.DATABASE_URL,
+    SMTP_URL: "smtp://main.example.com",
+    SMTP_URL_PROVIDER_FILE: "/run/provider",
+    SMTP_URL_IN_HOUSE: "smtp://10.0.0.1:2525",
+    RELAY_ROUTES: "to:corp.example=in_house, from:news.example=provider|default",
+  };
+  const { routes, routing } = read(env, { "/run/provider": "smtps://relay:pw@smtp.provider.example?connections=9\n" });
+  expect(routes.map(({ name, smtp }) => [name, smtp.host, smtp.port])).toEqual([
+    ["default", "main.example.com", 25],
+    ["in_house", "10.0.0.1", 2_525],
+    ["provider", "smtp.provider.example", 465],
+  ]);
+  expect(routing.map((rule) => rule.routes)).toEqual([["in_house"], ["provider", "default"], ["default"]]);
+});
+
+test("Django's server is the route default beside named ones", () => {
+  const { routes } = read({
+    DATABASE_URL: BASE.DATABASE_URL,
+    EMAIL_HOST: "django.example.com",
+    SMTP_URL_INTERNAL: "smtp://10.0.0.1",
+    RELAY_ROUTES: "to:corp.example=internal",
+  });
+  expect(routes.map(({ name, smtp }) => [name, smtp.host])).toEqual([
+    ["default", "django.example.com"],
+    ["internal", "10.0.0.1"],
+  ]);
+});
+
+test("a named route alone takes all mail", () => {
+  const { routes, routing } = read({ DATABASE_URL: BASE.DATABASE_URL, SMTP_URL_INTERNAL: "smtp://10.0.0.1" });
+  expect(routes.map(({ name }) => name)).toEqual(["internal"]);
+  expect(routing).toEqual([{ match: { of: "any" }, routes: ["internal"] }]);
+});
+
+test("routes that nobody could use are refused by name", () => {
+  const internal = { SMTP_URL_INTERNAL: "smtp://10.0.0.1" };
+  const cases: [Record<string, string>, string][] = [
+    [{ ...BASE, ...internal }, "Cannot use SMTP_URL_INTERNAL without RELAY_ROUTES"],
+    [{ ...BASE, RELAY_ROUTES: "to:corp.example=internal" }, "set SMTP_URL_INTERNAL, or write default"],
+    [{ ...BASE, ...internal, RELAY_ROUTES: "*=default" }, "Cannot use SMTP_URL_INTERNAL: no rule of RELAY_ROUTES"],
+    [{ ...BASE, ...internal, RELAY_ROUTES: "*=internal" }, "Cannot use SMTP_URL: no rule of RELAY_ROUTES"],
+    [{ ...BASE, ...internal, RELAY_ROUTES: "stream:bulk=internal" }, "this version has no streams"],
+    [{ ...BASE, ...internal, RELAY_ROUTES: "" }, "RELAY_ROUTES: it is set but empty"],
+    [{ ...BASE, SMTP_URL_DEFAULT: "smtp://x" }, "Cannot use SMTP_URL_DEFAULT: the route default is what SMTP_URL"],
+    [{ ...BASE, SMTP_URL_: "smtp://x" }, "it ends without a name"],
+    [{ ...BASE, "SMTP_URL_A-B": "smtp://x" }, "a-b cannot be a route's name"],
+    [
+      { ...BASE, SMTP_URL_INTERNAL: "smtp://u@h", RELAY_ROUTES: "*=default" },
+      "Cannot use SMTP_URL_INTERNAL: it has a user",
+    ],
+    [{ DATABASE_URL: BASE.DATABASE_URL, RELAY_ROUTES: "*=default" }, "Cannot use RELAY_ROUTES: there is no route"],
+    [
+      { EMAIL_HOST: "h", ...internal, DATABASE_URL: BASE.DATABASE_URL, RELAY_ROUTES: "*=internal" },
+      "Cannot use EMAIL_HOST",
+    ],
+    [{ ...internal }, "SMTP_URL_INTERNAL is set but DATABASE_URL is not"],
+  ];
+  for (const [env, words] of cases) expect(refusal(env)).toContain(words);
+});
+
+test("the resolved line names every route, its connections and the rules", () => {
+  const line = describeSettings(read({
+    ...BASE,
+    SMTP_URL_INTERNAL: "smtps://relay:pw-smtp@10.0.0.1?connections=1",
+    RELAY_ROUTES: "to:*.corp.example=internal|default",
+  }));
+  expect(line).toContain(
+    "smtp default smtp.example.com:25 STARTTLS if offered, no login, 4 connections · " +
+      "smtp internal 10.0.0.1:465 TLS from the first byte, with login, 1 connection · " +
+      "routes to:*.corp.example=internal|default, *=default · state in",
+  );
+  expect(line).not.toContain("pw-");
+});
+
 test("a misspelt DATABASE_URL does not start the playground", () => {
   for (const name of ["DATABSE_URL", "DATABASE_URI", "DATABASEURL", "DATABASE_ULR"]) {
     expect(refusal({ [name]: BASE.DATABASE_URL })).toContain("did you mean DATABASE_URL?");
@@ -284,7 +356,7 @@ test("secrets stay out of JSON, of inspection, of string conversion and of the r
   expect(`${settings.http.adminPassword}`).toBe("[secret]");
   expect(Object.values(settings.http.adminPassword ?? {})).toEqual([]);
   expect(describeSettings(settings)).toBe(
-    "database home db.example.com:6432/shop · smtp smtp.example.com:587 STARTTLS required, with login · " +
+    "database home db.example.com:6432/shop · smtp smtp.example.com:587 STARTTLS required, with login, " +
       "4 connections · state in .mailchute · health check by GET",
   );
 });
@@ -312,7 +384,17 @@ test("readDatabases needs no SMTP server", () => {
 
 test("--help names every setting with its default, in lines that fit a terminal", () => {
   const help = settingsHelp();
-  for (const name of ["DATABASE_URL_<NAME>", "SMTP_URL", "EMAIL_TIMEOUT", "RELAY_LEASE [2m]", "PORT [8025]"]) {
+  for (
+    const name of [
+      "DATABASE_URL_<NAME>",
+      "SMTP_URL",
+      "SMTP_URL_<NAME>",
+      "connection-age [5m]",
+      "EMAIL_TIMEOUT",
+      "RELAY_LEASE [2m]",
+      "PORT [8025]",
+    ]
+  ) {
     expect(help).toContain(`  ${name}`);
   }
   for (const line of help.split("\n")) expect(line.length).toBeLessThanOrEqual(100);

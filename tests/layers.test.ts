@@ -33,7 +33,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: "root",
-    files: /^relay\/(main|service|playground|commands\/\w+)\.ts$/,
+    files: /^relay\/(main|open_route|service|playground|commands\/\w+)\.ts$/,
     mayImport: ["domain", "pure relay", "edges", "flow", "root"],
   },
 ];

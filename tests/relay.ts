@@ -46,8 +46,7 @@ export async function openTestRelay(database: TestDatabase, options: TestRelayOp
   const relay = await Relay.open({
     databases: [await openDatabase({ name: "home", display: "test", url: database.url, pooled: false })],
     routes: Object.entries(ports).map(([name, port]) => ({
-      name,
-      connections,
+      ...{ name, connections, variable: "SMTP_URL" },
       breaker: new Breaker(() => 0.5, { firstDelayMs: 20, maxDelayMs: 100, ...options.breaker }),
       transport: createSmtpTransport({ host: "127.0.0.1", port, tls: "none", ehloName: "relay.test", connections }),
     })),

@@ -152,15 +152,14 @@ function routesOf(
   settings: Settings,
   { machine, only }: { readonly machine: DoctorMachine; readonly only: unknown },
 ): readonly RouteUnderTest[] {
-  const configured = settings.playground ? [] : [{ name: "default", smtp: settings.smtp }];
-  const wanted = typeof only === "string" ? configured.filter(({ name }) => name === only) : configured;
+  const { routes } = settings;
+  const wanted = typeof only === "string" ? routes.filter(({ name }) => name === only) : routes;
   if (typeof only === "string" && wanted.length === 0) {
-    const names = configured.map(({ name }) => name).join(", ") || "none";
+    const names = routes.map(({ name }) => name).join(", ") || "none";
     throw new UsageError(`No route is called ${only}: there are ${names}`);
   }
-  return wanted.map(({ name, smtp }) => ({
-    name,
-    variable: name === "default" ? "SMTP_URL" : `SMTP_URL_${name.toUpperCase()}`,
+  return wanted.map(({ name, variable, smtp }) => ({
+    ...{ name, variable },
     options: { ehloName: ehloName(machine.hostname), ...smtpOptions(smtp) },
     nowMs: machine.clock.now(),
   }));

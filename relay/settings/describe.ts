@@ -1,4 +1,5 @@
 import type { Settings } from "../config.ts";
+import { formatRoutes } from "./routes.ts";
 import type { SmtpSettings } from "./smtp_url.ts";
 
 /**
@@ -16,9 +17,16 @@ export function describeSettings(settings: Settings): string {
     parts.push("playground: embedded Postgres and a local inbox");
   } else {
     const shown = settings.databases.map(({ name, display }) => `${name} ${display}`);
-    parts.push(`${shown.length === 1 ? "database" : "databases"} ${shown.join(", ")}`, describeSmtp(settings.smtp));
+    parts.push(`${shown.length === 1 ? "database" : "databases"} ${shown.join(", ")}`);
+    const isOnly = settings.routes.length === 1;
+    for (const { name, smtp } of settings.routes) {
+      const connections = smtp.connections ?? settings.connections;
+      parts.push(
+        `smtp ${isOnly && name === "default" ? "" : `${name} `}${describeSmtp(smtp)}, ${countOf(connections)}`,
+      );
+    }
+    if (!isOnly) parts.push(`routes ${formatRoutes(settings.routing)}`);
   }
-  parts.push(`${settings.connections} ${settings.connections === 1 ? "connection" : "connections"}`);
   parts.push(`state in ${settings.stateDirectory}`);
   parts.push(settings.healthcheck === undefined ? "no health check" : `health check by ${settings.healthcheck.method}`);
   return parts.join(" · ");
@@ -34,5 +42,9 @@ const TLS_WORDS = {
 function describeSmtp(smtp: SmtpSettings): string {
   const host = smtp.host.includes(":") ? `[${smtp.host}]` : smtp.host;
   const login = smtp.credentials === undefined ? "no login" : "with login";
-  return `smtp ${host}:${smtp.port} ${TLS_WORDS[smtp.tls]}, ${login}`;
+  return `${host}:${smtp.port} ${TLS_WORDS[smtp.tls]}, ${login}`;
+}
+
+function countOf(connections: number): string {
+  return `${connections} ${connections === 1 ? "connection" : "connections"}`;
 }

@@ -1,5 +1,6 @@
 import type { Secret } from "./secret.ts";
 import { SettingsError } from "./settings_error.ts";
+import { type ClientCertificateSettings, readCertificateFiles } from "./smtp_parameters.ts";
 import type { SmtpSettings, TlsMode } from "./smtp_url.ts";
 import type { Values } from "./table.ts";
 
@@ -12,6 +13,8 @@ export const DJANGO_NAMES: readonly string[] = [
   "EMAIL_USE_TLS",
   "EMAIL_USE_SSL",
   "EMAIL_TIMEOUT",
+  "EMAIL_SSL_CERTFILE",
+  "EMAIL_SSL_KEYFILE",
 ];
 
 /**
@@ -20,7 +23,7 @@ export const DJANGO_NAMES: readonly string[] = [
  *
  * Where Django would hang or would send a password in the clear, the start is refused.
  */
-export function readDjangoEmail(values: Values): SmtpSettings {
+export function readDjangoEmail(values: Values, readFile: (path: string) => string): SmtpSettings {
   const startTls = isTrue(values.emailUseTls);
   const ssl = isTrue(values.emailUseSsl);
   if (startTls && ssl) {
@@ -41,11 +44,13 @@ export function readDjangoEmail(values: Values): SmtpSettings {
         "or EMAIL_USE_SSL=true, or use SMTP_URL with ?tls=none&insecure-auth=yes",
     );
   }
+  const clientCertificate = readClientCertificate(values, { tls, readFile });
   return {
     host: values.emailHost ?? "localhost",
     port,
     tls,
     ...(credentials === undefined ? {} : { credentials }),
+    ...(clientCertificate === undefined ? {} : { clientCertificate }),
     allowsInsecureAuth: false,
     ...(values.emailTimeout === undefined ? {} : { timeoutMs: values.emailTimeout * 1_000 }),
   };
@@ -81,6 +86,33 @@ function readCredentials(values: Values): { readonly user: string; readonly pass
     throw new SettingsError(missing, `Cannot use ${given} alone: ${missing} is missing; set both or neither`);
   }
   return { user, password };
+}
+
+function readClientCertificate(
+  values: Values,
+  options: { readonly tls: TlsMode; readonly readFile: (path: string) => string },
+): ClientCertificateSettings | undefined {
+  const { emailCertificate: cert, emailKey } = values;
+  if (cert === undefined) {
+    if (emailKey === undefined) return undefined;
+    throw new SettingsError(
+      "EMAIL_SSL_CERTFILE",
+      "Cannot use EMAIL_SSL_KEYFILE alone: EMAIL_SSL_CERTFILE is missing; set both or neither",
+    );
+  }
+  if (options.tls === "none") {
+    throw new SettingsError(
+      "EMAIL_SSL_CERTFILE",
+      "Cannot use EMAIL_SSL_CERTFILE without TLS: nobody would see the certificate; set EMAIL_USE_TLS=true or EMAIL_USE_SSL=true",
+    );
+  }
+  // As in Python's ssl, on which Django relies: one file may hold both.
+  const names = {
+    cert: "EMAIL_SSL_CERTFILE",
+    key: emailKey === undefined ? "EMAIL_SSL_CERTFILE" : "EMAIL_SSL_KEYFILE",
+  };
+  const source = { variable: names.key, readFile: options.readFile, names };
+  return readCertificateFiles({ cert, key: emailKey ?? cert }, source);
 }
 
 function isTrue(word: string | undefined): boolean {

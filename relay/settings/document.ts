@@ -1,3 +1,4 @@
+import { PARAMETER_NAMES, smtpParameters } from "./smtp_parameter_table.ts";
 import { type Setting, table } from "./table.ts";
 
 /** Where the generated page lies in the repository. */
@@ -22,6 +23,12 @@ export function settingsHelp(): string {
       lines.push(`  ${entry.name}${fallbackOf(entry, (value) => ` [${value}]`)}`);
       lines.push(...wrap(plain(entry.description), 74).map((line) => `      ${line}`));
     }
+  }
+  lines.push("", "Parameters of SMTP_URL (?name=value&name=value):");
+  for (const name of PARAMETER_NAMES) {
+    const { fallback, description } = smtpParameters[name];
+    lines.push(`  ${name}${fallback === "–" ? "" : ` [${fallback}]`}`);
+    lines.push(...wrap(plain(description), 74).map((line) => `      ${line}`));
   }
   return `${lines.join("\n")}\n`;
 }
@@ -49,6 +56,19 @@ export function settingsPage(): string {
       lines.push(`| \`${entry.name}\` | ${cell(entry.kind.form)} | ${fallback} | ${cell(entry.description)} |`);
     }
   }
+  lines.push(
+    "",
+    "## Parameters of SMTP_URL",
+    "",
+    "They follow the host, as in `smtp://relay:secret@smtp.example.com?min-tls=1.3&connections=8`; those of `SMTP_URL_<NAME>` are the same.",
+    "",
+    "| Parameter | Value | Default | Meaning |",
+    "| --- | --- | --- | --- |",
+    ...PARAMETER_NAMES.map((name) => {
+      const { kind, fallback, description } = smtpParameters[name];
+      return `| \`${name}\` | ${cell(kind.form)} | ${cell(fallback)} | ${cell(description)} |`;
+    }),
+  );
   lines.push(
     "",
     "## Migration from django-email-relay",

@@ -1,32 +1,44 @@
-import { type Environment, readNamedFile } from "./environment.ts";
+import { readNamedFile } from "./environment.ts";
 import { Secret } from "./secret.ts";
-import { SettingsError } from "./settings_error.ts";
+import type { SettingsError } from "./settings_error.ts";
+import {
+  readParameter,
+  readParameters,
+  refuse as refuseFor,
+  type SmtpParameters,
+  splitParameters,
+  type UrlSource,
+  type WrittenParameters,
+} from "./smtp_parameters.ts";
 
 /** `required` is STARTTLS with a verified certificate or nothing; `opportunistic` is STARTTLS when it is offered. */
 export type TlsMode = "implicit" | "required" | "opportunistic" | "none";
 
+/** What the server knows us by. */
+export type SmtpCredentials =
+  | { readonly user: string; readonly password: Secret }
+  /** Reads the OAuth 2.0 access token of the moment. */
+  | { readonly user: string; readonly accessToken: () => string };
+
 /** The next hop. */
-export interface SmtpSettings {
+export interface SmtpSettings extends SmtpParameters {
   readonly host: string;
   readonly port: number;
   readonly tls: TlsMode;
-  readonly credentials?: { readonly user: string; readonly password: Secret };
-  /** The name to give in EHLO; the machine's own when undefined. */
-  readonly ehloName?: string;
-  /** Certificates to trust instead of the system's, as PEM text. */
-  readonly trustedCertificates?: string;
+  readonly credentials?: SmtpCredentials;
+  /** Insists on one way to show the password. */
+  readonly authMechanism?: "PLAIN" | "LOGIN";
   /** True only when somebody asked for it: credentials may cross the wire without TLS. */
   readonly allowsInsecureAuth: boolean;
   /** Longest wait for the server; undefined leaves it to the transport's own limits for each command. */
   readonly timeoutMs?: number;
 }
 
-const TLS_MODES: readonly TlsMode[] = ["implicit", "required", "opportunistic", "none"];
-const PARAMETERS = ["tls", "name", "ca", "insecure-auth"];
 const ENCODE = "write special characters of the user and the password as %40 for @, %3A for :, %2F for /, %23 for #";
 
-/** Reads `SMTP_URL`. Its text appears in no error, since it holds a password. */
-export function parseSmtpUrl(written: string, environment: Pick<Environment, "readFile">): SmtpSettings {
+/** Reads `SMTP_URL` or `SMTP_URL_<NAME>`. Its text appears in no error, since it holds a password. */
+export function parseSmtpUrl(written: string, source: UrlSource): SmtpSettings {
+  const refuse = (because: string, fix: string) => refuseFor(source, because, fix);
   const url = URL.canParse(written) ? new URL(written) : undefined;
   if (url === undefined || !/^smtps?:$/.test(url.protocol)) {
     throw refuse(
@@ -38,52 +50,84 @@ export function parseSmtpUrl(written: string, environment: Pick<Environment, "re
     throw refuse("something follows the host that is no ?parameter", ENCODE);
   }
   if (url.hostname === "") throw refuse("it names no host", "write smtp://host:25");
-  const parameters = readParameters(url);
-  const credentials = readCredentials(url);
-  const tls = readTls(url, { asked: parameters.get("tls"), withCredentials: credentials !== undefined });
-  const insecure = parameters.get("insecure-auth");
-  if (insecure !== undefined && insecure !== "yes") {
-    throw refuse("insecure-auth takes only the word yes", "write ?insecure-auth=yes or remove it");
-  }
+  const parameters = splitParameters(url, source);
+  const login = readLogin(url, { parameters, source });
+  const withCredentials = login.credentials !== undefined;
+  const tls = readTls(url, { asked: readParameter("tls", { written: parameters, source }), withCredentials, refuse });
+  const insecure = readParameter("insecure-auth", { written: parameters, source });
   const leaky = tls === "none" || tls === "opportunistic";
-  if (credentials !== undefined && leaky && insecure === undefined) {
+  if (withCredentials && leaky && insecure === undefined) {
     throw refuse(
-      `with tls=${tls} the password could cross the wire unencrypted`,
+      `with tls=${tls} the ${parameters.has("token-file") ? "token" : "password"} could cross the wire unencrypted`,
       "use tls=required, or add insecure-auth=yes if that is what you want",
     );
   }
-  const name = parameters.get("name");
-  const ca = parameters.get("ca");
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
-    port: readPort(url, { tls, withCredentials: credentials !== undefined }),
+    port: readPort(url, { tls, withCredentials, refuse }),
     tls,
-    ...(credentials === undefined ? {} : { credentials }),
-    ...(name === undefined ? {} : { ehloName: checkEhloName(name) }),
-    ...(ca === undefined ? {} : { trustedCertificates: readCertificates(ca, environment) }),
+    ...login,
+    ...readParameters(parameters, { source, tls }),
     allowsInsecureAuth: leaky && insecure === "yes",
   };
 }
 
-function readParameters(url: URL): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  for (const [name, value] of url.searchParams) {
-    if (!PARAMETERS.includes(name)) {
-      throw refuse(`there is no parameter ${JSON.stringify(name)}`, `use ${PARAMETERS.join(", ")}`);
-    }
-    if (found.has(name)) throw refuse(`the parameter ${name} is given twice`, "keep one");
-    if (value === "") throw refuse(`the parameter ${name} is empty`, "give it a value or remove it");
-    found.set(name, value);
-  }
-  return found;
-}
+type Refuse = (because: string, fix: string) => SettingsError;
+type Login = Pick<SmtpSettings, "credentials" | "authMechanism">;
 
-function readCredentials(url: URL): { readonly user: string; readonly password: Secret } | undefined {
-  if (url.username === "" && url.password === "") return undefined;
+const MECHANISMS = { plain: "PLAIN", login: "LOGIN" } as const;
+
+function readLogin(
+  url: URL,
+  { parameters, source }: { readonly parameters: WrittenParameters; readonly source: UrlSource },
+): Login {
+  const refuse: Refuse = (because, fix) => refuseFor(source, because, fix);
+  const auth = readParameter("auth", { written: parameters, source });
+  const tokenFile = parameters.get("token-file");
+  if (auth === "xoauth2") return { credentials: readTokenLogin(url, { tokenFile, source, refuse }) };
+  if (tokenFile !== undefined) throw refuse("token-file is of use to xoauth2 only", "add auth=xoauth2 or remove it");
+  if (url.username === "" && url.password === "") {
+    if (auth !== undefined) throw refuse(`auth=${auth} needs a user`, "write smtp://user:password@host:587");
+    return {};
+  }
   if (url.username === "") throw refuse("it has a password but no user", "write smtp://user:password@host:587");
   if (url.password === "") throw refuse("it has a user but no password", "write smtp://user:password@host:587");
+  const credentials = { user: decode(url.username, refuse), password: new Secret(decode(url.password, refuse)) };
+  return auth === undefined ? { credentials } : { credentials, authMechanism: MECHANISMS[auth] };
+}
+
+function readTokenLogin(
+  url: URL,
+  { tokenFile, source, refuse }: {
+    readonly tokenFile: string | undefined;
+    readonly source: UrlSource;
+    readonly refuse: Refuse;
+  },
+): SmtpCredentials {
+  if (url.username === "") throw refuse("auth=xoauth2 needs a user", "write smtp://user@host:587");
+  if (url.password !== "") {
+    throw refuse("auth=xoauth2 takes a token and no password", "remove the password, and name the token's file");
+  }
+  if (tokenFile === undefined) {
+    throw refuse("auth=xoauth2 needs the file with the access token", "add token-file= with its path");
+  }
+  const accessToken = () => {
+    const token = readNamedFile(tokenFile, { fileName: source.variable, readFile: source.readFile }).trim();
+    // RFC 6749 appendix A.12. Anything else would end the field of XOAUTH2, or be no token.
+    if (/^[\x20-\x7e]+$/.test(token)) return token;
+    throw refuse(
+      `the file ${JSON.stringify(tokenFile)} that token-file names holds no access token`,
+      "write one into it",
+    );
+  };
+  // Whoever renews it comes later, perhaps; that the path is wrong shows now.
+  accessToken();
+  return { user: decode(url.username, refuse), accessToken };
+}
+
+function decode(text: string, refuse: Refuse): string {
   try {
-    return { user: decodeURIComponent(url.username), password: new Secret(decodeURIComponent(url.password)) };
+    return decodeURIComponent(text);
   } catch {
     throw refuse("a % in the user or the password is not followed by two hex digits", "write %25 for %");
   }
@@ -91,13 +135,9 @@ function readCredentials(url: URL): { readonly user: string; readonly password: 
 
 function readTls(
   url: URL,
-  options: { readonly asked: string | undefined; readonly withCredentials: boolean },
+  options: { readonly asked: TlsMode | undefined; readonly withCredentials: boolean; readonly refuse: Refuse },
 ): TlsMode {
-  const { asked, withCredentials } = options;
-  const tls = TLS_MODES.find((mode) => mode === asked);
-  if (asked !== undefined && tls === undefined) {
-    throw refuse("there is no such tls mode", `use ${TLS_MODES.join(", ")}`);
-  }
+  const { asked: tls, withCredentials, refuse } = options;
   if (url.protocol === "smtps:") {
     if (tls !== undefined && tls !== "implicit") {
       throw refuse(`smtps:// is implicit TLS and tls=${tls} is not`, `write smtp:// with ?tls=${tls}`);
@@ -117,25 +157,12 @@ function readTls(
   return tls ?? (withCredentials ? "required" : "opportunistic");
 }
 
-function readPort(url: URL, options: { readonly tls: TlsMode; readonly withCredentials: boolean }): number {
-  if (url.port === "0") throw refuse("there is no port 0", "write a port from 1 to 65535");
+function readPort(
+  url: URL,
+  options: { readonly tls: TlsMode; readonly withCredentials: boolean; readonly refuse: Refuse },
+): number {
+  if (url.port === "0") throw options.refuse("there is no port 0", "write a port from 1 to 65535");
   if (url.port !== "") return Number(url.port);
   if (options.tls === "implicit") return 465;
   return options.withCredentials ? 587 : 25;
-}
-
-function checkEhloName(name: string): string {
-  // RFC 5321 section 4.1.1.1: a domain or an address literal.
-  if (/^([A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?|\[[0-9A-Za-z:.]{2,64}\])$/.test(name)) return name;
-  throw refuse("its name is no host name that EHLO could give", "write ?name=relay.example.com or remove it");
-}
-
-function readCertificates(path: string, environment: Pick<Environment, "readFile">): string {
-  const pem = readNamedFile(path, { fileName: "SMTP_URL", readFile: environment.readFile });
-  if (pem.includes("-----BEGIN CERTIFICATE-----")) return pem;
-  throw refuse(`the file ${JSON.stringify(path)} that ca names holds no PEM certificate`, "name a PEM file");
-}
-
-function refuse(because: string, fix: string): SettingsError {
-  return new SettingsError("SMTP_URL", `Cannot use SMTP_URL: ${because}; ${fix}`);
 }

@@ -53,9 +53,19 @@ export const table = {
     {
       group: "SMTP server",
       description:
-        "The next hop. `?tls=` is `implicit`, `required` (STARTTLS, verified), `opportunistic` or `none`; default: `implicit` for smtps, `required` with credentials, else `opportunistic`. `?name=` is the EHLO name, `?ca=` a PEM file of trusted certificates, `?insecure-auth=yes` allows credentials without TLS. Default port: 25, with credentials 587, smtps 465.",
+        "The next hop, the route `default`. Default port: 25, with credentials 587, smtps 465. Its `?parameters` have a table of their own.",
     },
   ),
+  smtpUrlNamed: optional("SMTP_URL_<NAME>", secret("as SMTP_URL"), {
+    group: "SMTP server",
+    description: "A further next hop, the route `name`. Which mail takes it, RELAY_ROUTES says.",
+  }),
+  routes: optional("RELAY_ROUTES", text("rules such as to:corp.example=internal, *=provider|backup"), {
+    group: "SMTP server",
+    fallbackNote: "all mail by the only route",
+    description:
+      "Which mail takes which route: for each recipient the first rule that fits, from left to right. A rule looks at the recipient (`to:`) or at the From address (`from:`): `to:corp.example` is a domain, `to:*.corp.example` all below it, `to:ann@corp.example` an address; `*` is the rest, and may be left out when there is a route `default` for it. `provider|backup` goes to `backup` while `provider` is out, and only while it can have taken nothing of the mail.",
+  }),
   emailHost: optional("EMAIL_HOST", text("a host name or address"), {
     group: DJANGO,
     fallbackNote: "localhost",
@@ -85,6 +95,15 @@ export const table = {
     group: DJANGO,
     description: "Longest wait for the server, in seconds as in Django.",
   }),
+  emailCertificate: optional("EMAIL_SSL_CERTFILE", text("the path of a PEM file"), {
+    group: DJANGO,
+    description: "The client certificate, with its chain; needs TLS.",
+  }),
+  emailKey: optional("EMAIL_SSL_KEYFILE", text("the path of a PEM file"), {
+    group: DJANGO,
+    fallbackNote: "in EMAIL_SSL_CERTFILE",
+    description: "Its private key.",
+  }),
   defaultFromEmail: optional("DEFAULT_FROM_EMAIL", text("an address"), {
     group: DJANGO,
     description:
@@ -93,7 +112,7 @@ export const table = {
   connections: setting("RELAY_CONNECTIONS", integer(1, 100), {
     group: "Relay",
     fallback: "4",
-    description: "SMTP connections open at the same time.",
+    description: "SMTP connections of a route that are open at the same time, unless its URL says `?connections=`.",
   }),
   leaseMs: setting("RELAY_LEASE", duration("1s", "1h"), {
     group: "Relay",

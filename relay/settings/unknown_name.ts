@@ -3,14 +3,11 @@ import { table } from "./table.ts";
 
 // Names that belong to a later version: an error beats a limit that is believed in and does nothing.
 const LATER: Readonly<Record<string, string>> = {
-  RELAY_ROUTES: "this version has one route",
   RELAY_RATE: "this version does not limit the rate",
   RELAY_MAX_QUEUE: "this version does not limit the queue",
   RELAY_ON_BOUNCE: "this version does not read bounces",
   RELAY_REDIRECT_TO: "this version cannot redirect mail",
   RELAY_ALLOWED_RECIPIENTS: "this version cannot limit recipients",
-  EMAIL_SSL_CERTFILE: "this version has no client certificates",
-  EMAIL_SSL_KEYFILE: "this version has no client certificates",
 };
 
 // What people bring along from django-email-relay.
@@ -33,9 +30,6 @@ export function checkNames(names: readonly string[]): void {
     if (known !== undefined) throw new SettingsError(name, `Cannot use ${name}: ${known}`);
     const later = LATER[bare];
     if (later !== undefined) throw new SettingsError(name, `Cannot use ${name}: ${later}; remove it`);
-    if (bare.startsWith("SMTP_URL_")) {
-      throw new SettingsError(name, `Cannot use ${name}: this version has one route; use SMTP_URL and remove it`);
-    }
     if (name.startsWith("RELAY_") && !isKnown(name)) {
       const near = name === "RELAY_PORT" ? "PORT" : name === "RELAY_HOST" ? "HOST" : nearest(name, isRelayName);
       const hint = near === undefined ? "--help lists them all" : `did you mean ${near}?`;

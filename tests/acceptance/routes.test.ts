@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, enqueueMany, makeDue, openTestRelay, until } from "../relay.ts";
+import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { type ScriptedServer, type Scripts, startScriptedServer } from "../scripted_server.ts";
 
 const RULES = "to:corp.example=internal, *=provider";
@@ -310,6 +311,26 @@ test("one pass counts what waits for a route that is out, after one probe of it,
   const [tried] = await database.sql`select count(*)::int as rows from mailchute.attempt where route = 'internal'`;
   expect(tried?.rows).toBe(0);
 });
+
+test("run --once with one of two routes out settles the rest, says how many wait, and exits with 75", async () => {
+  await using provider = await startScriptedServer();
+  await using database = await createDatabase();
+  await enqueueMany(database, 5, "corp.example");
+  await enqueueMany(database, 5, "example.net");
+  using state = temporaryDirectory();
+  const relay = startRelayProcess(["run", "--once"], {
+    DATABASE_URL: database.url,
+    SMTP_URL_INTERNAL: `smtp://127.0.0.1:${await deadPort()}?tls=none&connections=1`,
+    SMTP_URL_PROVIDER: `smtp://127.0.0.1:${provider.port}?tls=none`,
+    RELAY_ROUTES: RULES,
+    RELAY_STATE_DIR: state.path,
+  });
+  expect(await relay.exited).toBe(75);
+  expect(provider.mails).toHaveLength(5);
+  expect(relay.output()).toContain('"waiting":5');
+  const rows = await database.sql`select attempts, leased_by from mailchute.queue`;
+  expect(rows.map((row) => ({ ...row }))).toEqual(Array(5).fill({ attempts: 0, leased_by: null }));
+}, 20_000);
 
 test("one pass takes up what a route that was out left over, when its probe succeeds", async () => {
   let connections = 0;

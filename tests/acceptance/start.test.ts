@@ -24,6 +24,14 @@ const WRONG: readonly (readonly [fault: string, env: Readonly<Record<string, str
   ]],
   ["an SMTP server without a database", SMTP, ["DATABASE_URL"]],
   ["a database without an SMTP server", DATABASE, ["SMTP_URL"]],
+  ["a second SMTP server without rules", { ...DATABASE, ...SMTP, SMTP_URL_INTERNAL: "smtp://10.0.0.1" }, [
+    "SMTP_URL_INTERNAL",
+    "RELAY_ROUTES",
+  ]],
+  ["a rule for a route that is not there", { ...DATABASE, ...SMTP, RELAY_ROUTES: "to:corp.example=internal" }, [
+    "RELAY_ROUTES",
+    "SMTP_URL_INTERNAL",
+  ]],
   ["a duration without a unit", { ...DATABASE, ...SMTP, RELAY_LEASE: "120" }, ["RELAY_LEASE"]],
 ];
 

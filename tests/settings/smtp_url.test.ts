@@ -10,12 +10,15 @@ function smtp(env: Record<string, string> | string, files: Record<string, string
     if (text === undefined) throw Object.assign(new Error("gone"), { code: "ENOENT" });
     return text;
   });
-  if (settings.smtp === undefined) throw new Error("no SMTP server was read");
-  return settings.smtp;
+  const [route] = settings.routes;
+  if (route === undefined) throw new Error("no SMTP server was read");
+  return route.smtp;
 }
 
 function login(settings: SmtpSettings): readonly (string | undefined)[] {
-  return [settings.credentials?.user, settings.credentials?.password.reveal()];
+  const { credentials } = settings;
+  if (credentials === undefined || "accessToken" in credentials) throw new Error("no password was read");
+  return [credentials.user, credentials.password.reveal()];
 }
 
 test("smtp:// without credentials is port 25 with STARTTLS if offered", () => {
@@ -92,12 +95,12 @@ test("each malformed SMTP_URL is refused by name", () => {
     ["smtp://:p@h", "a password but no user"],
     ["smtp://u:p#x@h", "%23 for #"],
     ["smtp://u:p%zz@h", "two hex digits"],
-    ["smtp://h?tls=yes", "no such tls mode"],
+    ["smtp://h?tls=yes", "tls=yes: there is no such choice; it must be implicit, required"],
     ["smtp://h?tls=none&tls=required", "given twice"],
     ["smtp://h?pool=4", 'no parameter "pool"'],
     ["smtp://h?name=", "is empty"],
     ["smtp://h?name=a%0d%0aRSET", "no host name that EHLO could give"],
-    ["smtp://h?insecure-auth=true", "only the word yes"],
+    ["smtp://h?insecure-auth=true", "it must be yes"],
     ["smtps://h?tls=required", "write smtp:// with ?tls=required"],
     ["smtp://h?ca=/run/gone.pem", "ENOENT"],
     ["smtp://h?ca=/run/key.pem", "no PEM certificate"],

@@ -1,0 +1,84 @@
+import { choice, duration, integer, text } from "./kind.ts";
+import type { Kind } from "./kind.ts";
+
+/** One `?parameter=` of SMTP_URL: what its errors and the docs know about it. */
+interface Parameter<Value> {
+  readonly kind: Kind<Value>;
+  /** What the docs say in place of a default. */
+  readonly fallback: string;
+  readonly description: string;
+}
+
+function parameter<Value>(
+  kind: Kind<Value>,
+  words: { readonly fallback?: string; readonly description: string },
+): Parameter<Value> {
+  return { kind, fallback: "–", ...words };
+}
+
+/** Every parameter of an SMTP URL, in the order of the docs. */
+export const smtpParameters = {
+  "tls": parameter(choice(["implicit", "required", "opportunistic", "none"]), {
+    fallback: "implicit for smtps, required with credentials, else opportunistic",
+    description:
+      "`implicit`: TLS from the first byte; `required`: STARTTLS with a verified certificate, or nothing; `opportunistic`: STARTTLS when it is offered.",
+  }),
+  "min-tls": parameter(choice(["1.2", "1.3"]), {
+    fallback: "1.2",
+    description: "The oldest version of TLS to agree on.",
+  }),
+  "ca": parameter(text("the path of a PEM file"), {
+    fallback: "the well-known authorities",
+    description: "Certificates to trust.",
+  }),
+  "cert": parameter(text("the path of a PEM file"), {
+    description: "The client certificate, with its chain, for a server that asks for one; needs `key`.",
+  }),
+  "key": parameter(text("the path of a PEM file"), { description: "Its private key, not encrypted; needs `cert`." }),
+  "auth": parameter(choice(["plain", "login", "xoauth2"]), {
+    fallback: "plain or login, as the server offers",
+    description: "How to log in. `xoauth2` takes a user, no password, and `token-file`.",
+  }),
+  "token-file": parameter(text("the path of a file"), {
+    description:
+      "Holds the current OAuth 2.0 access token, and is read anew for every connection; whoever renews the token writes it there.",
+  }),
+  "insecure-auth": parameter(choice(["yes"]), { description: "Lets credentials cross the wire without TLS." }),
+  "name": parameter(text("a host name or an address literal"), {
+    fallback: "the machine's name",
+    description: "What the relay calls itself in EHLO.",
+  }),
+  "connections": parameter(integer(1, 100), {
+    fallback: "RELAY_CONNECTIONS",
+    description: "Connections that are open at the same time.",
+  }),
+  "domain-connections": parameter(integer(1, 100), {
+    fallback: "no limit",
+    description: "The most of them that are busy with mail for one recipient domain.",
+  }),
+  "mails-per-connection": parameter(integer(1, 1_000_000), {
+    fallback: "500",
+    description: "Mails after which a connection is replaced.",
+  }),
+  "connection-age": parameter(duration("1s", "1d"), {
+    fallback: "5m",
+    description: "Age after which a connection is replaced.",
+  }),
+  "chunking": parameter(choice(["no"]), {
+    description: "`no` sends large mails by DATA even where the server offers CHUNKING.",
+  }),
+  "dsn": parameter(choice(["no"]), {
+    description: "`no` asks for no delivery reports even where the server offers DSN.",
+  }),
+} as const;
+
+/** A parameter of an SMTP URL. */
+export type ParameterName = keyof typeof smtpParameters;
+
+/** The value of a parameter. */
+export type ParameterValue<Name extends ParameterName> = typeof smtpParameters[Name] extends Parameter<infer Value>
+  ? Value
+  : never;
+
+/** All of them, in the order of the docs. */
+export const PARAMETER_NAMES: readonly ParameterName[] = Object.keys(smtpParameters) as ParameterName[]; // its own keys
