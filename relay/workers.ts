@@ -7,6 +7,7 @@ import type { Log } from "./log.ts";
 import type { RetryRules } from "./policy.ts";
 import type { ClaimedMessage, Queue, Settlement } from "./queue.ts";
 import { Releaser } from "./releaser.ts";
+import { reportNotReached, reportSuccess, reportTrouble } from "./report.ts";
 import { PATIENCE_MS, type Room, roomFor } from "./room.ts";
 import type { Route } from "./route.ts";
 import { RouteLine } from "./route_line.ts";
@@ -206,7 +207,7 @@ export class Workers {
         this.#gaveUp.signal,
       );
       if (delivery.kind === "unavailable") return this.#unavailable(leg, { line, trouble: delivery.trouble });
-      breaker.succeeded(clock.now());
+      reportSuccess(log, name, breaker.succeeded(clock.now()));
       this.#end(leg, { kind: "attempted", route: name, outcomes: delivery.outcomes });
     } catch (error) {
       // A fault of our own, or of the database before the mail was started: it goes back, and a later look tries again.
@@ -220,12 +221,11 @@ export class Workers {
   #unavailable(leg: Leg, { line, trouble }: { readonly line: RouteLine; readonly trouble: RouteTrouble }): void {
     const { clock, log, counters } = this.#options;
     const { route } = line;
-    const { code, phase, reason } = trouble;
-    const { retryAtMs } = route.breaker.failed(leg.holding.message.id, trouble, clock.now());
+    const { retryAtMs, wentOut } = route.breaker.failed(leg.holding.message.id, trouble, clock.now());
     // We ourselves gave it up.
-    if (code === "aborted") return this.#end(leg, { kind: "skipped", againMs: retryAtMs });
-    log.warn("route unavailable", { route: route.name, code, phase, reason });
-    counters.routeTrouble(route.name, reason);
+    if (trouble.code === "aborted") return this.#end(leg, { kind: "skipped", againMs: retryAtMs });
+    reportTrouble(log, route, { trouble, wentOut });
+    counters.routeTrouble(route.name, trouble.reason);
     leg.againMs = Math.min(leg.againMs, line.failedAgainMs(retryAtMs));
     leg.routes = leg.routes.slice(1);
     this.#place(leg);
@@ -253,10 +253,12 @@ export class Workers {
     onDatabase("settle", undefined);
     const holdings: Holding[] = [];
     for (const settlement of settlements) {
-      if (ours.has(settlement.seq)) counters.settled(settlement);
+      const isOurs = ours.has(settlement.seq);
+      if (isOurs) counters.settled(settlement);
       else counters.stale();
       const holding = this.#holdings.get(settlement.seq);
       if (holding === undefined) continue;
+      if (isOurs) reportNotReached(log, holding.message, settlement);
       holdings.push(holding);
       for (const { line } of holding.legs) line?.settled(1);
     }

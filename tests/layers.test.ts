@@ -28,7 +28,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "flow",
     files:
-      /^relay\/(counters|delivery|drain|holdings|relay|releaser|route_line|settlement|settler|skipped|station|watch|workers)\.ts$/,
+      /^relay\/(counters|delivery|drain|holdings|relay|releaser|report|route_line|settlement|settler|skipped|station|watch|workers)\.ts$/,
     mayImport: ["domain", "pure relay", "edges", "flow"],
   },
   {

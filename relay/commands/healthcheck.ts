@@ -1,6 +1,5 @@
-import { createEnvironment } from "../settings/environment.ts";
-import { readSetting, table } from "../settings/table.ts";
-import { type Command, EXIT, UsageError } from "./command.ts";
+import { type Command, EXIT } from "./command.ts";
+import { relayUrl } from "./relay_url.ts";
 
 const TIMEOUT_MS = 3_000;
 
@@ -11,19 +10,7 @@ export const healthcheckCommand: Command = {
   summary: "ask the relay on HOST and PORT whether it lives (or is ready); exit 0 or 1",
   options: { ready: { type: "boolean" } },
   async run(context, _words, options) {
-    const environment = createEnvironment(context.env, context.readFile);
-    const host = readSetting<string>(table.host, environment) ?? "127.0.0.1";
-    const port = readSetting<number>(table.port, environment);
-    // What listens on every address answers on loopback.
-    const reachable = host === "0.0.0.0"
-      ? "127.0.0.1"
-      : host === "::"
-      ? "[::1]"
-      : host.includes(":")
-      ? `[${host}]`
-      : host;
-    const url = `http://${reachable}:${port}/${options.ready ? "readyz" : "livez"}`;
-    if (!URL.canParse(url)) throw new UsageError(`HOST and PORT make no address: ${url}`);
+    const url = relayUrl(context, options.ready ? "readyz" : "livez");
     try {
       const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
       context.print((await response.text()).trim());

@@ -1,4 +1,15 @@
-import { type Command, DATABASE_OPTION, EXIT, findDatabases, JSON_OPTION, table, withDatabase } from "./command.ts";
+import type { RelayStatus, RouteStatus } from "../http/status_source.ts";
+import {
+  type Command,
+  type CommandContext,
+  DATABASE_OPTION,
+  EXIT,
+  findDatabases,
+  JSON_OPTION,
+  table,
+  withDatabase,
+} from "./command.ts";
+import { relayUrl } from "./relay_url.ts";
 
 /** Reads the whole queue, and nothing of the history. */
 const OPEN_BY_STATE = `
@@ -15,11 +26,32 @@ const RELAYS = `
 select host, pid, version, started_at, heartbeat_at, stopped_at is null and heartbeat_at > now() - interval '1 minute' as alive
 from mailchute.relay where heartbeat_at > now() - interval '1 day' order by id desc limit 20`;
 
-/** `status`: what waits, and who works on it. */
+const HTTP_TIMEOUT_MS = 3_000;
+
+/** The routes of the relay that runs on this machine; undefined where none answers, or none that we may ask. */
+async function routesHere(context: CommandContext): Promise<readonly RouteStatus[] | undefined> {
+  try {
+    const response = await fetch(relayUrl(context, "status"), { signal: AbortSignal.timeout(HTTP_TIMEOUT_MS) });
+    const { routes } = (response.ok ? await response.json() : {}) as Partial<RelayStatus>;
+    return Array.isArray(routes) ? routes : undefined;
+  } catch {
+    // Nobody there, or somebody else.
+    return undefined;
+  }
+}
+
+function describeRoute({ name, state, reason, connections }: RouteStatus): string {
+  const words = { closed: "open for mail", open: "out", "half-open": "out, being probed" } as const;
+  return `route ${name}: ${words[state]}${reason === undefined ? "" : ` (${reason})`}, ${connections} ${
+    connections === 1 ? "connection" : "connections"
+  }`;
+}
+
+/** `status`: what waits, who works on it, and by which routes. */
 export const statusCommand: Command = {
   name: "status",
   usage: "[--json] [--database NAME]",
-  summary: "what waits in the queue, and which relays serve it",
+  summary: "what waits in the queue, which relays serve it, and whether the routes of the relay here are out",
   options: { ...JSON_OPTION, ...DATABASE_OPTION },
   async run(context, _words, options) {
     const names = typeof options.database === "string"
@@ -41,8 +73,9 @@ export const statusCommand: Command = {
         }),
       );
     }
+    const routes = await routesHere(context);
     if (options.json) {
-      context.print(JSON.stringify(reports, null, 2));
+      context.print(JSON.stringify(reports.map((report) => ({ ...report, routes })), null, 2));
       return EXIT.ok;
     }
     for (const { database, at, open, oldestDueSeconds, relays } of reports) {
@@ -61,6 +94,7 @@ export const statusCommand: Command = {
           : table([["relay", "host", "version", "last heartbeat"], ...rows]),
       );
     }
+    for (const route of routes ?? []) context.print(describeRoute(route));
     return EXIT.ok;
   },
 };

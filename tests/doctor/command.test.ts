@@ -32,6 +32,29 @@ test("doctor looks at everything while the relay runs, says who serves, and exit
   expect(await relay.exited).toBe(0);
 }, 20_000);
 
+test("doctor speaks with every route, and --route with one", async () => {
+  await using server = await startScriptedServer();
+  await using database = await createDatabase();
+  using state = temporaryDirectory();
+  const env = {
+    DATABASE_URL: database.url,
+    SMTP_URL_INTERNAL: `smtp://127.0.0.1:${server.port}?tls=none`,
+    SMTP_URL_PROVIDER: `smtp://ann:s3cret@127.0.0.1:${server.port}?tls=none&insecure-auth=yes`,
+    RELAY_ROUTES: "to:corp.example=internal, *=provider",
+    RELAY_STATE_DIR: state.path,
+  };
+  const all = await run(["doctor"], env);
+  expect(all.code).toBe(1);
+  expect(all.stdout).toContain("route internal");
+  // The remedy names the setting of this route.
+  expect(all.stdout).toContain("SMTP_URL_PROVIDER");
+  const one = await run(["doctor", "--route", "internal"], env);
+  expect(one.code).toBe(0);
+  expect(one.stdout).not.toContain("route provider");
+  const none = await run(["doctor", "--route", "default"], env);
+  expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining("there are internal, provider") });
+}, 20_000);
+
 test("--json prints the same findings for programs, and nothing else on stdout", async () => {
   await using server = await startScriptedServer();
   await using database = await createDatabase();
