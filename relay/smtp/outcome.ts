@@ -1,4 +1,4 @@
-import type { Blame, Phase, Reply } from "../transport.ts";
+import type { Blame, Outcome, Phase, Reply } from "../transport.ts";
 
 /**
  * DESIGN: what each reply means, as one closed table. Decided by code and RFC 3463 code, never by words.
@@ -225,6 +225,13 @@ export function ruleFor(
     if (fitsCode(rule.code, reply.code) && fitsRest(rule, reply, options)) return rule;
   }
   return UNEXPECTED;
+}
+
+/** What a verdict makes of a recipient; undefined: nothing yet. */
+export function meaningOf(verdict: Verdict, phase: Phase): Pick<Outcome, "kind" | "phase" | "blame"> | undefined {
+  if (verdict.then === "defer") return { kind: "deferred", phase, blame: verdict.blame };
+  if (verdict.then === "bounce") return { kind: "bounced", phase, blame: verdict.blame };
+  return undefined;
 }
 
 const NOTHING_ACCEPTED = { hasAccepted: false };

@@ -153,6 +153,7 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
         capabilities: this.#capabilities,
         deadlines: this.#settings.deadlines,
         needsReset: this.#needsReset,
+        isBehind: this.#transactions.length > 0,
       },
       owner: this,
     });

@@ -6,7 +6,7 @@ import type { Deadlines } from "./deadline.ts";
 import type { Dialogue, ReplyReader, Verb } from "./dialogue.ts";
 import { meaningOfEnd, type Progress, troubleOf } from "./ending.ts";
 import { gateOf, Handover } from "./handover.ts";
-import { type Verdict, verdictOn } from "./outcome.ts";
+import { meaningOf, type Verdict, verdictOn } from "./outcome.ts";
 import { faultForServer } from "./preflight.ts";
 import type { ServerReply } from "./reply.ts";
 import { Tally } from "./tally.ts";
@@ -37,6 +37,8 @@ export interface TransactionSettings {
   readonly deadlines: Deadlines;
   /** The transaction before this one ended in an error: the server has to forget it first. */
   readonly needsReset: boolean;
+  /** The content before this mail's envelope is not answered yet: a reply too many to that one would be read as this one's. */
+  readonly isBehind: boolean;
 }
 
 /** What to say next; from `replies` on, what we wait for. */
@@ -61,6 +63,8 @@ export class Transaction implements ReplyReader {
   #outstanding = 0;
   #progress: Progress = "untouched";
   #needsReset: boolean;
+  /** The replies belong to other commands than we took them for. */
+  #isOutOfStep = false;
 
   constructor(
     mail: Mail,
@@ -132,7 +136,7 @@ export class Transaction implements ReplyReader {
 
   /** The connection has ended; says what that makes of this mail. */
   interrupted(trouble: RouteTrouble): TransactionResult {
-    if (this.#tally.isComplete) return this.#result();
+    if (this.#tally.isComplete && !this.#isOutOfStep) return this.#result();
     const meaning = meaningOfEnd(this.#progress, trouble);
     if (meaning === undefined) return { kind: "unavailable", trouble };
     this.#tally.settleRest({ ...meaning, phase: trouble.phase }, trouble);
@@ -151,6 +155,12 @@ export class Transaction implements ReplyReader {
   #rcptAnswered(reply: ServerReply): void {
     // After a refused MAIL these are its echo, and say nothing about the recipient.
     const isEcho = this.#tally.isComplete;
+    if (isEcho && this.#settings.isBehind && reply.code < 300) {
+      // No server takes a recipient after a refused MAIL (RFC 5321 section 4.1.4): this is the reply to MAIL, and what we took
+      // for that was one too many to the content before. On a fresh connection the mail gets replies of its own.
+      this.#isOutOfStep = true;
+      return this.#end(reply, "protocol", "mail");
+    }
     const verdict = verdictOn("rcpt", reply, { hasAccepted: this.#tally.acceptedCount > 0 });
     if (verdict.then === "end" && !(isEcho && reply.code === 503)) return this.#end(reply, verdict.trouble, "rcpt");
     if (!isEcho) this.#tallyRcpt(verdict, reply);
@@ -287,11 +297,4 @@ export class Transaction implements ReplyReader {
   #result(): TransactionResult {
     return { kind: "attempted", outcomes: this.#tally.outcomes(), rest: this.#tally.rest };
   }
-}
-
-/** What a verdict makes of a recipient; undefined: nothing yet. */
-function meaningOf(verdict: Verdict, phase: Phase): Parameters<Tally["answered"]>[0] {
-  if (verdict.then === "defer") return { kind: "deferred", phase, blame: verdict.blame };
-  if (verdict.then === "bounce") return { kind: "bounced", phase, blame: verdict.blame };
-  return undefined;
 }

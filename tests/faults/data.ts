@@ -1,4 +1,4 @@
-import { ANN, BOB, EHLO, MAIL, TO_ANN, type TransportFault } from "./fault.ts";
+import { ANN, BOB, CAT, EHLO, MAIL, TO_ANN, type TransportFault } from "./fault.ts";
 
 const LARGE_BYTES = 1_000_000;
 const CHUNKING = ["PIPELINING", "CHUNKING"];
@@ -82,10 +82,10 @@ export const DATA_FAULTS: readonly TransportFault[] = [
   {
     id: "D08",
     name: "dropped after the final dot, and the mail is taken; the next envelope is said already",
-    server: () => ({ on: { content: (_, { connection }) => connection === 1 ? { acceptAndClose: true } : undefined } }),
-    mails: [[ANN], [BOB]],
+    server: () => ({ on: { content: (_, { count }) => count === 2 ? { acceptAndClose: true } : undefined } }),
+    mails: [[ANN], [BOB], [CAT]],
     isTogether: true,
-    expected: ["uncertain final network none", "sent final 250"],
+    expected: ["sent final 250", "uncertain final network none", "sent final 250"],
     mayRepeat: true,
   },
   {
@@ -140,10 +140,17 @@ export const DATA_FAULTS: readonly TransportFault[] = [
   {
     id: "D12",
     name: "554 to the final dot; the next envelope is said already",
-    server: () => ({ on: { content: (_, { count }) => count === 1 ? "554 5.7.1 looks like spam" : undefined } }),
-    mails: [[ANN], [BOB]],
+    server: () => ({ on: { content: (_, { count }) => count === 2 ? "554 5.7.1 looks like spam" : undefined } }),
+    mails: [[ANN], [BOB], [CAT]],
     isTogether: true,
-    expected: ["bounced final message 554", "sent final 250"],
+    expected: ["sent final 250", "bounced final message 554", "sent final 250"],
+    said: [[
+      ...DATA_DIALOGUE,
+      "(content)",
+      ".",
+      ...[BOB, CAT].flatMap((address) => [MAIL, `RCPT TO:<${address}>`, "DATA", "(content)", "."]),
+      "QUIT",
+    ]],
   },
   {
     id: "D13",
@@ -214,6 +221,21 @@ export const DATA_FAULTS: readonly TransportFault[] = [
     // RFC 5321 section 4.1.1.4: the one reply is for all. The connection with one too many is not used again.
     mails: [[ANN, BOB], [ANN]],
     expected: ["sent final 250, sent final 250", "sent final 250"],
+  },
+  {
+    id: "D20",
+    name: "a reply for each recipient as in LMTP, the second is 550; the next envelope is said already",
+    server: () => ({
+      on: {
+        content: (_, { connection, count }) =>
+          connection === 1 && count === 2
+            ? { pieces: ["250 2.0.0 taken for ann\r\n550 5.1.1 not for bob\r\n"] }
+            : undefined,
+      },
+    }),
+    mails: [[ANN], [ANN, BOB], [CAT]],
+    isTogether: true,
+    expected: ["sent final 250", "sent final 250, sent final 250", "sent final 250"],
   },
   {
     id: "D20",
