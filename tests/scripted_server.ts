@@ -33,6 +33,8 @@ export type Answer =
   | { readonly raw: string }
   /** These bytes, each piece in a segment of its own. */
   | { readonly pieces: readonly string[] }
+  /** Says 334 and this, and 535 to what comes then: only to AUTH. */
+  | { readonly challenge: string }
   /** Says this, when given, and closes the connection. */
   | { readonly close: string | undefined }
   /** Says this, when given, and closes the connection with RST. */

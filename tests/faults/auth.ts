@@ -1,9 +1,19 @@
+import type { ScriptedServerOptions } from "../scripted_server.ts";
 import { EHLO, MAIL, TO_ANN, type TransportFault } from "./fault.ts";
 
 const KNOWN = { user: "ann", password: "s3cret" };
 const CLIENT = { auth: KNOWN, allowPlaintextAuth: true };
 const PLAIN = "AUTH PLAIN AGFubgBzM2NyZXQ=";
 const offering = (mechanisms: string) => ({ ehlo: () => `250-scripted.example\r\n250 AUTH ${mechanisms}` });
+
+const XOAUTH2_SERVER: ScriptedServerOptions = {
+  auth: KNOWN,
+  on: {
+    ...offering("XOAUTH2"),
+    // {"status":"401"}
+    auth: (mechanism) => mechanism === "XOAUTH2" ? { challenge: "eyJzdGF0dXMiOiI0MDEifQ==" } : "504 5.5.4 not that one",
+  },
+};
 
 /** AUTH (RFC 4954), with credentials that are configured but for the last. */
 export const AUTH_FAULTS: readonly TransportFault[] = [
@@ -33,7 +43,7 @@ export const AUTH_FAULTS: readonly TransportFault[] = [
   {
     id: "A04",
     name: "334 with junk instead of the end of AUTH PLAIN",
-    server: () => ({ auth: KNOWN, on: { auth: () => ({ raw: "334 %%% no base64 %%%\r\n" }) } }),
+    server: () => ({ auth: KNOWN, on: { auth: () => ({ challenge: "%%% no base64 %%%" }) } }),
     client: CLIENT,
     expected: ["untried protocol auth 334"],
     said: [[EHLO, PLAIN]],
@@ -51,7 +61,10 @@ export const AUTH_FAULTS: readonly TransportFault[] = [
     name: "only CRAM-MD5 is offered",
     server: () => ({
       auth: KNOWN,
-      on: { ...offering("CRAM-MD5"), auth: () => ({ raw: "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2U+\r\n" }) },
+      on: {
+        ...offering("CRAM-MD5"),
+        auth: (mechanism) => mechanism === "CRAM-MD5" ? undefined : "504 5.5.4 not that one",
+      },
     }),
     client: CLIENT,
     expected: ["untried auth_unavailable auth"],
@@ -59,15 +72,19 @@ export const AUTH_FAULTS: readonly TransportFault[] = [
   },
   {
     id: "A07",
-    name: "only XOAUTH2 is offered, which answers 334 with an error in JSON",
-    server: () => ({
-      auth: KNOWN,
-      // {"status":"401"}
-      on: { ...offering("XOAUTH2"), auth: () => ({ raw: "334 eyJzdGF0dXMiOiI0MDEifQ==\r\n" }) },
-    }),
+    name: "only XOAUTH2 is offered, and a password is configured",
+    server: () => XOAUTH2_SERVER,
     client: CLIENT,
     expected: ["untried auth_unavailable auth"],
     said: [[EHLO]],
+  },
+  {
+    id: "A07",
+    name: "only XOAUTH2 is offered, and the token is answered by 334 with an error in JSON",
+    server: () => XOAUTH2_SERVER,
+    client: { ...CLIENT, auth: { user: "ann", accessToken: () => "old-token" } },
+    expected: ["untried auth_rejected auth 535"],
+    said: [[EHLO, `AUTH XOAUTH2 ${btoa("user=ann\x01auth=Bearer old-token\x01\x01")}`, ""]],
   },
   {
     id: "A08",

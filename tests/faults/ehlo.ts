@@ -53,7 +53,19 @@ export const EHLO_FAULTS: readonly TransportFault[] = [
   {
     id: "E06",
     name: "a reply to EHLO that never ends",
-    server: () => ({ on: { ehlo: () => ({ raw: "250-and another\r\n".repeat(50_000) }) } }),
+    server: (lab) => ({
+      on: {
+        ehlo: async () => {
+          // 100 lines a second.
+          while (lab.server.openCount > 0) {
+            lab.server.interject("250-and another\r\n".repeat(100));
+            await lab.wait(1_000);
+          }
+          return lab.hang();
+        },
+      },
+    }),
+    passes: true,
     expected: ["untried protocol ehlo"],
     said: [[EHLO]],
   },

@@ -46,7 +46,7 @@ export const ENVELOPE_FAULTS: readonly TransportFault[] = [
   {
     id: "M06",
     name: "a mail above the SIZE that the server takes",
-    server: () => ({ offer: ["PIPELINING", "SIZE 100"] }),
+    server: () => ({ offer: ["PIPELINING", "SIZE 100"], on: { content: () => "552 5.3.4 too big" } }),
     expected: ["bounced mail message none"],
     said: [[EHLO, "QUIT"]],
   },

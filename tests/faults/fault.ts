@@ -40,7 +40,10 @@ export interface RelayFault {
   readonly name: string;
   /** What must come out, in words. */
   readonly then: string;
-  run(): Promise<void>;
+  /** @returns what was measured, for the page; without, `then` says it all */
+  run(): Promise<string | void>;
+  /** The same against nodemailer, told in words. @default {not run: it keeps no queue} */
+  nodemailer?(): Promise<string>;
 }
 
 export type Way =
@@ -75,6 +78,11 @@ export function contentOf(fault: TransportFault, number: number): string {
 
 export function messageId(number: number): string {
   return `<${number}@faults.example>`;
+}
+
+/** The address as the ledger has it, which keeps bytes as they came. */
+export function onTheWire(address: string): string {
+  return Buffer.from(address, "utf8").toString("latin1");
 }
 
 /** The dialogue before and around a mail to Ann on a server that offers PIPELINING, for `said`. */

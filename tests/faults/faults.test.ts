@@ -1,33 +1,14 @@
 import { beforeAll, expect, test } from "bun:test";
 import { testServer } from "../database.ts";
-import { AUTH_FAULTS } from "./auth.ts";
-import { CONNECT_FAULTS } from "./connect.ts";
-import { DATA_FAULTS } from "./data.ts";
-import { EHLO_FAULTS } from "./ehlo.ts";
-import { ENVELOPE_FAULTS } from "./envelope.ts";
-import type { TransportFault } from "./fault.ts";
 import { watchLoop } from "./loop_watch.ts";
-import { RELAY_FAULTS } from "./relay.ts";
+import { RELAY_FAULTS, TRANSPORT_FAULTS } from "./named_faults.ts";
 import { countDescriptors, runFault, settledDescriptors } from "./run_fault.ts";
-import { SESSION_FAULTS } from "./session.ts";
-import { SLOW_READER_FAULTS } from "./slow_reader.ts";
 import { summary } from "./summary.ts";
-import { TLS_FAULTS } from "./tls.ts";
-
-const FAULTS: readonly TransportFault[] = [
-  ...CONNECT_FAULTS,
-  ...EHLO_FAULTS,
-  ...TLS_FAULTS,
-  ...AUTH_FAULTS,
-  ...ENVELOPE_FAULTS,
-  ...DATA_FAULTS,
-  ...SESSION_FAULTS,
-];
 
 /** No turn of the event loop may take longer: all other mails wait for it. */
 const LONGEST_BLOCK_MS = 100;
 
-for (const fault of FAULTS) {
+for (const fault of TRANSPORT_FAULTS) {
   const outcome = fault.expected.map((each) => typeof each === "string" ? each : each.join(" or "));
   test(`${fault.id} ${fault.name}: ${summary(outcome)}`, async () => {
     const observed = await runFault(fault);
@@ -45,7 +26,7 @@ for (const fault of FAULTS) {
 // The test run's Postgres is there before any descriptor is counted.
 beforeAll(async () => void await testServer());
 
-for (const { id, name, then, run } of [...RELAY_FAULTS, ...SLOW_READER_FAULTS]) {
+for (const { id, name, then, run } of RELAY_FAULTS) {
   test(`${id} ${name}: ${then}`, async () => {
     const before = countDescriptors();
     const watch = watchLoop();
@@ -70,7 +51,7 @@ test("every named fault is in the suite", () => {
     Array.from({ length: count }, (_, index) => `${group}${String(index + 1).padStart(2, "0")}`)
   );
   expect(named).toHaveLength(104);
-  expect([...new Set([...FAULTS, ...RELAY_FAULTS, ...SLOW_READER_FAULTS].map(({ id }) => id))].sort()).toEqual(
+  expect([...new Set([...TRANSPORT_FAULTS, ...RELAY_FAULTS].map(({ id }) => id))].sort()).toEqual(
     named.sort(),
   );
 });

@@ -7,6 +7,7 @@ import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../rel
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
 import { type DeafServer, PHASES, startDeafServer } from "./deaf_server.ts";
 import type { RelayFault } from "./fault.ts";
+import { restartUnderNodemailer } from "./nodemailer_alone.ts";
 
 /** What only a whole relay can show, with its database; tests/acceptance has more on crashes and stops. */
 export const RELAY_FAULTS: readonly RelayFault[] = [
@@ -15,6 +16,7 @@ export const RELAY_FAULTS: readonly RelayFault[] = [
     name: "the server restarts in the middle of 20 mails",
     then: "each is sent once, in its first attempt",
     run: restart,
+    nodemailer: restartUnderNodemailer,
   },
   {
     id: "S08",

@@ -5,7 +5,7 @@ import { createSmtpTransport } from "../../relay/smtp/smtp.ts";
 import { RUNTIME_TIMERS, type Timers } from "../../relay/smtp/timers.ts";
 import { type AcceptedMail, startScriptedServer, TEST_AUTHORITY } from "../scripted_server.ts";
 import { envelopeTo, ManualTimers, NEVER, outcomesOf } from "../smtp/setup.ts";
-import { ANN, contentOf, messageId, type TransportFault } from "./fault.ts";
+import { ANN, contentOf, messageId, onTheWire, type TransportFault } from "./fault.ts";
 import { RunLab } from "./lab.ts";
 import { watchLoop } from "./loop_watch.ts";
 
@@ -95,10 +95,12 @@ function disagreementsOf(
   return deliveries.flatMap((delivery, number) =>
     (fault.mails ?? [[ANN]])[number]?.flatMap((address, position) => {
       const copies = ledger.filter(({ content, recipients }) =>
-        content.includes(messageId(number)) && recipients.includes(address)
+        content.includes(messageId(number)) && recipients.includes(onTheWire(address))
       ).length;
       const outcome = delivery.kind === "attempted"
-        ? delivery.outcomes.find((each) => each.position === position)?.kind
+        ? delivery.outcomes.find((each) =>
+          each.position === position
+        )?.kind
         : "untried";
       const mayHave = outcome === "uncertain" && fault.mayRepeat === true;
       const isRight = outcome === "sent" ? copies === 1 : mayHave ? copies <= 1 : copies === 0;

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { Over, ServerInput } from "./server_input.ts";
+import { isLogin } from "./server_login.ts";
 import { ehloReply } from "./server_offer.ts";
 import { ServerOutput } from "./server_output.ts";
 import type {
@@ -130,6 +131,7 @@ export class ServerDialogue {
   }
 
   async #startTls(): Promise<void> {
+    if (this.#setup.options.tls !== "starttls" || this.#isTls) return this.say("502 5.5.1 no STARTTLS here");
     if (!await this.#answer("starttls", undefined, "220 2.0.0 go ahead")) return;
     this.#socket.removeAllListeners("data");
     this.#input.clear();
@@ -145,13 +147,7 @@ export class ServerDialogue {
     const { auth } = this.#setup.options;
     if (auth === undefined) return void await this.#answer("auth", mechanism, "502 5.5.1 no AUTH here");
     if (!await this.#answer("auth", mechanism, undefined)) return;
-    let given: readonly string[];
-    if (mechanism.toUpperCase() === "PLAIN") {
-      given = decoded(initial ?? await this.#ask("")).split("\0").slice(1);
-    } else {
-      given = [decoded(await this.#ask("VXNlcm5hbWU6")), decoded(await this.#ask("UGFzc3dvcmQ6"))];
-    }
-    const isKnown = given[0] === auth.user && given[1] === auth.password;
+    const isKnown = await isLogin(auth, { mechanism, initial }, (challenge) => this.#ask(challenge));
     if (isKnown) this.#user = auth.user;
     this.say(isKnown ? "235 2.7.0 welcome" : "535 5.7.8 who are you");
   }
@@ -250,6 +246,11 @@ export class ServerDialogue {
       this.#output.writePieces(answer.pieces);
       return isPositive;
     }
+    if ("challenge" in answer) {
+      await this.#ask(answer.challenge);
+      this.say("535 5.7.8 that is not it");
+      return false;
+    }
     const last = "close" in answer
       ? answer.close
       : "reset" in answer && answer.reset !== true
@@ -290,8 +291,4 @@ export class ServerDialogue {
     this.#recipients = [];
     this.#chunks = "";
   }
-}
-
-function decoded(base64: string): string {
-  return Buffer.from(base64, "base64").toString("utf8");
 }
