@@ -82,7 +82,8 @@ for (
   });
 }
 
-for (const code of [500, 501, 502, 503, 504]) {
+// 551 is how Postfix says "Null BDAT request".
+for (const code of [500, 501, 502, 503, 504, 551]) {
   test(`${code} to the empty chunk: CHUNKING is broken, and the mail is untried`, () => {
     const { hear, take } = begin(["PIPELINING", "CHUNKING"]);
     take();

@@ -89,6 +89,8 @@ for (
 for (
   const [reply, code] of [
     ["421 4.3.2 closing", "shutting_down"],
+    // OpenSMTPD, to the 101st mail of a connection.
+    ["452 4.5.3 Too many recipients: Too many messages sent", "shutting_down"],
     ["503 5.5.1 what", "protocol"],
     ["530 5.7.0 AUTH first", "auth_required"],
     ["535 5.7.8 who", "auth_rejected"],
