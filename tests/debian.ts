@@ -11,7 +11,8 @@ export function testWith(
   needed: { readonly program: string | undefined; readonly package: string },
   name: string,
   body: () => Promise<void>,
+  timeoutMs?: number,
 ): void {
   if (needed.program === undefined) test.skip(`${name} (skipped: needs ${needed.package})`, () => {});
-  else test(name, body);
+  else test(name, body, timeoutMs);
 }

@@ -1,10 +1,9 @@
 import { expect } from "bun:test";
-import { once } from "node:events";
 import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { createDatabase } from "../database.ts";
 import { program, testWith } from "../debian.ts";
+import { accepting, freePort } from "../port.ts";
 import { enqueueMany, openTestRelay } from "../relay.ts";
 import { temporaryDirectory } from "../relay_process.ts";
 
@@ -50,28 +49,3 @@ testWith(
     }
   },
 );
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-/** Resolves when something accepts connections on the port: each refusal asks again. */
-async function accepting(port: number): Promise<void> {
-  for (const end = Date.now() + 10_000; Date.now() < end;) {
-    const socket = connect(port, "127.0.0.1");
-    try {
-      await once(socket, "connect");
-      return;
-    } catch {
-      // Refused: it is not listening yet.
-    } finally {
-      socket.destroy();
-    }
-  }
-  throw new Error(`Nothing accepts connections on port ${port}`);
-}
