@@ -22,7 +22,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "edges",
     files:
-      /^relay\/(config|contents|database|embedded|inbox|inbox_directory|log|migrate|ping|queue|queue_statements|retention|schema|smtp_options|state_directory|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
+      /^relay\/(advised_transport|config|contents|database|embedded|inbox|inbox_directory|log|migrate|ping|queue|queue_statements|retention|schema|smtp_options|state_directory|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
     mayImport: ["domain", "pure relay", "edges"],
   },
   {

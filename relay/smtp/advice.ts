@@ -46,10 +46,14 @@ export function adviceOnTrouble(trouble: RouteTrouble, route: RouteFacts): Advic
  * if (advice?.problem !== "The server does not send mail onwards for us (554)") throw new Error(advice?.problem);
  * ```
  */
-export function adviceOnOutcome(outcome: Outcome, route: RouteFacts): Advice | undefined {
+export function adviceOnOutcome(
+  outcome: Outcome,
+  route: RouteFacts,
+): Advice & { readonly concernsMany: boolean } | undefined {
   if (outcome.kind === "sent") return undefined;
   const rule = OUTCOME_ADVICE.find((each) => fitsOutcome(each, outcome));
-  return rule === undefined ? undefined : told(rule, outcome.reply?.code, route);
+  if (rule === undefined) return undefined;
+  return { ...told(rule, outcome.reply?.code, route), concernsMany: rule.concernsMany ?? false };
 }
 
 function fitsTrouble(rule: TroubleAdvice, trouble: RouteTrouble, route: RouteFacts): boolean {

@@ -9,6 +9,8 @@ export interface OutcomeAdvice {
   readonly blame?: Blame;
   readonly codes?: readonly number[];
   readonly enhanced?: string;
+  /** Not this mail's alone: the log of the relay tells it. */
+  readonly concernsMany?: true;
   readonly problem: string;
   readonly fix: string;
 }
@@ -22,12 +24,14 @@ export const OUTCOME_ADVICE: readonly OutcomeAdvice[] = [
   },
   {
     codes: [530, 535, 538],
+    concernsMany: true,
     problem: "The server takes mail only after a login or over TLS ({code})",
     fix: "write smtp://user:password@{host}:587 in SMTP_URL",
   },
   {
     kind: "bounced",
     blame: "sender",
+    concernsMany: true,
     problem: "The server refuses the sender ({code})",
     fix:
       "send from an address that this server or account may use (at a provider: verify its domain); RELAY_RETURN_PATH sets the envelope's",
@@ -35,6 +39,7 @@ export const OUTCOME_ADVICE: readonly OutcomeAdvice[] = [
   {
     kind: "deferred",
     blame: "sender",
+    concernsMany: true,
     problem: "The server does not take this sender now ({code})",
     fix: "wait: the relay tries again; if it stays so, the server limits this sender or cannot look its domain up",
   },
@@ -43,6 +48,7 @@ export const OUTCOME_ADVICE: readonly OutcomeAdvice[] = [
     kind: "bounced",
     phase: "rcpt",
     enhanced: ".7.",
+    concernsMany: true,
     problem: "The server does not send mail onwards for us ({code})",
     fix:
       "let it relay for the address of this machine (in Postfix: mynetworks), or write user and password into SMTP_URL",
@@ -51,6 +57,7 @@ export const OUTCOME_ADVICE: readonly OutcomeAdvice[] = [
     kind: "bounced",
     phase: "rcpt",
     codes: [551, 554],
+    concernsMany: true,
     problem: "The server does not send mail onwards for us ({code})",
     fix:
       "let it relay for the address of this machine (in Postfix: mynetworks), or write user and password into SMTP_URL",
