@@ -11,13 +11,11 @@ export async function checkListen(test: DatabaseUnderTest): Promise<readonly Fin
   // A channel of our own: to ring the relays' one would wake them.
   const channel = `mailchute_doctor_${crypto.randomUUID().replaceAll("-", "")}`;
   let sentMs = 0;
+  let cancel = (): void => undefined;
   try {
     const arrivedMs = await new Promise<number | undefined>((resolve, reject) => {
-      const cancel = clock.after(PATIENCE_MS, () => resolve(undefined));
-      sql.listen(channel, () => {
-        cancel();
-        resolve(performance.now());
-      }).then(() => {
+      cancel = clock.after(PATIENCE_MS, () => resolve(undefined));
+      sql.listen(channel, () => resolve(performance.now())).then(() => {
         sentMs = performance.now();
         return sql.notify(channel, "");
       }).catch(reject);
@@ -28,5 +26,7 @@ export async function checkListen(test: DatabaseUnderTest): Promise<readonly Fin
     return [ok("listen", `a notification arrived after ${span(arrivedMs - sentMs)}`)];
   } catch (error) {
     return [warn("listen", `LISTEN does not work (${codeOf(error) || reasonOf(error)}): ${late}`, fix)];
+  } finally {
+    cancel();
   }
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { WAITING } from "../../relay/doctor/queue.ts";
 import { CLAIM, CLAIM_PROBE, NEXT_DUE, RELEASE, RENEW, SETTLE } from "../../relay/queue_statements.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { accessOf, explain, explainInside, planningConnection } from "./plan.ts";
@@ -31,6 +32,7 @@ const GUARDS:
     ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
     ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],
     ["NEXT_DUE", NEXT_DUE, [], ["queue_due"]],
+    ["WAITING of doctor", WAITING, [], ["queue_due"]],
   ];
 
 for (const [name, statement, values, indexes] of GUARDS) {
