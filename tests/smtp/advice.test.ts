@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { Glob } from "bun";
 import { createServer } from "node:net";
-import { TLSSocket } from "node:tls";
+import { createServer as createTlsServer, TLSSocket } from "node:tls";
 import { type Advice, adviceOnOutcome, adviceOnTrouble, type RouteFacts } from "../../relay/smtp/advice.ts";
 import { OUTCOME_ADVICE } from "../../relay/smtp/outcome_advice.ts";
 import { routeFacts, type SmtpOptions } from "../../relay/smtp/smtp.ts";
@@ -257,6 +257,23 @@ test.each(["TLSv1", "TLSv1.1"] as const)("a server that speaks %s at most: what 
   await using relay = await setup({}, { port, tls: "implicit" });
   const trouble = troubleIn(await relay.send("ann@corp.example"));
   expect(trouble).toMatchObject({ code: "tls_handshake", fix: expect.stringContaining("TLS 1.2 or 1.3") });
+  server.close();
+});
+
+test("a server that wants a certificate from us: what to change", async () => {
+  const certificate = TEST_AUTHORITY.issue(NAMES);
+  const server = createTlsServer({
+    ...certificate,
+    ca: TEST_AUTHORITY.ca,
+    requestCert: true,
+    rejectUnauthorized: true,
+  });
+  server.on("tlsClientError", () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  const port = typeof address === "object" ? address?.port ?? 0 : 0;
+  await using relay = await setup({}, { port, tls: "implicit" });
+  expect(troubleIn(await relay.send("ann@corp.example")).fix).toContain("?cert=");
   server.close();
 });
 
