@@ -9,6 +9,7 @@ import { type Binaries, type EmbeddedPostgres, startEmbedded } from "../../relay
 import { GROUP_ROLES, migrate, schemaState } from "../../relay/migrate.ts";
 import { Queue } from "../../relay/queue.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "../../relay/schema.ts";
+import { found, look, notWell } from "../doctor/setup.ts";
 
 /** The majors that we serve. The newest is the playground's; the exact versions of the others stand in majors/package.json. */
 const MAJORS = [14, 15, 16, 17, 18] as const;
@@ -61,6 +62,10 @@ for (const major of MAJORS) {
 
       const plain = await makeOwner(cluster, "plain", "");
       await servesOneMail(plain);
+      const findings = await look(plain);
+      // Nobody was granted anything here; all else is well.
+      expect(notWell(findings)).toEqual([["apps", "warn"]]);
+      expect(found(findings, "postgres")[0]).toStartWith(`ok: version ${major}.`);
       expect(await groupRoles(cluster.admin)).toEqual([]);
 
       const [left, right] = await Promise.all([
