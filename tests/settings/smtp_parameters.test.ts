@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { systemClock } from "../../relay/clock.ts";
 import { readSettings, SettingsError, type SmtpSettings } from "../../relay/config.ts";
 import { openRoute } from "../../relay/open_route.ts";
 import { createLog } from "../../relay/log.ts";
@@ -117,7 +118,7 @@ test("Django's certificate and key may share a file", () => {
 
 test("a route is opened with what its URL says, and with RELAY_CONNECTIONS where it says nothing", () => {
   const context = {
-    ...{ connections: 7, hostname: "relay_1", random: () => 0.5 },
+    ...{ connections: 7, hostname: "relay_1", random: () => 0.5, clock: systemClock },
     log: createLog({ write: () => {}, now: () => 0 }),
   };
   const open = (url: string) =>
