@@ -4,7 +4,7 @@ import { connect, type ConnectOptions } from "../database.ts";
 import { checkApps } from "./apps.ts";
 import { checkClock } from "./clock_skew.ts";
 import { checkConnection } from "./connection.ts";
-import { checked, type Finding } from "./finding.ts";
+import { checked, type Finding, span } from "./finding.ts";
 import { checkListen } from "./listen.ts";
 import { checkPooler } from "./pooler.ts";
 import { checkQueue } from "./queue.ts";
@@ -42,12 +42,16 @@ const WITH_SCHEMA: readonly (readonly [check: string, DatabaseCheck])[] = [
   ["queue", checkQueue],
 ];
 
+/** A database may take a connection and then be silent for ever: frozen, or behind somebody's lock. */
+const PATIENCE_MS = 20_000;
+
 /** Looks at one database; changes nothing in it. */
 export async function checkDatabase(options: Omit<DatabaseUnderTest, "sql">): Promise<readonly Finding[]> {
   const sql = connect(options.database);
   const test = { ...options, sql };
   const fix = `look at the error; ${options.variable} names the database`;
-  const run = async (check: string, look: DatabaseCheck) => await checked(check, { fix }, () => look(test));
+  const run = (check: string, look: DatabaseCheck) =>
+    checked(check, { fix }, () => inTime(look(test), { clock: options.clock }));
   try {
     const findings = [...await run("connection", checkConnection)];
     if (findings.some(({ check, level }) => check === "connection" && level !== "ok")) return findings;
@@ -61,5 +65,19 @@ export async function checkDatabase(options: Omit<DatabaseUnderTest, "sql">): Pr
     return findings;
   } finally {
     await sql.end({ timeout: 1 });
+  }
+}
+
+async function inTime<T>(work: Promise<T>, { clock }: { readonly clock: Clock }): Promise<T> {
+  let cancel = (): void => undefined;
+  const late = new Promise<never>((_, reject) => {
+    cancel = clock.after(PATIENCE_MS, () => reject(new Error(`no answer within ${span(PATIENCE_MS)}`)));
+  });
+  // What still comes after that is nobody's business.
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    cancel();
   }
 }

@@ -6,7 +6,8 @@ import { findingOfTls } from "../../relay/doctor/connection.ts";
 import { findingOfVersion } from "../../relay/doctor/server_version.ts";
 import { SCHEMA_VERSION } from "../../relay/schema.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { openQueue } from "../queue/setup.ts";
+import { startDatabaseProxy } from "../database_proxy.ts";
+import { openConnection, openQueue } from "../queue/setup.ts";
 import { enqueue, enqueueMany } from "../relay.ts";
 import { newRole } from "../schema/role.ts";
 import { found, look, notWell } from "./setup.ts";
@@ -100,6 +101,27 @@ test.each(UNREACHED)("%s: one line that fails, with its fix", async (_, change, 
   expect(findings[0]?.found).toContain(says);
   expect(findings[0]?.fix).toContain(fix);
   expect(JSON.stringify(findings)).not.toContain(url.password);
+});
+
+test("a database that takes the connection and then says nothing is given up, and so is one behind a lock", async () => {
+  await using database = await createDatabase();
+  await makeWell(database);
+  // The patience of the test is short.
+  const clock: Clock = { ...systemClock, after: (_, callback) => systemClock.after(500, callback) };
+  await using locker = openConnection(database);
+  await locker.unsafe("begin; lock table mailchute.app in access exclusive mode").simple();
+  const locked = await look(database.url, { clock });
+  expect(found(locked, "apps")).toEqual([
+    "fail: It cannot be looked at: no answer within 20.0 s → look at the error; DATABASE_URL names the database",
+  ]);
+  expect(found(locked, "queue")).toEqual(["ok: nothing is due"]);
+  await locker.unsafe("rollback");
+
+  await using proxy = await startDatabaseProxy(database.url);
+  proxy.freeze();
+  const frozen = await look(proxy.url, { clock });
+  expect(frozen).toHaveLength(1);
+  expect(found(frozen, "connection")[0]).toStartWith("fail: It cannot be looked at: no answer within 20.0 s");
 });
 
 test("an embedded database that does not run now is no failure", async () => {
