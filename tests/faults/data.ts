@@ -36,6 +36,13 @@ export const DATA_FAULTS: readonly TransportFault[] = [
   },
   {
     id: "D04",
+    name: "dropped after 354",
+    server: () => ({ on: { data: () => ({ close: "354 go on" }) } }),
+    // Content and dot are one write, and out before we hear of the end.
+    expected: ["uncertain final network none"],
+  },
+  {
+    id: "D04",
     name: "dropped after 354, with a large content on its way",
     server: () => ({ on: { data: () => ({ reset: "354 go on" }) } }),
     bytes: 20_000_000,

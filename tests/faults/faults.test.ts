@@ -20,11 +20,11 @@ for (const fault of TRANSPORT_FAULTS) {
     expect(observed.disagreements).toEqual([]);
     expect(observed.left).toEqual({ connections: 0, descriptors: 0, timers: 0 });
     expect(observed.blockedMs).toBeLessThan(LONGEST_BLOCK_MS);
-  });
+  }, 30_000);
 }
 
 // The test run's Postgres is there before any descriptor is counted.
-beforeAll(async () => void await testServer());
+beforeAll(async () => void await testServer(), 60_000);
 
 for (const { id, name, then, run } of RELAY_FAULTS) {
   test(`${id} ${name}: ${then}`, async () => {
@@ -36,12 +36,13 @@ for (const { id, name, then, run } of RELAY_FAULTS) {
   }, 30_000);
 }
 
-test("the watch sees a turn of the event loop that computes for too long", async () => {
+test("the watch sees a turn of the event loop that computes for too long", () => {
   const watch = watchLoop();
-  const end = performance.now() + 3 * LONGEST_BLOCK_MS;
-  while (performance.now() < end);
-  await new Promise(setImmediate);
-  // Less than it took on the clock when others had the processor too.
+  const before = process.cpuUsage();
+  for (let computedMs = 0; computedMs < 2 * LONGEST_BLOCK_MS;) {
+    const { user, system } = process.cpuUsage(before);
+    computedMs = (user + system) / 1_000;
+  }
   expect(watch.stop()).toBeGreaterThan(LONGEST_BLOCK_MS);
 });
 
