@@ -7,6 +7,8 @@ import type { Delivery, Outcome, Transport } from "./transport.ts";
 export interface AdvisedOptions {
   /** The name of the route. */
   readonly route: string;
+  /** The setting that names its server, such as `SMTP_URL_BULK`. */
+  readonly variable: string;
   readonly facts: RouteFacts;
   readonly log: Log;
   readonly clock: Clock;
@@ -19,13 +21,14 @@ const PAUSE_MS = 60_000;
  * Says in the log what to change when a server refuses mails for a reason that concerns more than one of them: a sender that it
  * does not know, a machine that it does not relay for. What a single recipient is refused for stands in its attempts.
  */
-export function advised(transport: Transport, { route, facts, log, clock }: AdvisedOptions): Transport {
+export function advised(transport: Transport, { route, variable, facts, log, clock }: AdvisedOptions): Transport {
   const told = new Map<string, { atMs: number; silent: number }>();
 
   function look(outcome: Outcome): void {
     const advice = adviceOnOutcome(outcome, facts);
     if (advice?.concernsMany !== true) return;
-    const { problem, fix } = advice;
+    const { problem } = advice;
+    const fix = advice.fix.replaceAll(/\bSMTP_URL\b/g, variable);
     const nowMs = clock.now();
     const before = told.get(problem);
     if (before !== undefined && nowMs < before.atMs + PAUSE_MS) {

@@ -12,14 +12,14 @@ export interface RouteContext {
   /** RELAY_CONNECTIONS, for a URL that names no number of its own. */
   readonly connections: number;
   readonly hostname: string;
-  readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  readonly clock: Clock;
 }
 
 /** Makes the route that the settings describe. It opens no connection before there is a mail for it. */
 export function openRoute({ name, variable, smtp }: RouteSettings, context: RouteContext): Route {
-  const { hostname, clock, random, log } = context;
+  const { hostname, random, log, clock } = context;
   const connections = smtp.connections ?? context.connections;
   const options = {
     ehloName: ehloName(hostname),
@@ -30,6 +30,6 @@ export function openRoute({ name, variable, smtp }: RouteSettings, context: Rout
   return {
     ...{ name, variable, connections },
     breaker: new Breaker(random),
-    transport: advised(createSmtpTransport(options), { route: name, facts: routeFacts(options), log, clock }),
+    transport: advised(createSmtpTransport(options), { route: name, variable, facts: routeFacts(options), log, clock }),
   };
 }

@@ -20,7 +20,7 @@ test("a problem of many mails is told once a minute with what to change, and how
   const clock = manualClock();
   const log = createLog({ write: (line) => lines.push(line), now: () => 0 });
   const facts = { host: "smtp.example", port: 25, tls: "none", hasCredentials: false } as const;
-  const transport = advised(relay.transport, { route: "default", facts, log, clock });
+  const transport = advised(relay.transport, { route: "bulk", variable: "SMTP_URL_BULK", facts, log, clock });
   const send = () => transport.send(envelopeTo("ann@corp.example", "bob@corp.example"), CONTENT, NEVER);
   expect(outcomesOf(await send())).toEqual(["bounced rcpt recipient 554", "bounced rcpt recipient 554"]);
   await send();
@@ -28,11 +28,11 @@ test("a problem of many mails is told once a minute with what to change, and how
     level: 40,
     time: 0,
     msg: "mails are refused",
-    route: "default",
+    route: "bulk",
     phase: "rcpt",
     problem: "The server does not send mail onwards for us (554)",
     reason: "Relay access denied",
-    fix: expect.stringContaining("mynetworks"),
+    fix: expect.stringContaining("mynetworks), or write user and password into SMTP_URL_BULK"),
   }]);
   clock.nowMs = 60_000;
   await send();
@@ -44,7 +44,13 @@ test("what concerns one recipient or one mail is not the log's business, and tro
   const lines: string[] = [];
   const log = createLog({ write: (line) => lines.push(line), now: () => 0 });
   const facts = { host: "smtp.example", port: 25, tls: "none", hasCredentials: false } as const;
-  const transport = advised(relay.transport, { route: "default", facts, log, clock: manualClock() });
+  const transport = advised(relay.transport, {
+    route: "default",
+    variable: "SMTP_URL",
+    facts,
+    log,
+    clock: manualClock(),
+  });
   const send = () => transport.send(envelopeTo("ann@corp.example"), CONTENT, NEVER);
   expect(outcomesOf(await send())).toEqual(["bounced rcpt recipient 550"]);
   await relay.server.close();
@@ -67,9 +73,9 @@ test("a relay says in its log what to change when its sender is refused, and whe
   expect(told).toHaveLength(1);
   expect(told[0]).toContain("send from an address that this server or account may use");
 
-  await enqueueMany(database, 1);
+  await enqueueMany(database, 5);
   const out = startRelayProcess(["run", "--once"], { ...env, SMTP_URL: "smtp://127.0.0.1:1?tls=none" });
   expect(await out.exited).toBe(75);
-  const line = out.output().split("\n").find((each) => each.includes("route unavailable"));
+  const line = out.output().split("\n").find((each) => each.includes("route out"));
   expect(line).toContain("correct the port in SMTP_URL");
 }, 20_000);
