@@ -37,6 +37,8 @@ export interface Setback {
   readonly retryAtMs: number;
   /** With this failure the route is out: the breaker has opened, or the only mail has failed as often as that takes. Once for each outage. */
   readonly wentOut: boolean;
+  /** The first one since the route last worked: perhaps no more than that. */
+  readonly isFirst: boolean;
 }
 
 /** Troubles that are the route's by their nature, whatever the mail: settings, certificates, credentials, a server that wants nothing from us. */
@@ -134,17 +136,19 @@ export class Breaker {
     if (trouble.code === "aborted") {
       // We ourselves gave it up.
       this.released(mailId);
-      return { retryAtMs: nowMs, wentOut: false };
+      return { retryAtMs: nowMs, wentOut: false, isFirst: false };
     }
-    if (this.#state === "open") return { retryAtMs: this.#failedWhileOpen(mailId, nowMs), wentOut: false };
+    if (this.#state === "open") {
+      return { retryAtMs: this.#failedWhileOpen(mailId, nowMs), wentOut: false, isFirst: false };
+    }
 
-    this.#failures++;
+    const isFirst = this.#failures++ === 0;
     if (this.#failedMails.size < this.#rules.mails) this.#failedMails.add(mailId);
     const opens = this.#failedMails.size >= this.#rules.mails || OF_THE_ROUTE.has(trouble.code);
     const wentOut = this.#outSinceMs === undefined && (opens || this.#failures >= this.#rules.mails);
     if (wentOut) this.#outSinceMs = nowMs;
-    if (!opens) return { retryAtMs: nowMs + this.#delayMs(this.#failures - 1), wentOut };
-    return { retryAtMs: this.#open(nowMs), wentOut };
+    if (!opens) return { retryAtMs: nowMs + this.#delayMs(this.#failures - 1), wentOut, isFirst };
+    return { retryAtMs: this.#open(nowMs), wentOut, isFirst };
   }
 
   /** Mails that were under way when it opened tell nothing new; only the probe does. */

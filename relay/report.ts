@@ -4,7 +4,7 @@ import type { ClaimedMessage, Settlement } from "./queue.ts";
 import type { Route } from "./route.ts";
 import type { RouteTrouble } from "./transport.ts";
 
-// What people are told about mail: one line when a route goes out and one when it works again, however many mails meet it meanwhile; one
+// What people are told about mail: one line when a route fails a mail, one when it goes out and one when it works again, however many mails meet it meanwhile; one
 // line for each message that did not reach somebody. The log masks addresses, in replies too.
 
 /** States in which a recipient was not reached, and will not be without somebody's doing. */
@@ -14,18 +14,19 @@ const NOT_REACHED: ReadonlySet<string> = new Set(["bounced", "expired", "failed"
 export function reportTrouble(
   log: Log,
   { name, variable }: Pick<Route, "name" | "variable">,
-  { trouble, wentOut }: ReportedTrouble,
+  { trouble, wentOut, isFirst }: ReportedTrouble,
 ): void {
   const { code, phase, reason, reply } = trouble;
   // The engine knows no names of routes.
   const fix = trouble.fix?.replaceAll(/\bSMTP_URL\b/g, variable);
   const fields = { route: name, code, phase, reason, reply: reply?.code, fix };
   if (wentOut) log.warn("route out", fields);
+  else if (isFirst) log.warn("route unavailable", fields);
   else log.debug("route unavailable", fields);
 }
 
-/** What happened, and whether the route is out since then. */
-export interface ReportedTrouble extends Pick<Setback, "wentOut"> {
+/** What happened, and what it says of the route. */
+export interface ReportedTrouble extends Pick<Setback, "wentOut" | "isFirst"> {
   readonly trouble: RouteTrouble;
 }
 

@@ -221,10 +221,10 @@ export class Workers {
   #unavailable(leg: Leg, { line, trouble }: { readonly line: RouteLine; readonly trouble: RouteTrouble }): void {
     const { clock, log, counters } = this.#options;
     const { route } = line;
-    const { retryAtMs, wentOut } = route.breaker.failed(leg.holding.message.id, trouble, clock.now());
+    const { retryAtMs, ...setback } = route.breaker.failed(leg.holding.message.id, trouble, clock.now());
     // We ourselves gave it up.
     if (trouble.code === "aborted") return this.#end(leg, { kind: "skipped", againMs: retryAtMs });
-    reportTrouble(log, route, { trouble, wentOut });
+    reportTrouble(log, route, { trouble, ...setback });
     counters.routeTrouble(route.name, trouble.reason);
     leg.againMs = Math.min(leg.againMs, line.failedAgainMs(retryAtMs));
     leg.routes = leg.routes.slice(1);

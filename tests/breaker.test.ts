@@ -51,7 +51,7 @@ test.each([
   "%s opens the breaker with the first mail",
   (code) => {
     const breaker = new Breaker(middle);
-    expect(breaker.failed("a", { code }, 5_000)).toEqual({ retryAtMs: 6_000, wentOut: true });
+    expect(breaker.failed("a", { code }, 5_000)).toEqual({ retryAtMs: 6_000, wentOut: true, isFirst: true });
     expect(breaker.allowance(5_000).limit).toBe(0);
   },
 );
@@ -77,15 +77,15 @@ test("a probe that succeeds closes the breaker and forgets the delays", () => {
 test("a probe that fails doubles the delay", () => {
   const breaker = openBreaker();
   breaker.started("d", 1_000);
-  expect(breaker.failed("d", REFUSED, 1_000)).toEqual({ retryAtMs: 3_000, wentOut: false });
+  expect(breaker.failed("d", REFUSED, 1_000)).toEqual({ retryAtMs: 3_000, wentOut: false, isFirst: false });
   breaker.started("e", 3_000);
-  expect(breaker.failed("e", REFUSED, 3_000)).toEqual({ retryAtMs: 7_000, wentOut: false });
+  expect(breaker.failed("e", REFUSED, 3_000)).toEqual({ retryAtMs: 7_000, wentOut: false, isFirst: false });
 });
 
 test("mails that were under way when the breaker opened do not lengthen the delay", () => {
   const breaker = openBreaker();
   for (const id of ["d", "e", "f"]) {
-    expect(breaker.failed(id, REFUSED, 10)).toEqual({ retryAtMs: 1_000, wentOut: false });
+    expect(breaker.failed(id, REFUSED, 10)).toEqual({ retryAtMs: 1_000, wentOut: false, isFirst: false });
   }
   expect(breaker.allowance(1_000)).toEqual({ limit: 1 });
 });
@@ -108,6 +108,14 @@ test("a clock that is set back while the breaker is open keeps it open no longer
   const { retryAtMs = 0 } = breaker.allowance(0);
   expect(retryAtMs).toBeLessThanOrEqual(BREAKER_RULES.maxDelayMs * (1 + BREAKER_RULES.jitter));
   expect(breaker.allowance(retryAtMs).limit).toBe(1);
+});
+
+test("the first failure since it worked is news, and no other", () => {
+  const breaker = new Breaker(middle);
+  const isFirst = (id: string) => breaker.failed(id, REFUSED, 0).isFirst;
+  expect(["a", "a", "b", "c", "d"].map(isFirst)).toEqual([true, false, false, false, false]);
+  breaker.succeeded(0);
+  expect(["a", "b"].map(isFirst)).toEqual([true, false]);
 });
 
 test("it goes out once for each outage, and the end of one tells how long it was", () => {
