@@ -1,4 +1,5 @@
 import postgres, { type Sql } from "postgres";
+import { withoutForeignParameters } from "../src/client_parameters.ts";
 import { migrate, schemaProblem, schemaState } from "./migrate.ts";
 import { PROGRAM_VERSION } from "./schema.ts";
 
@@ -33,7 +34,7 @@ const CONNECT_TIMEOUT_S = 10;
 
 /** Connects, without looking at the schema. */
 export function connect({ url, pooled }: Pick<ConnectOptions, "url" | "pooled">): Sql {
-  return postgres(url, {
+  return postgres(withoutForeignParameters(url), {
     max: POOL_SIZE,
     prepare: !pooled,
     connect_timeout: CONNECT_TIMEOUT_S,

@@ -93,7 +93,8 @@ export function parseDatabaseUrl(
   }
   const port = parsed.port === "" || parsed.port === "5432" ? "" : `:${parsed.port}`;
   const display = `${host}${port}/${database}`;
-  return { kind: "postgres", name, url: new Secret(url), display, pooled: /-pooler\./.test(host) };
+  const pooled = /-pooler\./.test(host) || parsed.searchParams.get("pgbouncer") === "true";
+  return { kind: "postgres", name, url: new Secret(url), display, pooled };
 }
 
 function databaseName(base: string): string {

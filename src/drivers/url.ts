@@ -1,3 +1,4 @@
+import { withoutForeignParameters } from "../client_parameters.ts";
 import { MailchuteError } from "../error.ts";
 
 /**
@@ -8,7 +9,7 @@ import { MailchuteError } from "../error.ts";
 export function openUrl<T>(url: string, open: (url: string) => T): T {
   try {
     // Without a host the drivers would take it from the environment, or from localhost.
-    if (/^postgres(?:ql)?:\/\/[^/]/.test(url)) return open(url);
+    if (/^postgres(?:ql)?:\/\/[^/]/.test(url)) return open(withoutForeignParameters(url));
   } catch {
     // Said below.
   }

@@ -85,8 +85,8 @@ const UNREACHED: readonly (readonly [wrong: string, change: (url: URL) => void, 
   ["there is no such database", (url) => url.pathname = "/nothing", "nothing", "correct the name of the database"],
   [
     "a parameter is not known to the server",
-    (url) => url.searchParams.set("pgbouncer", "true"),
-    "pgbouncer",
+    (url) => url.searchParams.set("no_such_thing", "true"),
+    "no_such_thing",
     "take the parameter that the server does not know out of DATABASE_URL",
   ],
 ];
