@@ -27,7 +27,7 @@ export async function startOpenSmtpd(): Promise<MailServer> {
   jail.write("etc/ssl/certs/ca-certificates.crt", authority.ca);
   jail.write(
     "etc/boxes",
-    BOXES.filter((box) => /^\w+$/.test(box) && box !== "jörg").map((box) => `${box}@${DOMAIN}\n`).join(""),
+    BOXES.filter((box) => box !== "jörg").map((box) => `${box}@${DOMAIN}\n`).join(""),
   );
   for (const path of ["var/spool/smtpd", "var/lib/opensmtpd/empty", "var/run"]) {
     mkdirSync(join(jail.root, path), { recursive: true });

@@ -4,7 +4,7 @@ import type { Mail } from "../../src/mime/compose.ts";
 import { type Prng, prng } from "./prng.ts";
 
 /** What text is made of: each piece has broken some mailer. */
-const PIECES = [
+export const PIECES = [
   ...["word", "a", "Grüße", "日本語", "🚀", "👩‍👩‍👧‍👦", "שלום", "مرحبا", "e\u0301\u0327", "\u202bx\u202c", "ｆｕｌｌ"],
   ...[
     "=?utf-8?Q?x?=",
@@ -29,7 +29,7 @@ const PIECES = [
   ],
   ...["x".repeat(70), "y".repeat(80), "ß".repeat(40), "\ud800"],
 ] as const;
-const BODY_PIECES = [
+export const BODY_PIECES = [
   ...[
     ...PIECES,
     "\n",
@@ -162,14 +162,15 @@ function file(random: Prng): Parameters<typeof attachmentOf>[0] {
 }
 
 /** Text for a header: blanks at the ends and in a row, no line breaks. */
-function line(random: Prng, pieces: number): string {
+export function line(random: Prng, most: number, pieces: Pieces = PIECES): string {
   const gaps = ["", " ", " ", "  "] as const;
-  return Array.from({ length: random.int(pieces) }, () => random.pick(PIECES) + random.pick(gaps)).join("");
+  return Array.from({ length: random.int(most) }, () => random.pick(pieces) + random.pick(gaps)).join("");
 }
 
-function body(random: Prng): string {
+/** Text of several lines. */
+export function body(random: Prng, most = 40, pieces: Pieces = BODY_PIECES): string {
   const gaps = ["", " ", " ", "\n"] as const;
-  return Array.from({ length: random.int(40) }, () => random.pick(BODY_PIECES) + random.pick(gaps)).join("");
+  return Array.from({ length: random.int(most) }, () => random.pick(pieces) + random.pick(gaps)).join("");
 }
 
 function html(random: Prng): string {
@@ -179,3 +180,5 @@ function html(random: Prng): string {
     () => (random.int(2) === 0 ? random.pick(TAGS) : random.pick(BODY_PIECES)) + random.pick(gaps),
   ).join("");
 }
+
+export type Pieces = readonly [string, ...string[]];

@@ -3,12 +3,30 @@
 import base64
 import email
 import email.policy
+import functools
 import hashlib
 import json
 import sys
 
 
 FIELDS = {"plain": "text", "html": "html", "calendar": "calendar"}
+
+
+WRITTEN = set(
+    """date from to cc reply-to subject message-id mime-version x-note content-type content-transfer-encoding
+    content-disposition return-path x-original-to delivered-to received""".split()
+)
+
+
+class Remembering(email.policy.EmailPolicy):
+    """The default policy parses a header anew whenever it is asked for."""
+
+    @functools.lru_cache(maxsize=1_000)
+    def header_fetch_parse(self, name, value):
+        return super().header_fetch_parse(name, value)
+
+
+POLICY = Remembering()
 
 
 def mailboxes(message, name):
@@ -51,7 +69,7 @@ def leaves(part):
 
 
 def read(raw):
-    message = email.message_from_bytes(raw, policy=email.policy.default)
+    message = email.message_from_bytes(raw, policy=POLICY)
     reading = {
         "subject": message["Subject"] or "",
         "note": message["X-Note"] or "",
@@ -61,6 +79,7 @@ def read(raw):
         "replyTo": mailboxes(message, "Reply-To"),
         "dateMs": message["Date"].datetime.timestamp() * 1000,
         "messageId": message["Message-ID"],
+        "headers": [[name.lower(), str(value)] for name, value in message.items() if name.lower() not in WRITTEN],
         "text": "",
         "html": "",
         "calendar": "",

@@ -5,6 +5,13 @@ import type { Mail } from "../../src/mime/compose.ts";
 import { htmlToText } from "../../src/mime/html_to_text.ts";
 import { inviteOf } from "../../src/mime/invite.ts";
 
+/** The headers that fields of a mail and servers write, and the note. */
+const WRITTEN: ReadonlySet<string> = new Set([
+  ...["date", "from", "to", "cc", "reply-to", "subject", "message-id", "mime-version", "x-note"],
+  ...["content-type", "content-transfer-encoding", "content-disposition"],
+  ...["return-path", "x-original-to", "delivered-to", "received"],
+]);
+
 type Names = readonly (readonly [name: string, email: string])[];
 
 /** What a reader finds in a mail; each field is compared on its own. */
@@ -19,6 +26,8 @@ export interface Reading {
   readonly messageId: string;
   readonly text: string;
   readonly html: string;
+  /** Those that the mail's other fields do not write, but the note: name in lower case, value. */
+  readonly headers: Names;
   /** The invitation beside them. */
   readonly calendar: string;
   /** The MIME tree, such as `mixed(plain pdf)`; only Python tells. */
@@ -39,6 +48,7 @@ export function meaning(mail: Mail): Reading {
     replyTo: names(mail.replyTo),
     dateMs: Math.floor(mail.date.getTime() / 1_000) * 1_000,
     messageId: `<${mail.id}@${mail.from.email.split("@").at(-1)}>`,
+    headers: otherHeaders(mail),
     text: body(mail.text ?? htmlToText(mail.html ?? "")),
     html: body(mail.html),
     calendar: body(invite?.text),
@@ -70,6 +80,7 @@ export async function readWithPostalMime(wire: Uint8Array): Promise<Reading> {
     replyTo: list(email.replyTo),
     dateMs: new Date(email.date ?? "").getTime(),
     messageId: email.messageId ?? "",
+    headers: email.headers.filter(({ key }) => !WRITTEN.has(key)).map(({ key, value }) => [key, decodeWords(value)]),
     text: body(email.text),
     html: body(email.html),
     calendar: body(typeof calendar === "string" ? calendar : new TextDecoder().decode(calendar)),
@@ -89,14 +100,24 @@ export async function readWithPostalMime(wire: Uint8Array): Promise<Reading> {
   };
 }
 
-/** One process for all: starting Python costs more than reading a mail. Undefined when there is no python3. */
-export function readWithPython(wires: readonly Uint8Array[]): readonly Reading[] | undefined {
+/** A process for many: starting Python costs more than reading a mail. Undefined when there is no python3. */
+export async function readWithPython(
+  wires: readonly Uint8Array[],
+  processes = 1,
+): Promise<readonly Reading[] | undefined> {
   if (Bun.which("python3") === null) return undefined;
+  const share = Math.ceil(wires.length / processes);
+  const shares = Array.from({ length: processes }, (_, index) => wires.slice(index * share, (index + 1) * share));
+  return (await Promise.all(shares.map(readShare))).flat();
+}
+
+async function readShare(wires: readonly Uint8Array[]): Promise<readonly Reading[]> {
   const input = new TextEncoder().encode(wires.map((wire) => `${wire.toBase64()}\n`).join(""));
   const script = new URL("read_mails.py", import.meta.url).pathname;
-  const { stdout, stderr, success } = Bun.spawnSync(["python3", script], { stdin: input });
-  if (!success) throw new Error(`Cannot read the mails with Python: ${stderr.toString()}`);
-  return stdout.toString().trimEnd().split("\n").map((line) => {
+  const python = Bun.spawn(["python3", script], { stdin: input, stdout: "pipe", stderr: "pipe" });
+  const [stdout, stderr] = await Promise.all([new Response(python.stdout).text(), new Response(python.stderr).text()]);
+  if (await python.exited !== 0) throw new Error(`Cannot read the mails with Python: ${stderr}`);
+  return stdout.trimEnd().split("\n").map((line) => {
     const found: Reading = JSON.parse(line);
     return {
       ...found,
@@ -144,23 +165,35 @@ function tree(mail: Mail): string {
   const text = mail.text ?? htmlToText(mail.html ?? "");
   const inline = types.filter(({ file }) => isInline(file)).map(({ type }) => type);
   const files = types.filter(({ file }) => !isInline(file)).map(({ type }) => type);
+  const isBare = mail.text === undefined && mail.html === undefined && mail.attachments.length > 0;
   const alternatives = [
-    ...(mail.html !== undefined && text === "" ? [] : ["plain"]),
+    ...((mail.html !== undefined && text === "") || isBare ? [] : ["plain"]),
     ...(mail.html === undefined ? [] : [join("related", ["html", ...inline])]),
     ...(invite === undefined ? [] : ["calendar"]),
   ];
-  return join("mixed", [join("alternative", alternatives), ...files]);
+  const readable = alternatives.length === 0 ? [] : [join("alternative", alternatives)];
+  return files.length === 0 ? join("mixed", readable) : `mixed(${[...readable, ...files].join(" ")})`;
 }
 
 /** The type that an attachment travels under, unless it is an invitation. */
 function typeOf({ contentType, isSevenBit }: Mail["attachments"][number]): string {
   if (contentType === "message/rfc822" && isSevenBit) return contentType;
-  return /^(?:message|multipart)\//.test(contentType) ? "application/octet-stream" : contentType.split(";")[0] ?? "";
+  const [type = ""] = contentType.toLowerCase().split(";");
+  return /^(?:message|multipart)\//.test(type) ? "application/octet-stream" : type;
 }
 
 /** Readers hand messages out with line ends of their own. */
 function unixLines(content: Uint8Array = new Uint8Array()): Uint8Array {
   return new TextEncoder().encode(body(new TextDecoder().decode(content)));
+}
+
+function otherHeaders({ headers, unsubscribe }: Mail): Names {
+  const own = headers.slice(1).map(([name, value]) => [name.toLowerCase(), value.toWellFormed()] as const);
+  if (unsubscribe === undefined) return own;
+  const oneClick = unsubscribe.startsWith("https:")
+    ? [["list-unsubscribe-post", "List-Unsubscribe=One-Click"] as const]
+    : [];
+  return [...own, ["list-unsubscribe", `<${unsubscribe}>`], ...oneClick];
 }
 
 function names(mailboxes: readonly Mailbox[]): Names {
