@@ -1,4 +1,4 @@
-import type { Delivery, Transport } from "../../relay/transport.ts";
+import type { Delivery, MailContent, Transport } from "../../relay/transport.ts";
 import { createSmtpTransport, type SmtpOptions } from "../../relay/smtp/smtp.ts";
 import type { Mail } from "../../src/mime/compose.ts";
 import { MAIL } from "../mime/mail.ts";
@@ -9,7 +9,7 @@ export interface Way extends AsyncDisposable {
   readonly transport: Transport;
   readonly dialogue: readonly string[];
   /** Sends one mail to these recipients, as the relay would. */
-  send(content: Uint8Array, ...emails: readonly string[]): Promise<Delivery>;
+  send(content: MailContent, ...emails: readonly string[]): Promise<Delivery>;
 }
 
 const NEVER: AbortSignal = new AbortController().signal;
