@@ -188,6 +188,8 @@ export class Pool implements LinkEvents {
   /** The connection used last comes first, so that those too many become old and end. */
   #takeIdle(): Link | undefined {
     for (let link = this.#idle.pop(); link !== undefined; link = this.#idle.pop()) {
+      // It was idle for too long, and has said QUIT by itself.
+      if (!link.canDeliver) continue;
       if (!this.#isWornOut(link)) return link;
       link.quit();
     }

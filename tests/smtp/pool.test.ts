@@ -174,6 +174,26 @@ test("a mail whose reused connection dies while close() waits for it is given ba
   await closing;
 });
 
+test("a mail that comes while the idle connection says QUIT goes over a fresh one", async () => {
+  const timers = new ManualTimers();
+  await using relay = await setup({ on: { quit: () => ({ hang: true }) } }, { rim: { timers }, connections: 2 });
+  await relay.send("ann@corp.example");
+  timers.advance(20_000);
+  expect(outcomesOf(await relay.send("bob@corp.example"))).toEqual(["sent final 250"]);
+  expect(relay.server.transcripts).toHaveLength(2);
+});
+
+test("a mail that finds the only connection saying QUIT waits until that has ended", async () => {
+  const timers = new ManualTimers();
+  await using relay = await setup({ on: { quit: () => ({ hang: true }) } }, { rim: { timers } });
+  await relay.send("ann@corp.example");
+  timers.advance(20_000);
+  const waiting = relay.send("bob@corp.example");
+  await relay.server.whenSaid("QUIT");
+  timers.advance(2_000);
+  expect(outcomesOf(await waiting)).toEqual(["sent final 250"]);
+});
+
 test("close() while connections are opening ends at once", async () => {
   await using relay = await setup({ on: { connect: () => ({ hang: true }) } });
   const waiting = relay.send("ann@corp.example");
