@@ -207,9 +207,9 @@ export class Pool implements LinkEvents {
       // A second time cannot follow: from `#again` a mail goes to fresh connections only.
       return !job.wasFirst && SIGNS_OF_A_DEAD_CONNECTION.has(result.trouble.code);
     }
-    const isNews = this.#session.chunking;
+    // Only connections from before this can say it again, and each of them once: it has ended with it.
     this.#session = { ...this.#session, chunking: false };
-    return isNews || !job.wasFirst;
+    return true;
   }
 
   #grow(): void {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { StreamedContent } from "../../relay/transport.ts";
-import { CONTENT, envelopeTo } from "./setup.ts";
+import { CONTENT, envelopeTo, NEVER, outcomesOf, setup } from "./setup.ts";
 import { readySession, type Recorded } from "./session_record.ts";
 
 const ENVELOPE = "MAIL FROM:<app@sender.example>\r\nRCPT TO:<ann@corp.example>\r\n";
@@ -170,4 +170,17 @@ test("a content with more or fewer octets than announced fails, whatever the way
       await expect(recorded.streamed()).rejects.toThrow(/than the \d+ that were announced/);
     }
   }
+});
+
+test("a server that does not speak the CHUNKING it offers gets all mails by DATA, those of other connections too", async () => {
+  await using relay = await setup({
+    offer: ["PIPELINING", "CHUNKING"],
+    on: { bdat: () => "502 5.5.1 what is BDAT?" },
+  }, { connections: 4 });
+  const sending = Array.from(
+    { length: 8 },
+    () => relay.transport.send(envelopeTo("ann@corp.example"), streamed(TEXT), NEVER),
+  );
+  for (const delivery of await Promise.all(sending)) expect(outcomesOf(delivery)).toEqual(["sent final 250"]);
+  expect(relay.server.mails.map(({ content }) => content)).toEqual(sending.map(() => TEXT));
 });
