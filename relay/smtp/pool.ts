@@ -108,7 +108,7 @@ export class Pool implements LinkEvents {
     this.#openingCount--;
     this.#slowStart.opened();
     const job = this.#again.shift();
-    if (job !== undefined) return this.#begin(link, job);
+    if (job !== undefined) return this.#give(link, job);
     this.#rest(link);
     this.#match();
   }
@@ -125,11 +125,11 @@ export class Pool implements LinkEvents {
     const job = this.#jobs.get(mail);
     if (job === undefined) throw new Error("Cannot settle a mail: it is not under way");
     this.#jobs.delete(mail);
-    this.#domains.ended(mail);
     if (result.kind === "attempted") this.#slowStart.answered();
 
+    // It keeps its place under the limit of its domain: nobody may go before it.
     if (!this.#isClosing && this.#deservesAnother(job, result)) this.#again.push(job);
-    else job.settle(result);
+    else this.#settle(job, result);
     if (!link.isClosed && !link.isBusy) {
       if (this.#isClosing || this.#isWornOut(link)) link.quit();
       else this.#rest(link);
@@ -174,10 +174,20 @@ export class Pool implements LinkEvents {
   }
 
   #begin(link: Link, job: Job): void {
+    this.#domains.began(job.mail);
+    this.#give(link, job);
+  }
+
+  #give(link: Link, job: Job): void {
     job.wasFirst = link.mailCount === 0;
     this.#jobs.set(job.mail, job);
-    this.#domains.began(job.mail);
     link.deliver(job.mail);
+  }
+
+  /** Ends a mail that was begun. */
+  #settle(job: Job, result: TransactionResult): void {
+    this.#domains.ended(job.mail);
+    job.settle(result);
   }
 
   #rest(link: Link): void {
@@ -202,7 +212,7 @@ export class Pool implements LinkEvents {
   }
 
   #deservesAnother(job: Job, result: TransactionResult): boolean {
-    if (result.kind !== "unavailable") return false;
+    if (result.kind !== "unavailable" || job.signal.aborted) return false;
     if (result.trouble.code !== "chunking_broken") {
       // A second time cannot follow: from `#again` a mail goes to fresh connections only.
       return !job.wasFirst && SIGNS_OF_A_DEAD_CONNECTION.has(result.trouble.code);
@@ -235,7 +245,8 @@ export class Pool implements LinkEvents {
   }
 
   #giveUp(result: TransactionResult): void {
-    for (const job of [...this.#again.remove(() => true), ...this.#waiting.remove(() => true)]) job.settle(result);
+    for (const job of this.#again.remove(() => true)) this.#settle(job, result);
+    for (const job of this.#waiting.remove(() => true)) job.settle(result);
   }
 
   /** One listener per signal, not per mail: a relay passes the same one with every mail. */
@@ -243,8 +254,10 @@ export class Pool implements LinkEvents {
     if (this.#watched.has(signal)) return;
     this.#watched.add(signal);
     signal.addEventListener("abort", () => {
-      const given = this.#waiting.remove((job) => job.signal === signal);
-      for (const job of given) job.settle(aborted("The mail was given up before it was begun"));
+      const result = aborted("The mail was given up before it was begun");
+      const isIts = (job: Job): boolean => job.signal === signal;
+      for (const job of this.#again.remove(isIts)) this.#settle(job, result);
+      for (const job of this.#waiting.remove(isIts)) job.settle(result);
     }, { once: true, signal: this.#ended.signal });
   }
 

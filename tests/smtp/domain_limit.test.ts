@@ -43,3 +43,20 @@ test("a mail to two domains waits for both, and one without a limit for none", a
     expect(relay.server.mails).toHaveLength(3);
   }
 });
+
+test("a mail that goes to a fresh connection keeps its place under the limit of its domain", async () => {
+  let mails = 0;
+  await using relay = await setup({
+    on: {
+      content: () => relay.server.whenConnections(2).then(() => undefined),
+      mail: () => ++mails === 3 ? { close: undefined } : undefined,
+    },
+  }, { connections: 2, connectionsPerDomain: 1 });
+  await Promise.all([relay.send("ann@one.example"), relay.send("ann@two.example")]);
+  // Bob's finds its connection dead, and the other connection is free.
+  for (const delivery of await Promise.all([relay.send("bob@corp.example"), relay.send("cid@corp.example")])) {
+    expect(outcomesOf(delivery)).toEqual(["sent final 250"]);
+  }
+  const order = relay.server.mails.slice(2).map(({ recipients }) => recipients[0]);
+  expect(order).toEqual(["bob@corp.example", "cid@corp.example"]);
+});

@@ -121,6 +121,22 @@ test("a mail that waits is given up by its signal, and others go on", async () =
   expect(relay.server.mails.map(({ recipients }) => recipients[0])).toEqual(["ann@corp.example", "cid@corp.example"]);
 });
 
+test("a mail that waits for a fresh connection is given up by its signal too", async () => {
+  const abort = new AbortController();
+  let mails = 0;
+  await using relay = await setup({
+    on: {
+      connect: (_, { connection }) => connection > 1 ? { hang: true } : undefined,
+      mail: () => ++mails === 2 ? { close: undefined } : undefined,
+    },
+  });
+  await relay.send("ann@corp.example");
+  const waiting = relay.transport.send(envelopeTo("bob@corp.example"), CONTENT, abort.signal);
+  await relay.server.whenConnections(2);
+  abort.abort();
+  expect(troubleIn(await waiting)).toMatchObject({ code: "aborted" });
+});
+
 test("a signal that aborts during the dialogue lets it run to its end", async () => {
   const abort = new AbortController();
   await using relay = await setup({
