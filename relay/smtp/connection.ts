@@ -1,5 +1,5 @@
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from "node:net";
-import { connect as connectTls, type PeerCertificate as Certificate, TLSSocket } from "node:tls";
+import { connect as connectTls, createSecureContext, type PeerCertificate as Certificate, TLSSocket } from "node:tls";
 import { type Cause, causeOf } from "./cause.ts";
 
 /**
@@ -90,6 +90,31 @@ export const openSocket: Connector = (target, events) => new SocketConnection(ta
  */
 export function socketsWith(lookup: LookupFunction): Connector {
   return (target, events) => new SocketConnection(target, events, lookup);
+}
+
+/**
+ * Reads the certificates of a target once, before any connection does: one that cannot be read would throw in the middle of
+ * a dialogue.
+ *
+ * @throws {TypeError} when `ca` or `clientCertificate` cannot be used
+ */
+export function checkCertificates(
+  { ca, clientCertificate }: {
+    readonly ca?: string | undefined;
+    readonly clientCertificate?: ClientCertificate | undefined;
+  },
+): void {
+  for (
+    const [name, options] of [["ca", ca === undefined ? ca : { ca }], ["clientCertificate", clientCertificate]] as const
+  ) {
+    try {
+      if (options !== undefined) createSecureContext(options);
+    } catch (cause) {
+      throw new TypeError(`Cannot use ${name}: it is no PEM that can be read; give it whole, from BEGIN to END`, {
+        cause,
+      });
+    }
+  }
 }
 
 class SocketConnection implements Connection {

@@ -31,7 +31,7 @@ export interface ProbeReport {
  * if (report.trouble?.code !== "connect_refused") throw new Error("unexpected: nothing listens there");
  * ```
  *
- * @throws {TypeError} when host, ehloName or auth cannot be used
+ * @throws {TypeError} when host, ehloName, auth or a certificate cannot be used
  */
 export function probe(
   options: SmtpOptions,

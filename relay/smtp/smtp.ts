@@ -2,7 +2,7 @@ import type { Envelope } from "../../src/envelope.ts";
 import type { Delivery, Transport } from "../transport.ts";
 import { adviceOnTrouble, type RouteFacts } from "./advice.ts";
 import type { Credentials, PasswordMechanism } from "./auth.ts";
-import { type ClientCertificate, openSocket, type Target } from "./connection.ts";
+import { checkCertificates, type ClientCertificate, openSocket, type Target } from "./connection.ts";
 import { type Deadlines, DEFAULT_DEADLINES } from "./deadline.ts";
 import { outcomeOf } from "./ending.ts";
 import { limit } from "./limit.ts";
@@ -71,7 +71,7 @@ export interface SmtpOptions {
  *
  * @param rim sockets and time; the runtime's by default
  * @throws {RangeError} when a number is out of its range
- * @throws {TypeError} when host, ehloName or auth cannot be used
+ * @throws {TypeError} when host, ehloName, auth or a certificate cannot be used
  */
 export function createSmtpTransport(
   options: SmtpOptions,
@@ -115,6 +115,7 @@ export function linkSettings(options: SmtpOptions): { readonly target: Target; r
   checkHost(options.host);
   checkEhloName(options.ehloName);
   if (auth !== undefined) checkCredentials(auth);
+  checkCertificates(options);
   return {
     target: {
       host: options.host,

@@ -239,6 +239,8 @@ test.each<[Partial<SmtpOptions>, string]>([
   [{ timeouts: { finalMs: 0 } }, "timeouts.finalMs"],
   [{ timeouts: { finalMs: 86_400_001 } }, "timeouts.finalMs"],
   [{ timeouts: { finalsMs: 5 } as Partial<SmtpOptions["timeouts"]> }, "timeouts.finalsMs"],
+  [{ ca: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" }, "ca"],
+  [{ clientCertificate: { cert: "AAAA", key: "AAAA" } }, "clientCertificate"],
   [{ host: "" }, "host"],
   [{ host: "a b" }, "host"],
   [{ auth: { user: "", password: "x" } }, "auth.user"],
