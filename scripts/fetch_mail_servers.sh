@@ -18,7 +18,7 @@ for list in /etc/apt/sources.list /etc/apt/sources.list.d/debian*; do
 done
 options=(-qq -o Dir::State="$cache/state" -o Dir::State::status="$cache/state/status" -o Dir::Cache::archives="$cache/archives"
   -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$cache/sources.d"
-  -o APT::Sandbox::User=root -o Acquire::Languages=none)
+  -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3)
 apt-get "${options[@]}" update
 for package in exim4-daemon-light opensmtpd dash; do
   apt-get "${options[@]}" install --yes --no-install-recommends --download-only "$package" >/dev/null
