@@ -14,14 +14,11 @@ const MOST_PER_CONNECTION = 100;
 /** Dialogues begun for each connection: one on the wire, one right behind it, and one that is being composed. */
 const WORKERS_PER_CONNECTION = 3;
 
-/** How far apart the groups are in which mail comes back that a full route had no room for. */
+/** How far apart the groups are in which mail comes back that this route could not take. */
 const STEP_MS = 250;
 
-/** The longest such a mail is kept away, however many there are. */
-const LONGEST_AWAY_MS = 60_000;
-
-/** In how many groups mail comes back for a route that was out. */
-const GROUPS = 4;
+/** How many come back in a second, at least: few enough that claiming them and giving them back once more holds up nobody else. */
+const BACK_PER_SECOND = 2_000;
 
 /** What a line needs; `work` takes one leg through the route. */
 export interface RouteLineOptions {
@@ -29,7 +26,6 @@ export interface RouteLineOptions {
   /** There is no other route: nothing is claimed that it could not take. */
   readonly isOnly: boolean;
   readonly clock: Clock;
-  readonly random: () => number;
   readonly work: (leg: Leg, line: RouteLine) => Promise<void>;
   /** A worker has ended. */
   readonly onIdle: () => void;
@@ -44,8 +40,9 @@ export class RouteLine {
   readonly #most: number;
   #held = 0;
   #working = 0;
-  /** Legs that found no room, less those that have found some since. */
-  #sentAway = 0;
+  /** When the group is due that mail is being sent away to, and how many are in it. */
+  #groupMs = 0;
+  #inGroup = 0;
   #fullSinceMs: number | undefined;
 
   constructor(options: RouteLineOptions) {
@@ -96,7 +93,6 @@ export class RouteLine {
   push(leg: Leg): void {
     leg.line = this;
     this.#held++;
-    this.#sentAway = Math.max(0, this.#sentAway - 1);
     this.#waiting.push(leg);
     if (this.#working >= this.#most) return;
     this.#working++;
@@ -120,39 +116,60 @@ export class RouteLine {
   }
 
   /**
-   * When a leg that found the route out comes back: at its next probe. Where there are others, in a few groups after it: all at once they
-   * would stand before the mail of other routes. While the probe is under way, nobody knows; then after about the wait that follows.
+   * When a leg that found the route out comes back: at its next probe, or as soon as its turn comes after it. While the probe is under way, nobody
+   * knows; then after about the wait that follows.
    */
   outAgainMs(): number {
-    const { clock, isOnly, random } = this.#options;
+    const { clock, isOnly } = this.#options;
     const { breaker } = this.route;
     const nowMs = clock.now();
     const { retryAtMs } = breaker.allowance(nowMs);
-    const probeMs = retryAtMs ?? (isOnly ? nowMs : nowMs + breaker.delayedMs);
-    return probeMs + this.#spreadMs * Math.floor(random() * GROUPS) / GROUPS;
+    // Nothing else is claimed before.
+    if (isOnly) return retryAtMs ?? nowMs;
+    const againMs = retryAtMs ?? nowMs + breaker.delayedMs;
+    return Math.max(againMs, this.#turnFrom(againMs - this.#stepMs));
   }
 
   /** The same for the mail that failed: behind the others, or it would be the next probe for ever. */
   failedAgainMs(retryAtMs: number): number {
-    return this.isOut ? retryAtMs + this.#spreadMs : retryAtMs;
+    if (this.#options.isOnly || !this.isOut) return retryAtMs;
+    return Math.max(retryAtMs, this.#groupMs) + this.#stepMs;
   }
 
-  /** When the last of them comes back. */
-  allAgainMs(): number {
-    const nowMs = this.#options.clock.now();
-    return (this.route.breaker.allowance(nowMs).retryAtMs ?? nowMs) + this.#spreadMs;
-  }
-
-  /** When a leg that found no room comes back: one group after the other, each as large as what this route takes in a step. */
+  /** When a leg that found no room comes back. */
   fullAgainMs(): number {
-    const nowMs = this.#options.clock.now();
-    const groups = 1 + Math.floor(this.#sentAway++ / this.#pace.limit(nowMs));
-    return nowMs + Math.min(groups * STEP_MS, LONGEST_AWAY_MS);
+    return this.#turnFrom(this.#options.clock.now() + STEP_MS);
   }
 
-  /** Over how long they come back. */
-  get #spreadMs(): number {
-    return this.#options.isOnly ? 0 : this.route.breaker.delayedMs / 2;
+  /** When the next probe has mail: what failed comes back last. */
+  probedAgainMs(): number {
+    const nowMs = this.#options.clock.now();
+    const probeMs = this.route.breaker.allowance(nowMs).retryAtMs ?? nowMs;
+    return this.#options.isOnly ? probeMs : probeMs + this.#stepMs;
+  }
+
+  /**
+   * Gives out times after `fromMs`, one group after the other: all at once, the mail of this route would stand before that of the others, again
+   * and again. A route that is faster gets larger groups.
+   */
+  #turnFrom(fromMs: number): number {
+    const { clock } = this.#options;
+    const most = Math.max(1, this.#pace.limit(clock.now()), BACK_PER_SECOND * this.#stepMs / 1_000);
+    // A group that is filled while time goes on is one group all the same.
+    if (this.#groupMs < fromMs) {
+      this.#groupMs = fromMs + this.#stepMs;
+      this.#inGroup = 0;
+    } else if (this.#inGroup >= most) {
+      this.#groupMs += this.#stepMs;
+      this.#inGroup = 0;
+    }
+    this.#inGroup++;
+    return this.#groupMs;
+  }
+
+  /** With a breaker that waits shorter, groups that are closer together. */
+  get #stepMs(): number {
+    return this.isOut ? Math.min(STEP_MS, this.route.breaker.delayedMs / 4) : STEP_MS;
   }
 
   async #run(): Promise<void> {

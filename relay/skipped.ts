@@ -41,7 +41,7 @@ export class Skipped {
         if (probed.delete(name)) ends.push(...times);
       } else if (!probed.has(name)) {
         probed.add(name);
-        ends.push(line.allAgainMs());
+        ends.push(line.probedAgainMs());
       }
     }
     return ends.length === 0 ? undefined : ends.reduce((last, end) => Math.max(last, end));

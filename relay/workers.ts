@@ -63,12 +63,12 @@ export class Workers {
 
   constructor(options: WorkersOptions) {
     this.#options = options;
-    const { routes, queue, clock, random, log, onDatabase, onRoom } = options;
+    const { routes, queue, clock, log, onDatabase, onRoom } = options;
     const isOnly = routes.length === 1;
     const work = (leg: Leg, line: RouteLine) => this.#deliver(leg, line);
     const onIdle = () => this.#working === 0 && this.#idle?.();
     this.#lines = new Map(
-      routes.map((route) => [route.name, new RouteLine({ route, isOnly, clock, random, work, onIdle })]),
+      routes.map((route) => [route.name, new RouteLine({ route, isOnly, clock, work, onIdle })]),
     );
     this.#settler = new Settler({
       settle: (settlements) => queue.settle(settlements.map((each) => this.#holdings.current(each))),
