@@ -14,6 +14,8 @@ const LARGE = new TextEncoder().encode(`Subject: large\r\n\r\n${`${"x".repeat(98
 interface Fault {
   readonly options: readonly string[];
   readonly becomes: string;
+  /** What else may come of it, by chance. */
+  readonly or?: string;
   readonly content?: Uint8Array;
   readonly timeouts?: SmtpOptions["timeouts"];
 }
@@ -66,7 +68,8 @@ const FAULTS: readonly Fault[] = [
   { options: ["-Q", "."], becomes: "deferred final route 421" },
   { options: ["-Q", "QUIT"], becomes: "sent final 250" },
 
-  { options: ["-A", "0"], becomes: "bounced body message 550", content: LARGE },
+  // It closes with our content unread, so that its kernel says RST, which may take the 550 with it.
+  { options: ["-A", "0"], becomes: "bounced body message 550", or: "deferred body network none", content: LARGE },
   { options: ["-w", "1"], becomes: "sent final 250" },
   { options: ["-W", "CONNECT:1"], becomes: "timeout greeting none", timeouts: { greetingMs: SOON } },
   { options: ["-W", "EHLO:1"], becomes: "timeout ehlo none", timeouts: { ehloMs: SOON } },
@@ -79,7 +82,7 @@ const FAULTS: readonly Fault[] = [
 ];
 
 for (const isPipelined of [true, false]) {
-  for (const { options, becomes, content = CONTENT, timeouts = {} } of FAULTS) {
+  for (const { options, becomes, or = becomes, content = CONTENT, timeouts = {} } of FAULTS) {
     const shown = `${options.join(" ")}${content === LARGE ? ", a large mail" : ""}${
       Object.keys(timeouts).map((name) => `, short ${name}`)
     }`;
@@ -92,7 +95,8 @@ for (const isPipelined of [true, false]) {
         await using sink = await startSink(...isPipelined ? [] : ["-p"], ...options);
         await using way = createWay({ port: sink.port, timeouts });
         for (const _ of [1, 2]) {
-          expect(shownAs(await way.transport.send(envelopeTo("ann@corp.example"), content, NEVER))).toBe(becomes);
+          const found = shownAs(await way.transport.send(envelopeTo("ann@corp.example"), content, NEVER));
+          expect([becomes, or]).toContain(found);
         }
       },
       15_000,
