@@ -1,5 +1,10 @@
-import { chownSync, mkdirSync, readdirSync, readFileSync, watch } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+
+/** How often a folder is looked at: a watcher of the runtime's may be late, or miss what comes as it begins. */
+const LOOK_MS = 20;
+/** Below the time that a test has, so that the server's log is shown. */
+const LONGEST_MS = 20_000;
 
 /** Makes an empty maildir (https://cr.yp.to/proto/maildir.html) for a user. */
 export function makeMaildir(path: string, uid: number): void {
@@ -17,15 +22,14 @@ export async function readMaildir(path: string, count: number, log: () => string
     const names = readdirSync(folder);
     if (names.length >= count) resolve(names);
   };
-  const watcher = watch(folder, look);
   const fail = () => reject(new Error(`Only ${readdirSync(folder).length} of ${count} mails in ${path}\n${log()}`));
-  const timer = setTimeout(fail, 30_000);
+  const looks = setInterval(look, LOOK_MS);
+  const timer = setTimeout(fail, LONGEST_MS);
   try {
-    // After the watch began: what comes from now on rings.
     look();
     return (await promise).toSorted().map((name) => new Uint8Array(readFileSync(join(folder, name))));
   } finally {
     clearTimeout(timer);
-    watcher.close();
+    clearInterval(looks);
   }
 }
