@@ -189,7 +189,7 @@ export const REPLY_RULES: Readonly<Record<Replied, readonly Rule[]>> = {
     {
       code: "551",
       verdict: end("chunking_broken"),
-      because: "Postfix 3.4 and later refuse the empty chunk (551 5.7.1 Null BDAT request); RFC 3030 has no 551",
+      because: "Postfix refuses an empty chunk (551 5.7.1 Null BDAT request); RFC 3030 has no 551",
     },
     ...ROUTE_REFUSES,
     { code: "454", enhanced: "x.7.0", verdict: defer("route"), because: "RFC 4954 section 6: it cannot check us now" },
