@@ -15,27 +15,25 @@ export class DomainLimit {
     return this.#most !== Infinity;
   }
 
-  /** Whether one more mail may begin. */
-  allows(mail: Mail): boolean {
-    if (!this.isLimited || this.#busy.size === 0) return true;
-    return domainsOf(mail).every((domain) => (this.#busy.get(domain) ?? 0) < this.#most);
+  /** The domains of a mail's recipients: asked for once, since a mail that waits is looked at often. */
+  domainsOf({ envelope }: Mail): readonly string[] {
+    return this.isLimited ? [...new Set(envelope.recipients.map(({ email }) => domainOf(email)))] : [];
   }
 
-  began(mail: Mail): void {
-    if (!this.isLimited) return;
-    for (const domain of domainsOf(mail)) this.#busy.set(domain, (this.#busy.get(domain) ?? 0) + 1);
+  /** Whether one more mail for these may begin. */
+  allows(domains: readonly string[]): boolean {
+    return domains.every((domain) => (this.#busy.get(domain) ?? 0) < this.#most);
   }
 
-  ended(mail: Mail): void {
-    if (!this.isLimited) return;
-    for (const domain of domainsOf(mail)) {
+  began(domains: readonly string[]): void {
+    for (const domain of domains) this.#busy.set(domain, (this.#busy.get(domain) ?? 0) + 1);
+  }
+
+  ended(domains: readonly string[]): void {
+    for (const domain of domains) {
       const left = (this.#busy.get(domain) ?? 1) - 1;
       if (left > 0) this.#busy.set(domain, left);
       else this.#busy.delete(domain);
     }
   }
-}
-
-function domainsOf({ envelope }: Mail): readonly string[] {
-  return [...new Set(envelope.recipients.map(({ email }) => domainOf(email)))];
 }

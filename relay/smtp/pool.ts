@@ -33,6 +33,8 @@ export interface PoolSettings {
 
 interface Job {
   readonly mail: Mail;
+  /** Of its recipients, as far as they count. */
+  readonly domains: readonly string[];
   readonly signal: AbortSignal;
   readonly settle: (result: TransactionResult) => void;
   /** It was the first on its connection. */
@@ -79,7 +81,7 @@ export class Pool implements LinkEvents {
     if (this.#isClosing) return Promise.resolve(aborted("The transport is closed"));
     if (signal.aborted) return Promise.resolve(aborted("The mail was given up before it was begun"));
     return new Promise((settle) => {
-      this.#waiting.push({ mail, signal, settle, wasFirst: false });
+      this.#waiting.push({ mail, domains: this.#domains.domainsOf(mail), signal, settle, wasFirst: false });
       this.#watch(signal);
       this.#match();
     });
@@ -170,11 +172,11 @@ export class Pool implements LinkEvents {
 
   /** The next mail in the line that may go now. */
   #next(): Job | undefined {
-    return this.#waiting.take(({ mail }) => this.#domains.allows(mail));
+    return this.#waiting.take(({ domains }) => this.#domains.allows(domains));
   }
 
   #begin(link: Link, job: Job): void {
-    this.#domains.began(job.mail);
+    this.#domains.began(job.domains);
     this.#give(link, job);
   }
 
@@ -186,7 +188,7 @@ export class Pool implements LinkEvents {
 
   /** Ends a mail that was begun. */
   #settle(job: Job, result: TransactionResult): void {
-    this.#domains.ended(job.mail);
+    this.#domains.ended(job.domains);
     job.settle(result);
   }
 
@@ -227,7 +229,7 @@ export class Pool implements LinkEvents {
     if (this.#isClosing || (this.#slowStart.isPausing && this.#links.size > 0)) return;
     if (this.#links.size >= this.#slowStart.limit) return;
     const allowed = this.#domains.isLimited
-      ? this.#waiting.count(({ mail }) => this.#domains.allows(mail))
+      ? this.#waiting.count(({ domains }) => this.#domains.allows(domains))
       : this.#waiting.length;
     const wanted = this.#again.length + allowed;
     while (this.#links.size < this.#slowStart.limit && this.#openingCount < wanted) {
