@@ -1,5 +1,7 @@
 /** Beyond it quotes and lists are not indented further: a line's prefix stays short, whatever the depth. */
 const MAX_LEVELS = 8;
+/** A million lines in eight quotes would be many times as long as their HTML: behind so much indentation there is no more of it. */
+const MAX_INDENT_CHARS = 1_000_000;
 /** More of a link's text is never compared. */
 const MAX_CAPTURED_CHARS = 2_048;
 
@@ -37,6 +39,8 @@ export class TextWriter {
   /** The levels that the last line stood in. */
   #lastLevels: readonly Level[] = [];
   #line = "";
+  /** How much indentation was written. */
+  #indentChars = 0;
   /** Blanks at the start of a line, written only when something visible follows. */
   #indent = "";
   /** How many line breaks come before the next text, and what else. */
@@ -191,7 +195,7 @@ export class TextWriter {
     const shared = this.#lastLevels.filter((level, depth) => this.#levels[depth] === level);
     this.#endLine();
     const blank = shared.map(({ rest }) => rest).join("").trimEnd();
-    for (let count = 1; count < this.#breaks; count++) this.#lines.push(blank);
+    for (let count = 1; count < this.#breaks; count++) this.#lines.push(this.#indented(blank));
   }
 
   #endLine(): void {
@@ -206,10 +210,15 @@ export class TextWriter {
 
   #prefix(): string {
     return this.#levels.slice(0, MAX_LEVELS).map((level) => {
-      const prefix = level.first === "" ? level.rest : level.first;
+      const prefix = level.first === "" ? this.#indented(level.rest) : level.first;
       level.first = "";
       return prefix;
     }).join("");
+  }
+
+  #indented(rest: string): string {
+    this.#indentChars += rest.length;
+    return this.#indentChars <= MAX_INDENT_CHARS ? rest : "";
   }
 }
 

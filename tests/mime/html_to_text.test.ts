@@ -245,6 +245,17 @@ test(
   120_000,
 );
 
+test("a million lines deep in lists make no text many times as long as their HTML", () => {
+  const lists = "<ol type=i start=3888><li>".repeat(8);
+  for (const html of [`${lists}<pre>${"a\n".repeat(500_000)}`, `${lists}<pre>a${"\n".repeat(999_999)}b`]) {
+    const text = htmlToText(html);
+    expect(text.startsWith("mmmdccclxxxviii. mmmdccclxxxviii. ")).toBeTrue();
+    // Every line is there, and those at the end stand without their indentation.
+    expect(text.trimEnd().split("\n").length).toBe(html.split("\n").length - (html.endsWith("\n") ? 1 : 0));
+    expect(text.length).toBeLessThan(3 * html.length);
+  }
+});
+
 test("nodemailer GHSA-9h6g-pr28-7cqp: an image in a data: URI of a megabyte is passed over", () => {
   expect(htmlToText(`<img src="data:image/png;base64,${"A".repeat(1_000_000)}" alt="Logo">`)).toBe("Logo\n");
   expect(htmlToText(`a<img src="data:${"image/".repeat(200_000)}`)).toBe("a\n");
