@@ -66,10 +66,9 @@ export class Handover {
       return this.#endByDot();
     }
     const deadlineMs = deadlines.bodyMs;
-    if (gate === "DATA") {
-      this.#dialogue.rest("body", deadlineMs);
-      return this.#dialogue.stream(stuffed(content), sizeBytes);
-    }
+    // What we wait for while no reply is: with BDAT too, when the server has said that it has the chunk before the kernel has.
+    this.#dialogue.rest("body", deadlineMs);
+    if (gate === "DATA") return this.#dialogue.stream(stuffed(content), sizeBytes);
     this.#dialogue.say(`BDAT ${sizeBytes}`, { verb: "BDAT", phase: "body", deadlineMs, reader });
     this.#dialogue.stream(chunksOf(content), sizeBytes);
   }

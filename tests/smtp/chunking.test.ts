@@ -49,6 +49,18 @@ test("the end waits for the kernel too, when the server is sooner", () => {
   expect(take()).toEqual(["roomy", "write BDAT 0 LAST\r\n"]);
 });
 
+test("a server that has the chunk before the kernel says so is still waited for as one that reads a content", () => {
+  for (const [code, end] of [["closed", "ended"], ["timeout", "deadline"]] as const) {
+    const { session, hear, take } = begin(["CHUNKING", "PIPELINING"]);
+    hear(`${YES}250 ok\r\n`);
+    hear("250 2.0.0 100000 octets\r\n");
+    take();
+    if (end === "ended") session.ended({ code, reason: "gone" });
+    else session.deadlinePassed();
+    expect(take()).toEqual(["close", "deferred body network none", `closed ${code}`]);
+  }
+});
+
 test("without CHUNKING, or where it is switched off, a large mail goes by DATA, dot-stuffed", async () => {
   for (const [offer, chunking] of [[["PIPELINING"], true], [["PIPELINING", "CHUNKING"], false]] as const) {
     const recorded = readySession(offer, { chunking });
