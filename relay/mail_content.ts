@@ -39,6 +39,7 @@ export function mailContent(mail: Mail, read: ReadAttachment): MailContent {
   return {
     sizeBytes,
     needsSmtpUtf8,
+    opening: pieces.find((piece) => piece instanceof Uint8Array) ?? new Uint8Array(),
     asAscii: needsSmtpUtf8 && !needsUtf8Sender(mail)
       ? () => mailContent({ ...mail, isAsciiOnly: true }, read)
       : undefined,

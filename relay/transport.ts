@@ -67,6 +67,8 @@ export interface StreamedContent {
   readonly needsSmtpUtf8: boolean;
   /** The same mail for a server without SMTPUTF8; undefined when there can be none. */
   readonly asAscii?: (() => MailContent) | undefined;
+  /** What it begins with: at least its first line. */
+  readonly opening: Uint8Array;
   /** Reads it from its beginning; may be called more than once, one after the other. */
   chunks(): AsyncIterable<Uint8Array>;
 }

@@ -16,7 +16,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "pure relay",
     files:
-      /^relay\/(bell|breaker|clock|duration|mail_content|mask|pace|periodic|policy|room|route|routing|transport|smtp\/(advice|auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|handover|limit|line|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|trouble_advice|xtext))\.ts$/,
+      /^relay\/(bell|breaker|clock|duration|mail_content|mask|pace|periodic|policy|room|route|routing|transport|smtp\/(advice|auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|trouble_advice|xtext))\.ts$/,
     mayImport: ["domain", "pure relay"],
   },
   {

@@ -1,35 +1,24 @@
 import { DotStuffer } from "../../src/mime/dot_stuffer.ts";
 import { dotStuff } from "../../src/mime/encoding.ts";
 import type { MailContent } from "../transport.ts";
-import type { Capabilities } from "./capability.ts";
 import { chunksOf, sizeOf } from "./content.ts";
 import type { Deadlines } from "./deadline.ts";
 import type { Dialogue, ReplyReader } from "./dialogue.ts";
+import { type Gate, ONE_WRITE_BYTES } from "./gate.ts";
 
 /**
  * DESIGN: how the content gets to the server, from the gate's yes to the bytes that end it.
  *
  * Small, by DATA: content and final dot in one write.
  * Large, by DATA: the content, slice by slice; the dot when the kernel has it all.
- * Large, by BDAT (RFC 3030): an empty chunk as the gate, the content as one chunk, and when the server has said that it
+ * Large, by BDAT (RFC 3030): its first line with the gate (`gate.ts`), the rest as one chunk, and when the server has said that it
  * has it, `BDAT 0 LAST`. So the instant in which nobody knows whether the mail was taken is as long as 13 bytes need.
- *
- * The empty chunk is there since a server that offers CHUNKING and does not speak it would take the content for commands;
- * it is also why small mails go by DATA, whose 354 costs no round trip of its own where mails follow each other.
  */
-
-/** Up to here content and final dot go out as one write. */
-export const ONE_WRITE_BYTES = 65_536;
 
 const FINAL_DOT = Uint8Array.of(0x2e, 0x0d, 0x0a);
 
-/** The command that asks whether the content may come. */
-export function gateOf(content: MailContent, capabilities: Capabilities): "DATA" | "BDAT 0" {
-  return capabilities.chunking && sizeOf(content) > ONE_WRITE_BYTES ? "BDAT 0" : "DATA";
-}
-
 export interface HandoverOptions {
-  readonly gate: "DATA" | "BDAT 0";
+  readonly gate: Gate;
   readonly deadlines: Deadlines;
   /** Reads the replies to the content. */
   readonly reader: ReplyReader;
@@ -60,7 +49,7 @@ export class Handover {
     const content = this.#content;
     const sizeBytes = sizeOf(content);
     const { gate, deadlines, reader } = this.#options;
-    if (gate === "DATA" && content instanceof Uint8Array && sizeBytes <= ONE_WRITE_BYTES) {
+    if (gate.verb === "DATA" && content instanceof Uint8Array && sizeBytes <= ONE_WRITE_BYTES) {
       this.#options.ending();
       this.#dialogue.content(dotStuff(content));
       return this.#endByDot();
@@ -68,9 +57,10 @@ export class Handover {
     const deadlineMs = deadlines.bodyMs;
     // What we wait for while no reply is: with BDAT too, when the server has said that it has the chunk before the kernel has.
     this.#dialogue.rest("body", deadlineMs);
-    if (gate === "DATA") return this.#dialogue.stream(stuffed(content), sizeBytes);
-    this.#dialogue.say(`BDAT ${sizeBytes}`, { verb: "BDAT", phase: "body", deadlineMs, reader });
-    this.#dialogue.stream(chunksOf(content), sizeBytes);
+    if (gate.verb === "DATA") return this.#dialogue.stream(stuffed(content), sizeBytes);
+    const restBytes = sizeBytes - gate.chunk.length;
+    this.#dialogue.say(`BDAT ${restBytes}`, { verb: "BDAT", phase: "body", deadlineMs, reader });
+    this.#dialogue.stream(chunksOf(content, gate.chunk.length), restBytes);
   }
 
   /** Answers a 354 that came though nobody is left to send to: nothing, to nobody. */
@@ -82,7 +72,7 @@ export class Handover {
   /** The kernel has the whole content. */
   handed(): void {
     this.isHanded = true;
-    if (this.#options.gate === "BDAT 0") return this.#endByLast();
+    if (this.#options.gate.verb === "BDAT") return this.#endByLast();
     this.#options.ending();
     this.#endByDot();
   }

@@ -23,6 +23,15 @@ export class Line<T> {
     return item;
   }
 
+  /** The first that the test holds for; it stays. */
+  find(test: (item: T) => boolean): T | undefined {
+    for (let at = this.#head; at < this.#items.length; at++) {
+      const item = this.#items[at] as T; // between head and end every place is taken
+      if (test(item)) return item;
+    }
+    return undefined;
+  }
+
   /** Takes the first that the test holds for. */
   take(test: (item: T) => boolean): T | undefined {
     for (let at = this.#head; at < this.#items.length; at++) {

@@ -186,11 +186,6 @@ export const REPLY_RULES: Readonly<Record<Replied, readonly Rule[]>> = {
       verdict: end("chunking_broken"),
       because: "It offers CHUNKING and does not speak it: the mail goes by DATA over a new connection",
     })),
-    {
-      code: "551",
-      verdict: end("chunking_broken"),
-      because: "Postfix refuses an empty chunk (551 5.7.1 Null BDAT request); RFC 3030 has no 551",
-    },
     ...ROUTE_REFUSES,
     { code: "454", enhanced: "x.7.0", verdict: defer("route"), because: "RFC 4954 section 6: it cannot check us now" },
     { code: "4yz", verdict: defer("route"), because: "RFC 3030 section 2: it takes no content now" },

@@ -1,8 +1,10 @@
 import type { RouteTrouble } from "../transport.ts";
 import type { Mail } from "./command.ts";
 import type { Target } from "./connection.ts";
+import { sizeOf } from "./content.ts";
 import { DomainLimit } from "./domain_limit.ts";
 import { troubleOf } from "./ending.ts";
+import { ONE_WRITE_BYTES } from "./gate.ts";
 import { Line } from "./line.ts";
 import { Link, type LinkEvents, type Rim } from "./link.ts";
 import type { SessionSettings } from "./session.ts";
@@ -117,7 +119,7 @@ export class Pool implements LinkEvents {
 
   roomy(link: Link): void {
     if (this.#isClosing || this.#isWornOut(link)) return;
-    const job = this.#next();
+    const job = this.#nextBehind();
     if (job !== undefined) return this.#begin(link, job);
     this.#roomy.add(link);
   }
@@ -163,7 +165,8 @@ export class Pool implements LinkEvents {
     // No link is idle and none may be opened: behind another mail is sooner than after it.
     for (const link of this.#roomy) {
       if (this.#openingCount > 0) return;
-      const job = this.#isWornOut(link) ? undefined : this.#next();
+      if (this.#isWornOut(link)) continue;
+      const job = this.#nextBehind();
       if (job === undefined) return;
       this.#roomy.delete(link);
       this.#begin(link, job);
@@ -173,6 +176,15 @@ export class Pool implements LinkEvents {
   /** The next mail in the line that may go now. */
   #next(): Job | undefined {
     return this.#waiting.take(({ domains }) => this.#domains.allows(domains));
+  }
+
+  /**
+   * The same for a place right behind another mail. A large one waits until that is answered: one reply too many to the mail before
+   * would be seen by the 354 of DATA, and not by BDAT.
+   */
+  #nextBehind(): Job | undefined {
+    const next = this.#waiting.find(({ domains }) => this.#domains.allows(domains));
+    return next === undefined || sizeOf(next.mail.content) > ONE_WRITE_BYTES ? undefined : this.#next();
   }
 
   #begin(link: Link, job: Job): void {

@@ -5,7 +5,8 @@ import { contentFor } from "./content.ts";
 import type { Deadlines } from "./deadline.ts";
 import type { Dialogue, ReplyReader, Verb } from "./dialogue.ts";
 import { meaningOfEnd, type Progress, troubleOf } from "./ending.ts";
-import { gateOf, Handover } from "./handover.ts";
+import { type Gate, gateOf } from "./gate.ts";
+import { Handover } from "./handover.ts";
 import { meaningOf, type Verdict, verdictOn } from "./outcome.ts";
 import { faultForServer } from "./preflight.ts";
 import type { ServerReply } from "./reply.ts";
@@ -56,7 +57,7 @@ export class Transaction implements ReplyReader {
   readonly #settings: TransactionSettings;
   readonly #owner: TransactionOwner;
   readonly #tally: Tally;
-  readonly #gate: "DATA" | "BDAT 0";
+  readonly #gate: Gate;
   #handover: Handover | undefined;
   #step: Step;
   /** Replies to commands of this mail up to the gate that are still to come. */
@@ -174,10 +175,10 @@ export class Transaction implements ReplyReader {
   }
 
   #gateAnswered(reply: ServerReply): void {
-    const verdict = verdictOn(this.#gate === "DATA" ? "data" : "bdat", reply);
+    const verdict = verdictOn(this.#gate.verb === "DATA" ? "data" : "bdat", reply);
     if (this.#tally.isComplete) {
       // RFC 2920 section 3.1: it may say 354 all the same, and then a lone dot sends nothing to nobody.
-      if (verdict.then === "go" && this.#gate === "DATA") return this.#handOver().endWithout();
+      if (verdict.then === "go" && this.#gate.verb === "DATA") return this.#handOver().endWithout();
       const isEcho = reply.code === 503 || verdict.then !== "end";
       return isEcho ? this.#finish() : this.#end(reply, verdict.trouble, "data");
     }
@@ -248,10 +249,10 @@ export class Transaction implements ReplyReader {
         const recipient = this.#tally.next();
         if (recipient !== undefined) return rcptCommand(recipient, this.#said, this.#settings.capabilities);
         this.#step = "gate";
-        return this.#gate;
+        return this.#gate.command;
       }
       case "gate":
-        return this.#gate;
+        return this.#gate.command;
       default:
         return undefined;
     }
@@ -273,12 +274,8 @@ export class Transaction implements ReplyReader {
         return dialogue.say(command, { verb: "RCPT", phase: "rcpt", deadlineMs: rcptMs, reader: this });
       default:
         this.#step = "replies";
-        return dialogue.say(command, {
-          verb: this.#gate === "DATA" ? "DATA" : "BDAT",
-          phase: "data",
-          deadlineMs: dataMs,
-          reader: this,
-        });
+        dialogue.say(command, { verb: this.#gate.verb, phase: "data", deadlineMs: dataMs, reader: this });
+        if (this.#gate.chunk.length > 0) dialogue.content(this.#gate.chunk);
     }
   }
 

@@ -74,7 +74,7 @@ export const DATA_FAULTS: readonly TransportFault[] = [
   {
     id: "D07",
     name: "dropped when it has a large content, and not its end (BDAT)",
-    server: () => ({ offer: CHUNKING, on: { bdat: (size) => size === "0" ? undefined : { close: undefined } } }),
+    server: () => ({ offer: CHUNKING, on: { bdat: (_, { count }) => count === 1 ? undefined : { close: undefined } } }),
     bytes: LARGE_BYTES,
     expected: ["deferred body network none"],
   },
@@ -205,7 +205,7 @@ export const DATA_FAULTS: readonly TransportFault[] = [
   {
     id: "D18",
     name: "552 to the chunk with the content",
-    server: () => ({ offer: CHUNKING, on: { bdat: (size) => size === "0" ? undefined : "552 5.3.4 too big" } }),
+    server: () => ({ offer: CHUNKING, on: { bdat: (_, { count }) => count === 1 ? undefined : "552 5.3.4 too big" } }),
     bytes: LARGE_BYTES,
     expected: ["bounced body message 552"],
   },

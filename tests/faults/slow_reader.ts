@@ -26,6 +26,7 @@ export const SLOW_READER_FAULTS: readonly RelayFault[] = [
 const CONTENT: StreamedContent = {
   sizeBytes: SIZE_BYTES,
   needsSmtpUtf8: false,
+  opening: CHUNK,
   async *chunks() {
     for (let bytes = 0; bytes < SIZE_BYTES; bytes += CHUNK.length) yield await Promise.resolve(CHUNK);
   },

@@ -137,6 +137,12 @@ export class ModelServer {
       case "QUIT":
         if (this.#network.fault(3)) return void (this.#isSilent = true);
         return this.#hangUp("221 2.0.0 bye");
+      case "Subject":
+        // The first line of a content, by a client that believed in our CHUNKING: no more of it may follow.
+        if (this.#network.settings.isChunkingBroken && /^Subject: m\d+$/.test(line)) {
+          return this.#say("500 5.5.1 what is Subject?");
+        }
+        return this.#wrong("a header as a command", "500 5.5.1 what");
       default:
         this.#wrong(`a command ${line.slice(0, 20)}`, "500 5.5.1 what");
     }

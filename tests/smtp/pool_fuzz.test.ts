@@ -60,6 +60,7 @@ async function run(seed: number): Promise<void> {
     return {
       sizeBytes: text.length,
       needsSmtpUtf8: false,
+      opening: new TextEncoder().encode(text.slice(0, 1_000)),
       async *chunks() {
         yield new TextEncoder().encode(text.slice(0, 40_000));
         if (network.faults > 0 && fate < 0.1) throw new Error("The content cannot be read");
