@@ -1,8 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { hostname } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import { Breaker } from "../relay/breaker.ts";
 import { systemClock } from "../relay/clock.ts";
 import { openDatabase } from "../relay/database.ts";
+import { Journal } from "../relay/journal.ts";
 import { createLog } from "../relay/log.ts";
 import { Relay } from "../relay/relay.ts";
 import { ONLY_ROUTE } from "../relay/routing.ts";
@@ -23,6 +26,8 @@ export interface RelayTarget {
 export async function openRelay({ url, smtpPort, connections }: RelayTarget): Promise<Relay & AsyncDisposable> {
   const troubles: string[] = [];
   const log = createLog({ write: (line) => troubles.push(line), now: () => Date.now(), level: "warn" });
+  const folder = mkdtempSync(join(tmpdir(), "mailchute-bench-journal-"));
+  const journal = new Journal(folder, systemClock.after);
   const relay = await Relay.open({
     databases: [await openDatabase({ name: "home", display: "bench", url, pooled: false })],
     routes: [{
@@ -39,6 +44,7 @@ export async function openRelay({ url, smtpPort, connections }: RelayTarget): Pr
       }),
     }],
     routing: ONLY_ROUTE,
+    journal,
     rules: { maxAgeMs: 5 * DAY_MS, maxAttempts: undefined, onUncertain: "retry" },
     retention: { messagesMs: 30 * DAY_MS, contentMs: 7 * DAY_MS },
     returnPath: undefined,
@@ -55,6 +61,8 @@ export async function openRelay({ url, smtpPort, connections }: RelayTarget): Pr
   return Object.assign(relay, {
     async [Symbol.asyncDispose]() {
       await relay.stop();
+      journal.close();
+      rmSync(folder, { recursive: true, force: true });
       if (troubles.length > 0) throw new Error(`Cannot take the figure: the relay had trouble: ${troubles.join("\n")}`);
     },
   });

@@ -41,8 +41,8 @@ export function advised(transport: Transport, { route, variable, facts, log, clo
   }
 
   return {
-    async send(envelope, content, signal): Promise<Delivery> {
-      const delivery = await transport.send(envelope, content, signal);
+    async send(envelope, content, signal, witness): Promise<Delivery> {
+      const delivery = await transport.send(envelope, content, signal, witness);
       if (delivery.kind === "attempted") { for (const outcome of delivery.outcomes) look(outcome); }
       return delivery;
     },

@@ -20,6 +20,9 @@ const FIRST_POLL_MS = 50;
 /** What is given back is due by the clock of the database, and so a little later than it was meant to be. */
 const RELEASE_MS = 50;
 
+/** How soon a journal that could not be written is tried again. */
+const JOURNAL_RETRY_MS = 1_000;
+
 /** What a look found: all the room was filled, all that was due was claimed (maybe nothing), or there was no room. */
 type Look = "filled" | "some" | "nothing" | "no_room" | "failed";
 
@@ -32,11 +35,18 @@ export class Drain {
   #asleep = false;
   #lastTurnMs: number;
   #lastError: string | undefined;
+  #journalTrouble: string | undefined;
+  /**
+   * What other relays hold is left alone until then: one whose lease has run out while the database was away for all is alive, and
+   * renews it as soon as it is connected again.
+   */
+  #ownOnlyUntilMs: number;
 
   constructor(options: DrainOptions) {
     this.#options = options;
     this.#bell = new Bell(options.clock);
     this.#lastTurnMs = options.clock.now();
+    this.#ownOnlyUntilMs = this.#lastTurnMs + options.leaseMs;
     this.#workers = new Workers({
       ...options,
       onRoom: () => this.#bell.ring(),
@@ -62,6 +72,11 @@ export class Drain {
   /** Why the database could not be used; undefined while it answers. */
   get lastError(): string | undefined {
     return this.#lastError;
+  }
+
+  /** Why the journal cannot be written; undefined while it can. */
+  get journalTrouble(): string | undefined {
+    return this.#journalTrouble;
   }
 
   /** Looks now: something may be due. */
@@ -121,11 +136,16 @@ export class Drain {
   async #look(): Promise<Look> {
     const { queue, contents, clock, log } = this.#options;
     this.#lastTurnMs = clock.now();
+    this.#noteJournal();
     const { messages: room, isProbe } = this.#workers.room();
+    if (this.#journalTrouble !== undefined) return "no_room";
     if (room < 1) return "no_room";
     try {
       const claimedMs = clock.now();
-      const { messages, nowMs } = await queue.claim(room, { probe: isProbe });
+      const { messages, nowMs } = await queue.claim(room, {
+        probe: isProbe,
+        ownOnly: claimedMs < this.#ownOnlyUntilMs,
+      });
       this.#noteDatabase("claim", undefined);
       if (messages.length === 0) return "nothing";
       const takenOver = messages.filter((message) => message.takenOver).length;
@@ -162,6 +182,7 @@ export class Drain {
   /** How long there is no room; without a time of its own (a full house, a probe under way) the bell ends the wait. */
   #roomWaitMs(): number {
     const { clock, pollMs } = this.#options;
+    if (this.#journalTrouble !== undefined) return JOURNAL_RETRY_MS;
     const { againMs } = this.#workers.room();
     return againMs === undefined ? pollMs : Math.max(1, againMs - clock.now());
   }
@@ -183,14 +204,28 @@ export class Drain {
   async #waitsForDeadLease(): Promise<boolean> {
     const waitMs = await this.#options.queue.deadLeaseMs();
     if (waitMs === undefined) return false;
-    await this.#pause(Math.max(waitMs, 1) + 1);
+    await this.#pause(Math.max(waitMs, this.#ownOnlyUntilMs - this.#options.clock.now(), 1) + 1);
     return true;
+  }
+
+  /** Without a journal nothing is begun: after a crash nobody would know what was sent. */
+  #noteJournal(): void {
+    const { journal, log } = this.#options;
+    const before = this.#journalTrouble;
+    this.#journalTrouble = journal.trouble();
+    if (before === undefined && this.#journalTrouble !== undefined) {
+      const fix = "make room on the disk of RELAY_STATE_DIR, or make it writable";
+      log.error("the journal cannot be written: no mail is begun", { reason: this.#journalTrouble, fix });
+    } else if (before !== undefined && this.#journalTrouble === undefined) log.info("the journal can be written again");
   }
 
   #noteDatabase(doing: string, error: unknown): void {
     if (error === undefined) {
-      if (this.#lastError !== undefined) this.#options.log.info("database answers again");
+      if (this.#lastError === undefined) return;
+      const { log, clock, leaseMs } = this.#options;
+      log.info("database answers again");
       this.#lastError = undefined;
+      this.#ownOnlyUntilMs = clock.now() + leaseMs;
       return;
     }
     // One line for an outage, not one for each try.

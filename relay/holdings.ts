@@ -34,6 +34,12 @@ export interface Holding {
 /** All messages that this relay holds in one database, from claim to settled or given back. */
 export class Holdings {
   readonly #bySeq = new Map<string, Holding>();
+  readonly #onMoved: (holding: Holding, lease: string) => void;
+
+  /** @param onMoved a message that we hold gets another lease */
+  constructor(onMoved: (holding: Holding, lease: string) => void) {
+    this.#onMoved = onMoved;
+  }
 
   get size(): number {
     return this.#bySeq.size;
@@ -50,12 +56,14 @@ export class Holdings {
       const { lease } = message;
       const known = this.#bySeq.get(message.seq);
       if (known !== undefined && !known.isGivenBack) {
+        this.#onMoved(known, lease);
         known.lease = lease;
         known.leaseEndsMs = leaseEndsMs;
         continue;
       }
       // Ours, and yet unknown: the answer of the claim was lost, and nothing was started.
-      const unstarted = message.wasOurs ? { ...message, attempt: message.attempt - 1 } : message;
+      // The same after the loss of a holder who would have said so, had it come that far (`loss`).
+      const unstarted = message.wasOurs || message.takenOver ? { ...message, attempt: message.attempt - 1 } : message;
       const holding = { message: unstarted, lease, leaseEndsMs, started: false, isGivenBack: false, legs: [] };
       this.#bySeq.set(message.seq, holding);
       added.push(holding);

@@ -1,16 +1,17 @@
 import type { Sql } from "postgres";
 import {
+  ADOPT,
   CLAIM,
   CLAIM_PROBE,
   DEAD_LEASES,
+  INTEND,
   NEXT_DUE,
   RELEASE,
   REMAINING,
   RENEW,
   SETTLE,
-  TAKE_BACK,
 } from "./queue_statements.ts";
-import type { Outcome } from "./transport.ts";
+import type { RoutedOutcome } from "./transport.ts";
 
 // DESIGN: a row of `queue` belongs to whoever's id and lease number it carries; each statement (queue_statements.ts)
 // names both, and its answer says which rows were still ours. A row that is not answered has been taken over: its outcome is not
@@ -26,6 +27,8 @@ export interface ClaimedMessage {
   readonly takenOver: boolean;
   /** True when it was this relay's own, in this run. */
   readonly wasOurs: boolean;
+  /** Its last holder had said that it may be sent (only of messages that wait for a person when nobody knows). */
+  readonly intended: boolean;
   readonly id: string;
   readonly contentId: string;
   readonly from: { readonly email: string; readonly name: string | null };
@@ -52,9 +55,6 @@ export interface ClaimedRecipient {
   /** True while it waits for a person. */
   readonly held: boolean;
 }
-
-/** An outcome, and the route by which it came. */
-export type RoutedOutcome = Outcome & { readonly route: string };
 
 /** What becomes of one claimed message. */
 export interface Settlement {
@@ -88,6 +88,14 @@ export interface Claim {
   readonly nowMs: number;
 }
 
+/** What to claim. */
+export interface ClaimOptions {
+  /** The one message that is due longest, in whichever lane. @default {false} */
+  readonly probe?: boolean;
+  /** Leaves alone what another relay has leased, even if its lease has run out. @default {false} */
+  readonly ownOnly?: boolean;
+}
+
 /** A message and the lease that we hold on it. */
 export type Held = Pick<ClaimedMessage, "seq" | "lease">;
 
@@ -107,11 +115,20 @@ export class Queue {
   }
 
   /** Claims at most `limit` due messages, high before normal before low, oldest first; or with `probe` the one that is due longest. */
-  async claim(limit: number, options: { readonly probe?: boolean } = {}): Promise<Claim> {
-    const rows = await this.#sql.unsafe(options.probe ? CLAIM_PROBE : CLAIM, [this.#relayId, this.#leaseMs, limit], {
-      prepare: true,
-    });
-    return { messages: rows.map(toClaimed), nowMs: Number(rows[0]?.now_ms ?? Number.NaN) };
+  async claim(limit: number, options: ClaimOptions = {}): Promise<Claim> {
+    const { probe, ownOnly } = options;
+    const values = [this.#relayId, this.#leaseMs, limit, ownOnly !== true];
+    return toClaim(await this.#sql.unsafe(probe ? CLAIM_PROBE : CLAIM, values, { prepare: true }));
+  }
+
+  /** Takes over, as they are, the messages that dead predecessors held. */
+  async adopt(instance: string): Promise<Claim> {
+    return toClaim(await this.#sql.unsafe(ADOPT, [this.#relayId, this.#leaseMs, instance]));
+  }
+
+  /** Says that a message may be sent from now on. @returns whether it is still ours */
+  async intend({ seq, lease }: Held): Promise<boolean> {
+    return (await this.#sql.unsafe(INTEND, [this.#relayId, seq, lease], { prepare: true })).length > 0;
   }
 
   /** Writes outcomes and next states. @returns the messages that were still ours */
@@ -133,11 +150,6 @@ export class Queue {
     return seqs(await this.#sql.unsafe(RENEW, [this.#relayId, toPairs(held), this.#leaseMs], { prepare: true }));
   }
 
-  /** Takes back what dead predecessors held. @returns how many messages */
-  async takeBack(instance: string): Promise<number> {
-    return (await this.#sql.unsafe(TAKE_BACK, [this.#relayId, instance])).length;
-  }
-
   /** Milliseconds until the next row falls due (a schedule, a retry or the end of a lease); 0 or less: now; undefined: none. */
   async nextDueMs(): Promise<number | undefined> {
     const [row] = await this.#sql.unsafe(NEXT_DUE, [], { prepare: true });
@@ -157,6 +169,10 @@ export class Queue {
   }
 }
 
+function toClaim(rows: readonly Record<string, unknown>[]): Claim {
+  return { messages: rows.map(toClaimed), nowMs: Number(rows[0]?.now_ms ?? Number.NaN) };
+}
+
 function toClaimed(row: Record<string, unknown>): ClaimedMessage {
   return {
     seq: row.seq as string,
@@ -164,6 +180,7 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
     attempt: row.attempts as number,
     takenOver: row.taken_over as boolean,
     wasOurs: row.was_ours as boolean,
+    intended: row.intended as boolean,
     id: row.id as string,
     contentId: row.content_id as string,
     from: { email: row.from_email as string, name: row.from_name as string | null },

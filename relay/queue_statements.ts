@@ -3,16 +3,20 @@
 //
 // $1 is the relay's id, where there is one.
 
+/** What a claim changes: it is an attempt until it is given back. */
+const CLAIMED =
+  "due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1, intent = false";
+
 /**
  * Index: queue_due, one range of it per lane. `= any(array(…))` and not a join: under a generic plan the join becomes a hash join over
  * the whole queue. `offset 0` keeps the planner from turning the lookups by key into one.
  */
 export const CLAIM: string = claimOf(`
-  select x.seq, x.leased_by, v.lane
+  select x.seq, x.leased_by, x.intent, v.lane
   from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
   cross join lateral (
-    select q.seq, q.leased_by from mailchute.queue q
-    where q.lane = v.lane and q.due <= now()
+    select q.seq, q.leased_by, q.intent from mailchute.queue q
+    where q.lane = v.lane and q.due <= now() and (q.leased_by is null or q.leased_by = $1::bigint or $4::boolean)
     order by q.due, q.seq
     limit $3::int
     for update skip locked
@@ -24,11 +28,11 @@ export const CLAIM: string = claimOf(`
  * so that no mail is the probe for ever.
  */
 export const CLAIM_PROBE: string = claimOf(`
-  select x.seq, x.leased_by, v.lane
+  select x.seq, x.leased_by, x.intent, v.lane
   from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
   cross join lateral (
-    select q.seq, q.leased_by, q.due from mailchute.queue q
-    where q.lane = v.lane and q.due <= now()
+    select q.seq, q.leased_by, q.intent, q.due from mailchute.queue q
+    where q.lane = v.lane and q.due <= now() and (q.leased_by is null or q.leased_by = $1::bigint or $4::boolean)
     order by q.due, q.seq
     limit 1
     for update skip locked
@@ -52,7 +56,7 @@ with input as materialized (
   returning q.seq
 ), kept as (
   update mailchute.queue q
-  set leased_by = null, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempts')::int,
+  set leased_by = null, intent = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempts')::int,
     due = coalesce(now() + make_interval(secs => ((select by_seq from input) -> q.seq::text ->> 'delay')::float8 / 1000), 'infinity')
   where q.seq = any (array(select seq from said where not is_final)) and q.leased_by = $1::bigint
     and q.lease = ((select by_seq from input) -> q.seq::text ->> 'lease')::bigint
@@ -80,9 +84,14 @@ select seq::text from ours`;
 export const RELEASE = `
 with input as materialized (select * from jsonb_to_recordset($2::text::jsonb) as i(seq bigint, lease bigint, attempt integer, delay float8))
 update mailchute.queue q
-set leased_by = null, due = now() + make_interval(secs => i.delay / 1000), attempts = i.attempt - 1
+set leased_by = null, due = now() + make_interval(secs => i.delay / 1000), attempts = i.attempt - 1, intent = false
 from input i
 where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
+returning q.seq::text as seq`;
+
+/** Index: queue_pkey. Says of a message that must not be sent twice that its final dot may be written from now on. */
+export const INTEND = `
+update mailchute.queue q set intent = true where q.seq = $2::bigint and q.lease = $3::bigint and q.leased_by = $1::bigint
 returning q.seq::text as seq`;
 
 /** Index: queue_pkey. Prolongs leases; a row that is not answered is no longer ours. */
@@ -93,11 +102,17 @@ from input i
 where q.seq = any (array(select seq from input)) and q.seq = i.seq and q.lease = i.lease and q.leased_by = $1::bigint
 returning q.seq::text as seq`;
 
-/** Makes due at once what the dead predecessors of this relay (same state directory) still held. Runs once, at the start. */
-export const TAKE_BACK = `
-update mailchute.queue q set leased_by = null, due = now(), lease = q.lease + 1, attempts = q.attempts - 1
-where q.leased_by in (select r.id from mailchute.relay r where r.instance = $2::uuid and r.id <> $1::bigint)
-returning q.seq::text as seq`;
+/**
+ * Takes over what the dead predecessors of this relay (same state directory) still held, lease and attempt as they are: by these the
+ * journal knows them. Runs once, at the start.
+ */
+export const ADOPT: string = claimOf(
+  `
+  select q.seq, q.leased_by, q.intent, q.lane from mailchute.queue q
+  where q.leased_by in (select r.id from mailchute.relay r where r.instance = $3::uuid and r.id <> $1::bigint)
+  for update`,
+  "due = now() + make_interval(secs => $2::float8 / 1000), leased_by = $1::bigint",
+);
 
 /** Index: queue_due, its first entry per lane. Held rows are due at infinity. */
 export const NEXT_DUE = `
@@ -119,17 +134,17 @@ select count(*) filter (where leased_by is null and (due <= now() or seq = any (
   count(*) filter (where leased_by is not null)::int as leased
 from mailchute.queue where due < 'infinity'`;
 
-function claimOf(pick: string): string {
+function claimOf(pick: string, change: string = CLAIMED): string {
   return `
 with pick as materialized (${pick}
 ), claimed as (
   update mailchute.queue q
-  set due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1
+  set ${change}
   where q.seq = any (array(select seq from pick))
   returning q.seq, q.lease, q.attempts, q.retried_at
 )
 select c.seq::text, c.lease::text, c.attempts, extract(epoch from c.retried_at) * 1000 as retried_at_ms,
-  p.leased_by is not null as taken_over, coalesce(p.leased_by = $1::bigint, false) as was_ours, m.*, r.recipients,
+  p.leased_by is not null as taken_over, p.intent as intended, coalesce(p.leased_by = $1::bigint, false) as was_ours, m.*, r.recipients,
   extract(epoch from now()) * 1000 as now_ms
 from claimed c
 join pick p on p.seq = c.seq

@@ -1,6 +1,7 @@
 import type { Clock } from "./clock.ts";
 import { Counters } from "./counters.ts";
 import type { RelayDatabase } from "./database.ts";
+import type { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { Remaining } from "./queue.ts";
 import type { RetryRules } from "./policy.ts";
@@ -19,6 +20,8 @@ export interface RelayOptions {
   /** The relay closes their transports. */
   readonly routes: readonly Route[];
   readonly routing: readonly RoutingRule[];
+  /** Not closed by the relay. */
+  readonly journal: Journal;
   readonly rules: RetryRules;
   readonly retention: RetentionRules;
   readonly returnPath: string | undefined;

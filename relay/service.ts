@@ -4,6 +4,7 @@ import { type ConnectOptions, openDatabase, type RelayDatabase } from "./databas
 import type { EmbeddedPostgres } from "./embedded.ts";
 import { createApp } from "./http/app.tsx";
 import { type HttpServer, startHttp } from "./http/server.ts";
+import { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import { openRoute } from "./open_route.ts";
 import { periodic } from "./periodic.ts";
@@ -53,6 +54,11 @@ export async function startService(
   try {
     const state = openStateDirectory(settings.stateDirectory);
     opened.defer(() => state.release());
+    const journal = new Journal(`${state.path}/journal`, clock.after);
+    opened.defer(() => journal.close());
+    if (journal.damagedLines > 0) {
+      log.warn("the journal has lines that were not written to their end", { lines: journal.damagedLines });
+    }
     const playground = settings.playground ? await startPlayground(state.path) : undefined;
     if (playground !== undefined) opened.defer(() => playground.stop());
 
@@ -75,6 +81,7 @@ export async function startService(
       databases,
       routes,
       routing: settings.routing,
+      journal,
       rules: settings,
       retention: {
         messagesMs: settings.retentionMs,

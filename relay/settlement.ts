@@ -106,6 +106,28 @@ export function expire(message: ClaimedMessage, context: Omit<ConclusionContext,
   };
 }
 
+/**
+ * What is written about a message whose holder was lost: nobody knows how far it had come. One that must not be sent twice had its
+ * holder say so before its final dot; without that word it was not sent, and undefined says that it may be begun.
+ */
+export function loss(message: ClaimedMessage, context: ConclusionContext): Settlement | undefined {
+  const isHold = (message.onUncertain ?? context.rules.onUncertain) === "hold";
+  if (isHold && !message.intended) return undefined;
+  const reason = "The relay that held it was lost, and may have sent it";
+  const recipients = message.recipients.filter((recipient) => recipient.open);
+  const outcomes = recipients.map(({ position }) => (
+    { position, kind: "uncertain", phase: "final", blame: "network", reason } as const
+  ));
+  // The attempt is that of the lost relay; ours has not begun.
+  const lost = { ...message, attempt: message.attempt - 1 };
+  const result = { kind: "attempted", route: UNKNOWN_ROUTE, outcomes } as const;
+  const conclusion = conclude(lost, [{ recipients, result }], context);
+  return conclusion.kind === "settle" ? conclusion.settlement : undefined;
+}
+
+/** In the attempts of a relay that was lost. */
+const UNKNOWN_ROUTE = "unknown";
+
 interface Judged {
   readonly outcome: Outcome;
   readonly state: NextState;

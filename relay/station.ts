@@ -3,6 +3,7 @@ import { beat, markStopped, registerRelay, type RelayDatabase, setAsleep } from 
 import { Drain, type DrainOptions } from "./drain.ts";
 import { periodic } from "./periodic.ts";
 import { Queue } from "./queue.ts";
+import { replay } from "./replay.ts";
 import { purge, type RetentionRules } from "./retention.ts";
 
 /** The bell of the database: what `mailchute.enqueue_v1` notifies. */
@@ -15,7 +16,7 @@ const PURGE_MS = 10 * 60_000;
 const RENEWALS_PER_LEASE = 4;
 
 /** What the stations of a relay share. */
-export interface StationOptions extends Omit<DrainOptions, "queue" | "contents" | "sleep"> {
+export interface StationOptions extends Omit<DrainOptions, "queue" | "database" | "contents" | "sleep"> {
   readonly instance: string;
   readonly host: string;
   readonly pid: number;
@@ -43,6 +44,7 @@ export class Station {
       ...options,
       log: options.log.with({ database: database.name }),
       queue: this.#queue,
+      database: database.name,
       contents: new Contents(database.sql),
       sleep: (asleep) => setAsleep(database.sql, relayId, asleep),
     });
@@ -55,14 +57,11 @@ export class Station {
     every(PURGE_MS, () => this.#purge());
   }
 
-  /** Registers the relay and takes back what its dead predecessors held. */
+  /** Registers the relay and brings to an end what its dead predecessors held. */
   static async open(database: RelayDatabase, options: StationOptions): Promise<Station> {
     const relayId = await registerRelay(database.sql, options);
     const station = new Station(database, { ...options, relayId });
-    const count = await station.#queue.takeBack(options.instance);
-    if (count > 0) {
-      options.log.info("took back what a relay that died here held", { database: database.name, messages: count });
-    }
+    await replay({ ...options, queue: station.#queue, database: database.name });
     return station;
   }
 

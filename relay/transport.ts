@@ -39,6 +39,9 @@ export interface Outcome {
   readonly reason: string;
 }
 
+/** An outcome, and the route that it came by. */
+export type RoutedOutcome = Outcome & { readonly route: string };
+
 /** Trouble before the server accepted this mail's MAIL: the mail is as untried as before. */
 export interface RouteTrouble {
   /** A stable name: `connect_refused`, `connect_timeout`, `dns`, `tls_required`, `tls_handshake`, `tls_verify`,
@@ -76,6 +79,18 @@ export interface StreamedContent {
 /** A mail in wire format: CRLF, 7-bit but for addresses that are not ASCII, without dot-stuffing. */
 export type MailContent = Uint8Array | StreamedContent;
 
+/** Who is told right before and right after the server may have taken a mail, so that a crash in between leaves a trace. */
+export interface Witness {
+  /**
+   * The bytes that end the content are about to be written, for the recipients at these positions.
+   *
+   * @throws {Error} when they must not be: the mail is then not sent, and `send` rejects
+   */
+  committing(positions: readonly number[]): void;
+  /** What became of them. */
+  concluded(outcomes: readonly Outcome[]): void;
+}
+
 /** A way out: hands one mail to the next hop. */
 export interface Transport {
   /**
@@ -83,8 +98,9 @@ export interface Transport {
    * such as a content that could not be read to its end: then the server has not taken the mail.
    *
    * @param signal gives the wait up while the mail has not been started; a dialogue under way runs to its end
+   * @param witness is told of each instant after which the server may have the mail
    */
-  send(envelope: Envelope, content: MailContent, signal: AbortSignal): Promise<Delivery>;
+  send(envelope: Envelope, content: MailContent, signal: AbortSignal, witness?: Witness): Promise<Delivery>;
   /** How many connections to the next hop are open now. */
   openConnections(): number;
   /** Ends idle connections with QUIT and waits for busy ones. */

@@ -38,6 +38,9 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
   async function ready(): Promise<{ readonly ok: boolean; readonly reasons: readonly string[] }> {
     const reasons: string[] = [];
     if (relay.draining) reasons.push("draining");
+    if (relay.stations.some(({ drain }) => drain.journalTrouble !== undefined)) {
+      reasons.push("journal cannot be written");
+    }
     for (const { name, reachable } of (await status(options, startedAt)).databases) {
       if (!reachable) reasons.push(`database ${name} does not answer`);
     }

@@ -3,6 +3,7 @@ import type { Contents } from "./contents.ts";
 import type { Counters } from "./counters.ts";
 import { prepare, toEnvelope } from "./delivery.ts";
 import { type Holding, Holdings, type Leg, legsOf } from "./holdings.ts";
+import type { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { RetryRules } from "./policy.ts";
 import type { ClaimedMessage, Queue, Settlement } from "./queue.ts";
@@ -12,10 +13,11 @@ import { PATIENCE_MS, type Room, roomFor } from "./room.ts";
 import type { Route } from "./route.ts";
 import { RouteLine } from "./route_line.ts";
 import type { RoutingRule } from "./routing.ts";
-import { conclude, type ConcludedLeg, earliestLook, expire, type LegResult } from "./settlement.ts";
+import { conclude, type ConcludedLeg, earliestLook, expire, type LegResult, loss } from "./settlement.ts";
 import { Settler } from "./settler.ts";
 import { Skipped } from "./skipped.ts";
 import type { RouteTrouble } from "./transport.ts";
+import { markOf, witnessOf } from "./witness.ts";
 
 // DESIGN: what happens to a message between claim and settled. Its open recipients are parted into legs, one for each way; each leg is
 // in exactly one place, and when the last one has ended, the message is settled or given back, in one statement:
@@ -30,6 +32,9 @@ import type { RouteTrouble } from "./transport.ts";
 /** What the workers need. Time, chance and the doors to the outside are arguments. */
 export interface WorkersOptions {
   readonly queue: Queue;
+  /** The name of the database. */
+  readonly database: string;
+  readonly journal: Journal;
   readonly contents: Contents;
   readonly routes: readonly Route[];
   readonly routing: readonly RoutingRule[];
@@ -51,7 +56,7 @@ export interface WorkersOptions {
 export class Workers {
   readonly skipped: Skipped = new Skipped();
   readonly #options: WorkersOptions;
-  readonly #holdings = new Holdings();
+  readonly #holdings: Holdings;
   readonly #settler: Settler;
   readonly #releaser: Releaser;
   readonly #lines: ReadonlyMap<string, RouteLine>;
@@ -63,6 +68,7 @@ export class Workers {
 
   constructor(options: WorkersOptions) {
     this.#options = options;
+    this.#holdings = new Holdings((holding, lease) => options.journal.moved(markOf(holding, options.database), lease));
     const { routes, queue, clock, log, onDatabase, onRoom } = options;
     const isOnly = routes.length === 1;
     const work = (leg: Leg, line: RouteLine) => this.#deliver(leg, line);
@@ -159,6 +165,11 @@ export class Workers {
   #begin(holding: Holding): void {
     const { routing, rules, clock } = this.#options;
     const { message } = holding;
+    if (message.takenOver && !message.wasOurs) {
+      const context = { rules, random: this.#options.random, nowMs: clock.now(), aheadMs: this.#aheadMs };
+      const lost = loss(message, context);
+      if (lost !== undefined) return this.#settler.add(lost);
+    }
     const expired = expire(message, { rules, nowMs: clock.now(), aheadMs: this.#aheadMs });
     if (expired !== undefined) return this.#settler.add(expired);
     holding.legs = legsOf(holding, routing);
@@ -200,11 +211,13 @@ export class Workers {
       if (prepared.kind === "failed") return this.#end(leg, prepared);
       // Another mail may have become the probe while this one was composed.
       if (line.isOut) return this.#place(leg);
+      if (!await this.#mayCommit(holding)) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
       breaker.started(message.id, clock.now());
       const delivery = await transport.send(
         toEnvelope(message, recipients, returnPath),
         prepared.wire,
         this.#gaveUp.signal,
+        witnessOf(holding, { ...this.#options, route: name }),
       );
       if (delivery.kind === "unavailable") return this.#unavailable(leg, { line, trouble: delivery.trouble });
       reportSuccess(log, name, breaker.succeeded(clock.now()));
@@ -215,6 +228,13 @@ export class Workers {
       log.error("delivery failed", { id: message.id, error });
       this.#end(leg, { kind: "skipped", againMs: clock.now() + 1_000 });
     }
+  }
+
+  /** A message that must not be sent twice says in the database that it may be sent, so that a relay that takes over knows. */
+  async #mayCommit({ message, lease }: Holding): Promise<boolean> {
+    const { rules, queue } = this.#options;
+    if ((message.onUncertain ?? rules.onUncertain) !== "hold") return true;
+    return await queue.intend({ seq: message.seq, lease });
   }
 
   /** The server took nothing: the next of its routes, if it has another, or a later time. */
@@ -249,7 +269,7 @@ export class Workers {
   }
 
   #settled(settlements: readonly Settlement[], ours: ReadonlySet<string>): void {
-    const { counters, log, onDatabase, onRoom } = this.#options;
+    const { counters, database, journal, log, onDatabase, onRoom } = this.#options;
     onDatabase("settle", undefined);
     const holdings: Holding[] = [];
     for (const settlement of settlements) {
@@ -260,6 +280,7 @@ export class Workers {
       if (holding === undefined) continue;
       if (isOurs) reportNotReached(log, holding.message, settlement);
       holdings.push(holding);
+      journal.settled(markOf(holding, database));
       for (const { line } of holding.legs) line?.settled(1);
     }
     const stale = settlements.length - ours.size;

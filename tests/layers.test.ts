@@ -16,19 +16,19 @@ const LAYERS: readonly Layer[] = [
   {
     name: "pure relay",
     files:
-      /^relay\/(bell|breaker|clock|duration|mail_content|mask|pace|periodic|policy|room|route|routing|transport|smtp\/(advice|auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|trouble_advice|xtext))\.ts$/,
+      /^relay\/(bell|breaker|clock|duration|journal_memory|journal_record|mail_content|mask|pace|periodic|policy|room|route|routing|transport|smtp\/(advice|auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|transaction_frame|trouble_advice|xtext))\.ts$/,
     mayImport: ["domain", "pure relay"],
   },
   {
     name: "edges",
     files:
-      /^relay\/(advised_transport|config|contents|database|embedded|inbox|inbox_directory|log|migrate|ping|queue|queue_statements|retention|schema|smtp_options|state_directory|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
+      /^relay\/(advised_transport|config|contents|database|embedded|inbox|inbox_directory|log|migrate|journal|ping|queue|queue_statements|retention|schema|smtp_options|state_directory|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
     mayImport: ["domain", "pure relay", "edges"],
   },
   {
     name: "flow",
     files:
-      /^relay\/(counters|delivery|drain|holdings|relay|releaser|report|route_line|settlement|settler|skipped|station|watch|workers)\.ts$/,
+      /^relay\/(counters|delivery|drain|holdings|relay|releaser|report|replay|route_line|settlement|settler|skipped|station|watch|witness|workers)\.ts$/,
     mayImport: ["domain", "pure relay", "edges", "flow"],
   },
   {
@@ -56,7 +56,7 @@ const DOORS: readonly (readonly [library: RegExp, door: RegExp, types?: RegExp])
   [/^node:child_process$/, /^relay\/embedded\.ts$/],
   [
     /^node:(crypto|events|fs|fs\/promises|module|os|path|url|util)$/,
-    /^relay\/(embedded|http\/access|http\/style|inbox|inbox_directory|schema|(doctor\/)?state_directory|playground|main|commands\/command)\.ts$/,
+    /^relay\/(embedded|http\/access|http\/style|inbox|inbox_directory|journal|schema|(doctor\/)?state_directory|playground|main|commands\/command)\.ts$/,
   ],
 ];
 

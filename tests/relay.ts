@@ -1,8 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { hostname } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import { Breaker, type BreakerRules } from "../relay/breaker.ts";
 import { type Clock, systemClock } from "../relay/clock.ts";
 import { openDatabase } from "../relay/database.ts";
+import { Journal } from "../relay/journal.ts";
 import { createLog } from "../relay/log.ts";
 import { Relay, type RelayOptions } from "../relay/relay.ts";
 import type { RoutingRule } from "../relay/routing.ts";
@@ -21,6 +24,8 @@ export interface TestRelayOptions
   readonly rules?: string;
   /** Instead of `rules`: such as no settings make. */
   readonly routing?: readonly RoutingRule[];
+  /** Its folder. @default {a new one, removed in the end} */
+  readonly journal?: string;
   readonly maxAgeMs?: number;
   readonly maxAttempts?: number;
   readonly onUncertain?: "retry" | "hold";
@@ -42,6 +47,8 @@ export async function openTestRelay(database: TestDatabase, options: TestRelayOp
   const lines: string[] = [];
   const connections = options.connections ?? 4;
   const clock = options.clock ?? systemClock;
+  const folder = options.journal ?? mkdtempSync(join(tmpdir(), "mailchute-journal-"));
+  const journal = new Journal(folder, systemClock.after);
   const ports = options.routes ?? { default: options.smtpPort as number };
   const relay = await Relay.open({
     databases: [await openDatabase({ name: "home", display: "test", url: database.url, pooled: false })],
@@ -56,6 +63,7 @@ export async function openTestRelay(database: TestDatabase, options: TestRelayOp
       maxAttempts: options.maxAttempts,
       onUncertain: options.onUncertain ?? "retry",
     },
+    journal,
     retention: { messagesMs: 30 * 86_400_000, contentMs: 7 * 86_400_000 },
     returnPath: options.returnPath,
     leaseMs: options.leaseMs ?? 120_000,
@@ -68,7 +76,15 @@ export async function openTestRelay(database: TestDatabase, options: TestRelayOp
     random: options.random ?? (() => 0.5),
     log: createLog({ write: (line) => lines.push(line), now: () => clock.now(), level: "debug" }),
   });
-  return { relay, lines, [Symbol.asyncDispose]: () => relay.stop() };
+  return {
+    relay,
+    lines,
+    async [Symbol.asyncDispose]() {
+      await relay.stop();
+      journal.close();
+      if (options.journal === undefined) rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
 /** Enqueues as the superuser, by the same function that the client calls. @returns the id */

@@ -10,7 +10,16 @@ const CONTEXT = { rules: RULES, nowMs: NOW_MS, aheadMs: 0, random: () => 0.5 };
 
 function message(attempt = 1, held = false): ClaimedMessage {
   return {
-    ...{ seq: "1", lease: "2", attempt, takenOver: false, wasOurs: false, id: "id", contentId: "content" },
+    ...{
+      seq: "1",
+      lease: "2",
+      attempt,
+      takenOver: false,
+      wasOurs: false,
+      intended: false,
+      id: "id",
+      contentId: "content",
+    },
     ...{ from: { email: "a@b.example", name: null }, replyTo: [], returnPath: null, unsubscribe: null },
     ...{ onUncertain: null, firstDueMs: NOW_MS, expiresAtMs: null, retriedAtMs: null },
     recipients: [0, 1, 2].map((position) => recipient(position, held && position === 2)),

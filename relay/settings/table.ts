@@ -158,7 +158,8 @@ export const table = {
   stateDirectory: setting("RELAY_STATE_DIR", text("a directory"), {
     group: "Relay",
     fallback: ".mailchute",
-    description: "Who this relay is, and the playground's files. Must survive a restart; one for each relay.",
+    description:
+      "Who this relay is, its journal, and the playground's files. Must survive a restart; one for each relay.",
   }),
   graceMs: setting("RELAY_GRACE", duration("0s", "10m"), {
     group: "Relay",

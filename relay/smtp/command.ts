@@ -1,5 +1,5 @@
 import type { Envelope, EnvelopeRecipient } from "../../src/envelope.ts";
-import type { MailContent } from "../transport.ts";
+import type { MailContent, Witness } from "../transport.ts";
 import type { Capabilities } from "./capability.ts";
 import { needsSmtpUtf8 as contentNeedsSmtpUtf8, sizeOf } from "./content.ts";
 import { needsSmtpUtf8 } from "./path.ts";
@@ -9,6 +9,7 @@ import { originalRecipient, xtext } from "./xtext.ts";
 export interface Mail {
   readonly envelope: Envelope;
   readonly content: MailContent;
+  readonly witness?: Witness | undefined;
 }
 
 /** RFC 3461 sections 4.4 and 4.2: longer ones are refused by servers that count. */

@@ -22,8 +22,8 @@ export interface HandoverOptions {
   readonly deadlines: Deadlines;
   /** Reads the replies to the content. */
   readonly reader: ReplyReader;
-  /** The bytes that end the content are about to be written. */
-  readonly ending: () => void;
+  /** The bytes that end the content are about to be written; false when they must not be. */
+  readonly ending: () => boolean;
   /** They are written. */
   readonly ended: () => void;
 }
@@ -50,7 +50,7 @@ export class Handover {
     const sizeBytes = sizeOf(content);
     const { gate, deadlines, reader } = this.#options;
     if (gate.verb === "DATA" && content instanceof Uint8Array && sizeBytes <= ONE_WRITE_BYTES) {
-      this.#options.ending();
+      if (!this.#options.ending()) return;
       this.#dialogue.content(dotStuff(content));
       return this.#endByDot();
     }
@@ -65,16 +65,14 @@ export class Handover {
 
   /** Answers a 354 that came though nobody is left to send to: nothing, to nobody. */
   endWithout(): void {
-    this.#options.ending();
-    this.#endByDot();
+    if (this.#options.ending()) this.#endByDot();
   }
 
   /** The kernel has the whole content. */
   handed(): void {
     this.isHanded = true;
     if (this.#options.gate.verb === "BDAT") return this.#endByLast();
-    this.#options.ending();
-    this.#endByDot();
+    if (this.#options.ending()) this.#endByDot();
   }
 
   /** The server has the chunk. */
@@ -87,7 +85,7 @@ export class Handover {
     // The server may have the last bytes before the kernel says that it has passed them on.
     if (!this.isHanded || !this.#isTaken) return;
     const { deadlines, reader, ending, ended } = this.#options;
-    ending();
+    if (!ending()) return;
     this.#dialogue.say("BDAT 0 LAST", { verb: "CONTENT", phase: "final", deadlineMs: deadlines.finalMs, reader });
     ended();
   }

@@ -4,7 +4,7 @@ import type { Wire } from "./dialogue.ts";
 import { Session, type SessionSettings } from "./session.ts";
 import { Deadline, type Timers } from "./timers.ts";
 import type { Mail } from "./command.ts";
-import type { TransactionResult } from "./transaction.ts";
+import type { TransactionResult } from "./transaction_frame.ts";
 
 /** What the transport gets from outside: sockets and time. */
 export interface Rim {

@@ -1,6 +1,6 @@
 import type { Delivery, Outcome } from "../transport.ts";
 import type { Mail } from "./command.ts";
-import type { TransactionResult } from "./transaction.ts";
+import type { TransactionResult } from "./transaction_frame.ts";
 
 export interface PartsOptions {
   /** Recipients that one transaction may have. */
@@ -69,7 +69,7 @@ function later(recipients: Mail["envelope"]["recipients"], { trouble }: Unavaila
 }
 
 function withRecipients(mail: Mail, recipients: Mail["envelope"]["recipients"]): Mail {
-  return { envelope: { ...mail.envelope, recipients }, content: mail.content };
+  return { ...mail, envelope: { ...mail.envelope, recipients } };
 }
 
 function together(mail: Mail, outcomes: readonly Outcome[]): Delivery {

@@ -9,7 +9,7 @@ import { Line } from "./line.ts";
 import { Link, type LinkEvents, type Rim } from "./link.ts";
 import type { SessionSettings } from "./session.ts";
 import { SlowStart } from "./slow_start.ts";
-import type { TransactionResult } from "./transaction.ts";
+import type { TransactionResult } from "./transaction_frame.ts";
 
 /**
  * DESIGN: up to N connections to one server, and one line of mails that wait for them, first come first served.
@@ -201,6 +201,8 @@ export class Pool implements LinkEvents {
   /** Ends a mail that was begun. */
   #settle(job: Job, result: TransactionResult): void {
     this.#domains.ended(job.domains);
+    // At once, and not when its promise is looked at: what is noted now is noted together with the next mail on this connection.
+    if (result.kind === "attempted") job.mail.witness?.concluded(result.outcomes);
     job.settle(result);
   }
 

@@ -5,7 +5,8 @@ import { troubleOf } from "./ending.ts";
 import { Opening, type OpeningSettings } from "./opening.ts";
 import type { ServerReply } from "./reply.ts";
 import type { Mail } from "./command.ts";
-import { Transaction, type TransactionOwner, type TransactionResult } from "./transaction.ts";
+import { Transaction, type TransactionOwner } from "./transaction.ts";
+import type { TransactionResult } from "./transaction_frame.ts";
 
 /**
  * DESIGN: one SMTP session as a state machine without I/O.

@@ -95,10 +95,10 @@ export function createSmtpTransport(
   const most = limit("recipientsPerTransaction", options.recipientsPerTransaction, { fallback: 100, max: 10_000 });
 
   return {
-    send(envelope, content, signal) {
+    send(envelope, content, signal, witness) {
       const fault = faultOfEnvelope(envelope);
       if (fault !== undefined) return Promise.resolve(refused(envelope, fault));
-      return deliverInParts({ envelope, content }, { most, deliver: (mail) => pool.deliver(mail, signal) })
+      return deliverInParts({ envelope, content, witness }, { most, deliver: (mail) => pool.deliver(mail, signal) })
         .then((delivery) => withFix(delivery, options));
     },
     openConnections: () => pool.size,

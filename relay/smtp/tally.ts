@@ -30,6 +30,11 @@ export class Tally {
     return this.#open === 0;
   }
 
+  /** The positions of those who have no outcome yet. */
+  openPositions(): readonly number[] {
+    return this.#recipients.flatMap(({ position }, index) => this.#outcomes[index] === undefined ? [position] : []);
+  }
+
   /** The next recipient to name to the server; undefined after the last. It stays the next one until `named`. */
   next(): EnvelopeRecipient | undefined {
     while (this.#outcomes[this.#named] !== undefined) this.#named++;

@@ -1,8 +1,6 @@
-import type { Delivery, Phase, RouteTrouble } from "../transport.ts";
-import type { Capabilities } from "./capability.ts";
+import type { Phase, RouteTrouble } from "../transport.ts";
 import { type Mail, mailCommand, rcptCommand } from "./command.ts";
 import { contentFor } from "./content.ts";
-import type { Deadlines } from "./deadline.ts";
 import type { Dialogue, ReplyReader, Verb } from "./dialogue.ts";
 import { meaningOfEnd, type Progress, troubleOf } from "./ending.ts";
 import { type Gate, gateOf } from "./gate.ts";
@@ -11,17 +9,13 @@ import { meaningOf, type Verdict, verdictOn } from "./outcome.ts";
 import { faultForServer } from "./preflight.ts";
 import type { ServerReply } from "./reply.ts";
 import { Tally } from "./tally.ts";
+import type { TransactionResult, TransactionSettings } from "./transaction_frame.ts";
 
 /**
  * The most bytes of commands in flight. A server that stops reading while its own replies are not read would block us
  * both for ever; 4 KiB fit into every socket buffer.
  */
 export const WINDOW_BYTES = 4096;
-
-/** What one transaction brought; `rest`: the positions of those whom the server wants in the next one. */
-export type TransactionResult =
-  | Extract<Delivery, { kind: "unavailable" }>
-  | Extract<Delivery, { kind: "attempted" }> & { readonly rest: ReadonlySet<number> };
 
 /** Who a transaction reports to. */
 export interface TransactionOwner {
@@ -31,15 +25,6 @@ export interface TransactionOwner {
   finished(transaction: Transaction, result: TransactionResult, next: { readonly needsReset: boolean }): void;
   /** The connection must end; `interrupted` is called in turn. */
   fail(trouble: RouteTrouble): void;
-}
-
-export interface TransactionSettings {
-  readonly capabilities: Capabilities;
-  readonly deadlines: Deadlines;
-  /** The transaction before this one ended in an error: the server has to forget it first. */
-  readonly needsReset: boolean;
-  /** The content before this mail's envelope is not answered yet: a reply too many to that one would be read as this one's. */
-  readonly isBehind: boolean;
 }
 
 /** What to say next; from `replies` on, what we wait for. */
@@ -196,14 +181,26 @@ export class Transaction implements ReplyReader {
       gate: this.#gate,
       deadlines: this.#settings.deadlines,
       reader: this,
-      // Right before the bytes that end the content are written: from here on the server may have the mail.
-      ending: () => {
-        this.#step = "final";
-        if (!this.#tally.isComplete) this.#progress = "committed";
-      },
+      ending: () => this.#commit(),
       ended: () => this.#owner.committed(),
     });
     return this.#handover;
+  }
+
+  /** Right before the bytes that end the content are written: from here on the server may have the mail. */
+  #commit(): boolean {
+    if (!this.#tally.isComplete) {
+      try {
+        this.mail.witness?.committing(this.#tally.openPositions());
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#owner.fail(troubleOf("content_failed", "body", { reason }));
+        return false;
+      }
+      this.#progress = "committed";
+    }
+    this.#step = "final";
+    return true;
   }
 
   #chunkAnswered(reply: ServerReply): void {

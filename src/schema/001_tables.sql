@@ -126,6 +126,9 @@ create table mailchute.queue (
   attempts integer not null default 0,
   -- The relay that holds it; null unless claimed. Not indexed: it changes with every claim.
   leased_by bigint,
+  -- Of a message that must not be sent twice (hold): its holder may have written its final dot. Said before it is, so that whoever takes
+  -- over from a holder that is lost knows.
+  intent boolean not null default false,
   -- When a person last asked to try again: its age counts from there.
   retried_at timestamptz
 ) with (

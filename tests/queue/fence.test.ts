@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
 import { enqueue } from "../relay.ts";
-import { endLeases, everything, fill, openQueue, queueRow, settlement } from "./setup.ts";
+import { endLeases, everything, fill, openQueue, settlement } from "./setup.ts";
 
 test("an expired lease is taken over: the first holder's settle, renew and release answer nothing and change nothing", async () => {
   await using database = await createDatabase();
@@ -100,7 +100,7 @@ test("a renewed lease is not taken over at its first end", async () => {
   expect(await first.queue.settle([settlement(held, "sent")])).toEqual(new Set([held.seq]));
 });
 
-test("takeBack takes only what one's own predecessors held, at once, and gives their attempt back", async () => {
+test("adopt takes only what one's own predecessors held, as it is", async () => {
   await using database = await createDatabase();
   await fill(database, 3);
   const predecessor = await openQueue(database);
@@ -110,13 +110,15 @@ test("takeBack takes only what one's own predecessors held, at once, and gives t
   if (mine === undefined || theirs === undefined) throw new Error("Nothing was claimed");
   const successor = await openQueue(database, { instance: predecessor.instance });
   const before = await everything(database, theirs.seq);
-  expect(await successor.queue.takeBack(predecessor.instance)).toBe(1);
+  const adopted = (await successor.queue.adopt(predecessor.instance)).messages;
+  expect(adopted.map(({ seq, lease, attempt }) => ({ seq, lease, attempt }))).toEqual([
+    { seq: mine.seq, lease: mine.lease, attempt: mine.attempt },
+  ]);
   expect(await everything(database, theirs.seq)).toBe(before);
-  expect(await queueRow(database, mine.seq)).toMatchObject({ attempts: 0, leasedBy: null, isDue: true });
   // The predecessor, should it still live (a copied state directory), holds a lease that is over.
   expect(await predecessor.queue.settle([settlement(mine, "sent")])).toEqual(new Set());
-  const claimed = (await successor.queue.claim(10)).messages;
-  expect(claimed).toHaveLength(2);
+  expect(await successor.queue.settle([settlement(mine, "sent")])).toEqual(new Set([mine.seq]));
   // What one holds oneself is not one's predecessor's.
-  expect(await successor.queue.takeBack(predecessor.instance)).toBe(0);
+  expect((await successor.queue.claim(10)).messages).toHaveLength(1);
+  expect((await successor.queue.adopt(predecessor.instance)).messages).toEqual([]);
 });

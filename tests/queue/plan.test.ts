@@ -26,8 +26,13 @@ async function filled(): Promise<TestDatabase> {
 
 const GUARDS:
   readonly (readonly [name: string, statement: string, values: readonly string[], indexes: readonly string[]])[] = [
-    ["CLAIM", CLAIM, ["1", "120000", "100"], ["message_pkey", "queue_due", "queue_pkey", "recipient_pkey"]],
-    ["CLAIM_PROBE", CLAIM_PROBE, ["1", "120000", "1"], ["message_pkey", "queue_due", "queue_pkey", "recipient_pkey"]],
+    ["CLAIM", CLAIM, ["1", "120000", "100", "true"], ["message_pkey", "queue_due", "queue_pkey", "recipient_pkey"]],
+    ["CLAIM_PROBE", CLAIM_PROBE, ["1", "120000", "1", "true"], [
+      "message_pkey",
+      "queue_due",
+      "queue_pkey",
+      "recipient_pkey",
+    ]],
     ["SETTLE", SETTLE, ["1", SETTLEMENTS], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
     ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
     ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import postgres, { type Sql } from "postgres";
 import { registerRelay } from "../../relay/database.ts";
-import { type ClaimedMessage, Queue, type RoutedOutcome, type Settlement } from "../../relay/queue.ts";
+import { type ClaimedMessage, Queue, type Settlement } from "../../relay/queue.ts";
+import type { RoutedOutcome } from "../../relay/transport.ts";
 import type { TestDatabase } from "../database.ts";
 import { type TestRelay, until } from "../relay.ts";
 

@@ -1,0 +1,35 @@
+import type { Clock } from "./clock.ts";
+import type { Holding } from "./holdings.ts";
+import type { Journal } from "./journal.ts";
+import type { Mark } from "./journal_record.ts";
+import type { Witness } from "./transport.ts";
+
+/** Where a witness notes what it sees. */
+export interface WitnessOptions {
+  readonly journal: Journal;
+  /** The name of the database. */
+  readonly database: string;
+  readonly route: string;
+  readonly clock: Clock;
+}
+
+/** Watches over one delivery: what the server may have taken is in the journal before it can have it. */
+export function witnessOf(holding: Holding, { journal, database, route, clock }: WitnessOptions): Witness {
+  return {
+    committing(positions) {
+      // A relay that was frozen in the middle of a dialogue: another may be sending this mail by now.
+      if (holding.leaseEndsMs <= clock.now()) {
+        throw new Error("Its lease has ended while it was being sent: another relay may have taken it over");
+      }
+      journal.intent(markOf(holding, database), route, positions);
+    },
+    concluded(outcomes) {
+      journal.outcome(markOf(holding, database), outcomes.map((outcome) => ({ ...outcome, route })));
+    },
+  };
+}
+
+/** The claim under which the journal knows a message. */
+export function markOf({ message, lease }: Pick<Holding, "message" | "lease">, database: string): Mark {
+  return { database, seq: message.seq, lease };
+}
