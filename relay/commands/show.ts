@@ -17,15 +17,19 @@ interface Described {
     readonly code?: number;
     readonly reason?: string;
   }[];
-  readonly attempts: readonly {
-    readonly number: number;
-    readonly at: string;
-    readonly address: string;
-    readonly outcome: string;
-    readonly phase: string;
-    readonly reply: string;
-    readonly code?: number;
-  }[];
+  readonly attempts: readonly Attempt[];
+}
+
+interface Attempt {
+  readonly number: number;
+  readonly at: string;
+  readonly address: string;
+  readonly outcome: string;
+  readonly phase: string;
+  readonly reply: string;
+  readonly code?: number;
+  readonly enhanced?: string;
+  readonly route?: string;
 }
 
 /** `show`: everything about one message but its content. */
@@ -57,8 +61,12 @@ function describe(message: Described): string {
     ...message.recipients.map(({ kind, address, state, reason }) =>
       `  ${kind.padEnd(3)} ${address}: ${state}${reason ? ` (${reason})` : ""}`
     ),
-    ...message.attempts.map(({ number, at, address, outcome, phase, code, reply }) =>
-      `  attempt ${number} at ${at} for ${address}: ${outcome} in ${phase}${code ? ` ${code}` : ""}: ${reply}`
-    ),
+    ...message.attempts.map(describeAttempt),
   ].join("\n");
+}
+
+function describeAttempt({ number, at, address, outcome, route, phase, code, enhanced, reply }: Attempt): string {
+  const by = route === undefined ? "" : ` by ${route}`;
+  const said = [code, enhanced].filter((part) => part !== undefined).map((part) => ` ${part}`).join("");
+  return `  attempt ${number} at ${at} for ${address}: ${outcome}${by} in ${phase}${said}: ${reply}`;
 }

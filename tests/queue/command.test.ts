@@ -69,7 +69,7 @@ test("show tells all but the content, as a text and as JSON; an unknown id exits
   expect({ code: text.code, stderr: text.stderr }).toEqual({ code: 0, stderr: "" });
   expect(text.stdout).toContain(`${bounced}  bounced`);
   expect(text.stdout).toContain("gone@example.com: bounced (The reply that means bounced)");
-  expect(text.stdout).toContain("for gone@example.com: bounced in final 550: The reply that means bounced");
+  expect(text.stdout).toContain("for gone@example.com: bounced by default in final 550: The reply that means bounced");
   expect(text.stdout).toContain("tags news");
   expect(text.stdout).not.toContain("Hello");
   const json = await run(["show", bounced, "--json"], on(database));
