@@ -71,7 +71,7 @@ function certificate(request: Request): string {
   const signature = sign("sha256", body, request.issuer.key);
   const der = sequence(body, algorithm, tagged(0x03, Buffer.concat([Uint8Array.of(0), signature])));
   return `-----BEGIN CERTIFICATE-----\n${
-    der.toString("base64").replace(/.{64}/g, "$&\n")
+    der.toString("base64").replace(/.{64}(?=.)/g, "$&\n")
   }\n-----END CERTIFICATE-----\n`;
 }
 
