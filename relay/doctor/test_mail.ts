@@ -53,9 +53,11 @@ export async function sendTestMail(route: RouteUnderTest, mail: TestMail): Promi
     const advice = adviceOnOutcome(outcome, routeFacts(options));
     if (advice === undefined) return ok("test mail", `${to.email}: sent, the server said: ${said}`);
     const found = `${to.email}: ${kind} in ${phase}. ${advice.problem}. The server said: ${said}`;
-    return kind === "bounced"
-      ? fail("test mail", found, naming(advice.fix, route))
-      : warn("test mail", found, naming(advice.fix.replace("the relay tries again", "and try again"), route));
+    return kind === "bounced" ? fail("test mail", found, naming(advice.fix, route)) : warn(
+      "test mail",
+      found,
+      naming(advice.fix.replace("wait: the relay tries again", "wait, and try again"), route),
+    );
   } finally {
     await transport.close();
   }

@@ -15,6 +15,10 @@ export interface RouteFacts {
   readonly port: number;
   readonly tls: TlsPolicy;
   readonly hasCredentials: boolean;
+  /** The login is an access token. @default {false} */
+  readonly hasToken?: boolean;
+  /** We show a certificate of our own. @default {false} */
+  readonly hasCertificate?: boolean;
 }
 
 /**
@@ -60,8 +64,11 @@ function fitsTrouble(rule: TroubleAdvice, trouble: RouteTrouble, route: RouteFac
   if (rule.phase !== undefined && rule.phase !== trouble.phase) return false;
   if (rule.detail !== undefined && !rule.detail.includes(trouble.detail ?? "")) return false;
   if (rule.hasReply !== undefined && rule.hasReply !== (trouble.reply !== undefined)) return false;
+  if (rule.replyCodes !== undefined && !rule.replyCodes.includes(trouble.reply?.code ?? 0)) return false;
   if (rule.tls !== undefined && !rule.tls.includes(route.tls)) return false;
   if (rule.hasCredentials !== undefined && rule.hasCredentials !== route.hasCredentials) return false;
+  if (rule.hasToken !== undefined && rule.hasToken !== (route.hasToken ?? false)) return false;
+  if (rule.hasCertificate !== undefined && rule.hasCertificate !== (route.hasCertificate ?? false)) return false;
   return rule.port === undefined || rule.port === route.port;
 }
 

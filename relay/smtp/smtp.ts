@@ -149,8 +149,16 @@ function withFix(delivery: Delivery, options: SmtpOptions): Delivery {
 }
 
 /** What an advice has to know of a route. */
-export function routeFacts({ host, port, tls, auth }: SmtpOptions): RouteFacts {
-  return { host, port, tls, hasCredentials: auth !== undefined };
+export function routeFacts({ host, port, tls, auth, clientCertificate }: SmtpOptions): RouteFacts {
+  const hasToken = auth !== undefined && "accessToken" in auth;
+  return {
+    host,
+    port,
+    tls,
+    hasCredentials: auth !== undefined,
+    hasToken,
+    hasCertificate: clientCertificate !== undefined,
+  };
 }
 
 /** Refused here: nothing was written, and no server can make it right. */

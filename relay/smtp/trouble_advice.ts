@@ -12,9 +12,14 @@ export interface TroubleAdvice {
   readonly phase?: Phase;
   readonly detail?: readonly string[];
   readonly hasReply?: boolean;
+  readonly replyCodes?: readonly number[];
   readonly tls?: readonly TlsPolicy[];
   readonly port?: number;
   readonly hasCredentials?: boolean;
+  /** The login is an access token. */
+  readonly hasToken?: boolean;
+  /** We show a certificate of our own. */
+  readonly hasCertificate?: boolean;
   readonly problem: string;
   readonly fix: string;
 }
@@ -86,7 +91,8 @@ export const TROUBLE_ADVICE: Readonly<Record<string, readonly TroubleAdvice[]>> 
   ],
   shutting_down: [{
     problem: "{host} closes the connection for now (421)",
-    fix: "wait, or lower RELAY_CONNECTIONS if it speaks of too many connections",
+    fix:
+      "wait, or lower RELAY_CONNECTIONS (where SMTP_URL has connections=, that) if it speaks of too many connections",
   }],
   auth_required: [
     {
@@ -105,11 +111,26 @@ export const TROUBLE_ADVICE: Readonly<Record<string, readonly TroubleAdvice[]>> 
       fix: "let the server allow this user to send, or use another one",
     },
   ],
-  auth_rejected: [{
-    problem: "{host} does not accept user and password ({code})",
-    fix:
-      "correct them in SMTP_URL (@ is written %40, : %3A, / %2F); providers often want an API key or an app password instead of the account's own",
-  }],
+  auth_rejected: [
+    {
+      // RFC 4954 section 6 (538) and RFC 3207 section 4 (530).
+      replyCodes: [530, 538],
+      tls: OPEN,
+      problem: "{host} takes a login over TLS only ({code})",
+      fix: "write ?tls=required in SMTP_URL",
+    },
+    {
+      hasToken: true,
+      problem: "{host} does not accept the access token ({code})",
+      fix:
+        "see that a token that has not ended, of this user and for sending mail, is written to the file of token-file= in SMTP_URL",
+    },
+    {
+      problem: "{host} does not accept user and password ({code})",
+      fix:
+        "correct them in SMTP_URL (@ is written %40, : %3A, / %2F); providers often want an API key or an app password instead of the account's own",
+    },
+  ],
   auth_unavailable: [
     {
       hasReply: true,
@@ -201,6 +222,20 @@ export const TROUBLE_ADVICE: Readonly<Record<string, readonly TroubleAdvice[]>> 
       tls: ["implicit"],
       problem: "{host} closes the connection in the TLS handshake",
       fix: "write smtp:// if the port begins without TLS; else look into the log of the server",
+    },
+    {
+      // Some servers hang up without an alert.
+      hasCertificate: true,
+      phase: "ehlo",
+      problem: "{host} closes the connection in the middle of the dialogue",
+      fix: "look into the log of the server: it may not trust the authority of our certificate (?cert= in SMTP_URL)",
+    },
+    {
+      hasCertificate: true,
+      phase: "greeting",
+      tls: ["implicit"],
+      problem: "{host} closes the connection after the TLS handshake",
+      fix: "look into the log of the server: it may not trust the authority of our certificate (?cert= in SMTP_URL)",
     },
     {
       problem: "{host} closes the connection in the middle of the dialogue",

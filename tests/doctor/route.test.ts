@@ -179,7 +179,7 @@ test.each(
     ["mail", "550 5.7.1 not your sender", "fail", "refuses the sender (550)", "not your sender"],
     ["rcpt", "554 5.7.1 Relay access denied", "fail", "does not send mail onwards for us (554)", "mynetworks"],
     ["rcpt", "550 5.1.1 no such user", "fail", "refuses the recipient (550)", "correct the address"],
-    ["rcpt", "450 4.2.0 greylisted", "warn", "does not take this recipient now (450)", "try again"],
+    ["rcpt", "450 4.2.0 greylisted", "warn", "does not take this recipient now (450)", "wait, and try again (greylisting"],
     ["content", "550 5.7.1 no DKIM", "fail", "refuses the content (550)", "SPF, DKIM"],
     ["mail", "530 5.7.0 log in first", "fail", "only after a login or over TLS (530)", "SMTP_URL_BULK"],
   ] as const,

@@ -30,6 +30,30 @@ const SERVERS: readonly {
     fix: "correct them in SMTP_URL",
   },
   {
+    wrong: "an access token that has ended",
+    script: { offer: ["AUTH XOAUTH2"], on: { auth: () => "535 5.7.8 invalid_token" } },
+    options: { auth: { user: "ann", accessToken: () => "old" }, allowPlaintextAuth: true },
+    problem: "127.0.0.1 does not accept the access token (535)",
+    fix: "token-file= in SMTP_URL",
+  },
+  {
+    wrong: "a login that is taken over TLS only",
+    script: {
+      auth: LOGIN,
+      on: { auth: () => "538 5.7.11 Encryption required for requested authentication mechanism" },
+    },
+    options: { auth: LOGIN, allowPlaintextAuth: true },
+    problem: "127.0.0.1 takes a login over TLS only (538)",
+    fix: "write ?tls=required in SMTP_URL",
+  },
+  {
+    wrong: "a server that hangs up once it has seen our certificate",
+    script: { tls: "starttls", on: { ehlo: (_, { isTls }) => isTls ? { close: undefined } : undefined } },
+    options: { tls: "required", clientCertificate: TEST_AUTHORITY.issue(["relay.example"]) },
+    problem: "closes the connection in the middle of the dialogue",
+    fix: "it may not trust the authority of our certificate",
+  },
+  {
     wrong: "a service that is no SMTP server",
     script: { on: { connect: () => ({ raw: "SSH-2.0-OpenSSH_9.6\r\n" }) } },
     options: {},
@@ -288,13 +312,15 @@ function causeOf(code: string, rule: TroubleAdvice): Advice {
     port: rule.port ?? ROUTE.port,
     tls: rule.tls?.[0] ?? ROUTE.tls,
     hasCredentials: rule.hasCredentials ?? code === "auth_required",
+    hasToken: rule.hasToken ?? false,
+    hasCertificate: rule.hasCertificate ?? false,
   };
   const trouble: RouteTrouble = {
     code,
     phase: rule.phase ?? PHASES.at(-1) as Phase,
     reason: "said by a test",
     detail: details[0] as string,
-    ...(rule.hasReply ? { reply: { code: 454, text: "later" } } : {}),
+    ...(rule.hasReply || rule.replyCodes ? { reply: { code: rule.replyCodes?.[0] ?? 454, text: "later" } } : {}),
   };
   return adviceOnTrouble(trouble, facts);
 }
