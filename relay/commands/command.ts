@@ -48,21 +48,33 @@ export const DATABASE_OPTION = { database: { type: "string" } } as const;
 /** `--json`, for commands that read. */
 export const JSON_OPTION = { json: { type: "boolean" } } as const;
 
+/** A database that a command works on. */
+export interface FoundDatabase extends ConnectOptions {
+  /** A relay starts it, and nobody else. */
+  readonly isEmbedded: boolean;
+}
+
 /** The databases of the environment, or the playground's. */
-export function findDatabases(context: CommandContext): readonly ConnectOptions[] {
+export function findDatabases(context: CommandContext): readonly FoundDatabase[] {
   const found = readDatabases(context.env, context.readFile).map((settings) => {
     const { name, display } = settings;
-    if (settings.kind === "postgres") return { name, display, url: settings.url.reveal(), pooled: settings.pooled };
+    if (settings.kind === "postgres") {
+      return { name, display, url: settings.url.reveal(), pooled: settings.pooled, isEmbedded: false };
+    }
     const url = context.embeddedUrl(settings.directory);
-    if (url === undefined) throw new DatabaseProblem(`Cannot use the database ${display}: no relay has started it yet`);
-    return { name, display, url, pooled: false };
+    if (url === undefined) {
+      throw new DatabaseProblem(
+        `Cannot use the database ${display}: no relay has started it yet; start one (mailchute run)`,
+      );
+    }
+    return { name, display, url, pooled: false, isEmbedded: true };
   });
   if (found.length > 0) return found;
   const url = context.embeddedUrl(`${context.env.RELAY_STATE_DIR ?? ".mailchute"}/postgres`);
   if (url === undefined) {
     throw new DatabaseProblem("Cannot find a database: set DATABASE_URL=postgres://user:password@host:5432/name");
   }
-  return [{ name: "home", display: "the playground", url, pooled: false }];
+  return [{ name: "home", display: "the playground", url, pooled: false, isEmbedded: true }];
 }
 
 /** Runs `work` on the database that `--database` names (default: home), whose schema must be there unless `anySchema`. */
@@ -80,6 +92,12 @@ export async function withDatabase<T>(
   const sql = connect(database);
   try {
     const state = await schemaState(sql).catch((cause: unknown) => {
+      if (database.isEmbedded && cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED") {
+        throw new DatabaseProblem(
+          `Cannot use the database ${database.display}: the embedded Postgres does not run now; start the relay (mailchute run)`,
+          { cause },
+        );
+      }
       throw unreachable(database.name, database.display, cause);
     });
     if (!options.anySchema && state.version < SCHEMA_VERSION) {

@@ -9,6 +9,7 @@ import { fail, type Finding, ok, report, type SubjectFinding, warn } from "../do
 import { checkRoute, type RouteUnderTest } from "../doctor/route.ts";
 import { checkStateDirectory } from "../doctor/state_directory.ts";
 import { sendTestMail } from "../doctor/test_mail.ts";
+import { checkRouteCertificates } from "../settings/route_certificates.ts";
 import { ehloName, smtpOptions } from "../smtp_options.ts";
 import {
   type Command,
@@ -109,6 +110,7 @@ function readAll(context: CommandContext): {
 } {
   try {
     const settings = readSettings(context.env, context.readFile, { terminal: context.terminal });
+    checkRouteCertificates(settings.routes);
     const notices = settings.notices.map((notice) => {
       const [found = notice, fix] = notice.split("; ", 2);
       return warn("settings", found, fix ?? "take it out");
@@ -133,13 +135,12 @@ interface DatabaseSubject {
 
 /** Those that can be read are looked at even when other settings are wrong. */
 function databasesOf(context: CommandContext, settings: Settings | undefined): readonly DatabaseSubject[] {
-  const embedded = new Set(settings?.databases.filter(({ kind }) => kind === "embedded").map(({ name }) => name));
   try {
     return findDatabases(context).map((database) => ({
       subject: `database ${database.name} (${database.display})`,
       database,
       findings: [],
-      isEmbedded: settings?.playground === true || embedded.has(database.name),
+      isEmbedded: database.isEmbedded,
     }));
   } catch (error) {
     if (settings === undefined || !(error instanceof Error)) return [];

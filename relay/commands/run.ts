@@ -2,6 +2,7 @@ import { describeSettings, readSettings } from "../config.ts";
 import { createLog } from "../log.ts";
 import { PROGRAM_VERSION } from "../schema.ts";
 import { type Machine, startService } from "../service.ts";
+import { checkRouteCertificates } from "../settings/route_certificates.ts";
 import { type Command, type CommandContext, EXIT } from "./command.ts";
 
 /** What `run` is given beside what every command is. */
@@ -19,6 +20,7 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
     options: { once: { type: "boolean" } },
     async run(context, _words, options) {
       const settings = readSettings(context.env, context.readFile, { terminal: context.terminal });
+      checkRouteCertificates(settings.routes);
       const log = createLog({ write: context.print, now: () => machine.clock.now(), ...settings.log });
       log.info(`mailchute ${PROGRAM_VERSION} · ${describeSettings(settings)}`);
       for (const notice of settings.notices) log.warn(notice);

@@ -178,4 +178,7 @@ test("without settings doctor looks at the playground, whether it runs or has ne
   expect(await playground.exited).toBe(0);
   const stopped = await run(["doctor"], env);
   expect(stopped).toMatchObject({ code: 0, stdout: expect.stringContaining("does not run now") });
+  // The other commands say the same, and not "check DATABASE_URL".
+  const status = await run(["status"], env);
+  expect(status).toMatchObject({ code: 1, stderr: expect.stringContaining("start the relay (mailchute run)") });
 }, 30_000);

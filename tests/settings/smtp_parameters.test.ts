@@ -3,6 +3,8 @@ import { systemClock } from "../../relay/clock.ts";
 import { readSettings, SettingsError, type SmtpSettings } from "../../relay/config.ts";
 import { openRoute } from "../../relay/open_route.ts";
 import { createLog } from "../../relay/log.ts";
+import { checkRouteCertificates } from "../../relay/settings/route_certificates.ts";
+import { createAuthority } from "../smtp/certificate.ts";
 
 const DATABASE_URL = "postgres://relay:pw@db.example.com/shop";
 const CERT = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
@@ -103,6 +105,30 @@ test.each([
 ])("%s is refused: %s", (url, words) => {
   expect(refusal(url)).toContain(words);
   expect(refusal({ SMTP_URL_OTHER: url })).toContain("SMTP_URL_OTHER");
+});
+
+test("certificates are tried at the start: a key of another pair, and what only looks like PEM", () => {
+  const authority = createAuthority();
+  const [ours, other] = [authority.issue(["relay.example"]), authority.issue(["relay.example"])];
+  const said = (url: string, files: Readonly<Record<string, string>>) => {
+    try {
+      checkRouteCertificates([{ name: "bulk", variable: "SMTP_URL_BULK", smtp: read(url, files) }]);
+      return "fine";
+    } catch (error) {
+      if (!(error instanceof SettingsError)) throw error;
+      return error.message;
+    }
+  };
+  const pair = "smtp://h?cert=/c&key=/k";
+  expect(said(pair, { "/c": ours.cert, "/k": ours.key })).toBe("fine");
+  expect(said(pair, { "/c": ours.cert, "/k": other.key })).toBe(
+    "Cannot use SMTP_URL_BULK: the client certificate and the key do not belong together; name the files of one pair",
+  );
+  expect(said(pair, { "/c": CERT, "/k": ours.key })).toContain(
+    "SMTP_URL_BULK: the client certificate or its key cannot",
+  );
+  expect(said("smtp://h?ca=/c", { "/c": authority.ca })).toBe("fine");
+  expect(said("smtp://h?ca=/c", { "/c": CERT })).toContain("SMTP_URL_BULK: what ca names cannot be read");
 });
 
 test("Django's certificate and key may share a file", () => {

@@ -1,0 +1,35 @@
+import { checkCertificates } from "../smtp/connection.ts";
+import type { RouteSettings } from "./route_settings.ts";
+import { refuse } from "./smtp_parameters.ts";
+
+/**
+ * Tries the certificates of every route, as its first connection would: what only looks like PEM, or a key that is another
+ * certificate's, is a mistake in the settings and has to stop the start as one.
+ *
+ * @throws {SettingsError} with one sentence that names the variable and the fix
+ */
+export function checkRouteCertificates(routes: readonly RouteSettings[]): void {
+  for (const { variable, smtp } of routes) {
+    const { trustedCertificates: ca, clientCertificate: ours } = smtp;
+    if (ca !== undefined && faultOf({ ca }) !== undefined) {
+      throw refuse({ variable }, "what ca names cannot be read as a PEM certificate", "name a file that is whole");
+    }
+    if (ours === undefined) continue;
+    const fault = faultOf({ clientCertificate: { cert: ours.cert, key: ours.key.reveal() } });
+    if (fault === undefined) continue;
+    throw fault === "ERR_OSSL_X509_KEY_VALUES_MISMATCH"
+      ? refuse({ variable }, "the client certificate and the key do not belong together", "name the files of one pair")
+      : refuse({ variable }, "the client certificate or its key cannot be read as PEM", "name files that are whole");
+  }
+}
+
+/** The code of what is wrong with them; undefined: nothing. */
+function faultOf(certificates: Parameters<typeof checkCertificates>[0]): string | undefined {
+  try {
+    checkCertificates(certificates);
+    return undefined;
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined;
+    return cause instanceof Error && "code" in cause ? String(cause.code) : "unknown";
+  }
+}
