@@ -40,6 +40,9 @@ const ENCODE = "write special characters of the user and the password as %40 for
 export function parseSmtpUrl(written: string, source: UrlSource): SmtpSettings {
   const refuse = (because: string, fix: string) => refuseFor(source, because, fix);
   const url = URL.canParse(written) ? new URL(written) : undefined;
+  if (url === undefined && /^smtps?:\/\//i.test(written)) {
+    throw refuse("its host or its port cannot be read", `write a port from 1 to 65535, and ${ENCODE}`);
+  }
   if (url === undefined || !/^smtps?:$/.test(url.protocol)) {
     throw refuse(
       "it is no URL that begins with smtp:// or smtps://",

@@ -85,8 +85,8 @@ test("smtp:// on port 465 is refused unless its tls mode is spelled out", () => 
 test("each malformed SMTP_URL is refused by name", () => {
   const cases: [string, string][] = [
     ["mail.example.com", "smtp:// or smtps://"],
-    ["smtp://mail.example.com:abc", "no URL"],
-    ["smtp://mail.example.com:65536", "no URL"],
+    ["smtp://mail.example.com:abc", "its host or its port cannot be read"],
+    ["smtp://mail.example.com:65536", "write a port from 1 to 65535"],
     ["smtp://mail.example.com:0", "port 0"],
     ["http://mail.example.com", "smtp:// or smtps://"],
     ["smtp:///path", "follows the host"],
