@@ -133,21 +133,20 @@ export class Queue {
 
   /** Writes outcomes and next states. @returns the messages that were still ours */
   async settle(settlements: readonly Settlement[]): Promise<ReadonlySet<string>> {
-    const input = JSON.stringify(Object.fromEntries(inOrder(settlements).map((each) => [each.seq, toInput(each)])));
+    const input = bySeq(settlements, toInput);
     return seqs(await this.#sql.unsafe(SETTLE, [this.#relayId, input], { prepare: true }));
   }
 
   /** Gives back what was not started. @returns the messages that were still ours */
   async release(held: readonly Unstarted[]): Promise<ReadonlySet<string>> {
-    const input = JSON.stringify(
-      inOrder(held).map(({ seq, lease, attempt, delayMs }) => ({ seq, lease, attempt, delay: delayMs })),
-    );
+    const input = bySeq(held, ({ lease, attempt, delayMs }) => ({ lease, attempt, delay: delayMs }));
     return seqs(await this.#sql.unsafe(RELEASE, [this.#relayId, input], { prepare: true }));
   }
 
   /** Prolongs leases by their full length. @returns the messages that are still ours */
   async renew(held: readonly Held[]): Promise<ReadonlySet<string>> {
-    return seqs(await this.#sql.unsafe(RENEW, [this.#relayId, toPairs(held), this.#leaseMs], { prepare: true }));
+    const input = bySeq(held, ({ lease }) => ({ lease }));
+    return seqs(await this.#sql.unsafe(RENEW, [this.#relayId, input, this.#leaseMs], { prepare: true }));
   }
 
   /** Milliseconds until the next row falls due (a schedule, a retry or the end of a lease); 0 or less: now; undefined: none. */
@@ -217,13 +216,9 @@ function toInput(settlement: Settlement): Record<string, unknown> {
   };
 }
 
-function toPairs(held: readonly Held[]): string {
-  return JSON.stringify(inOrder(held).map(({ seq, lease }) => ({ seq, lease })));
-}
-
-/** Statements that lock the same rows in the same order wait for each other; in different orders they deadlock. */
-function inOrder<T extends { readonly seq: string }>(messages: readonly T[]): readonly T[] {
-  return [...messages].sort((a, b) => Number(BigInt(a.seq) - BigInt(b.seq)));
+/** What the statements are told about each message, under its number. */
+function bySeq<T extends Held>(messages: readonly T[], toInput: (message: T) => Record<string, unknown>): string {
+  return JSON.stringify(Object.fromEntries(messages.map((message) => [message.seq, toInput(message)])));
 }
 
 function seqs(rows: readonly Record<string, unknown>[]): ReadonlySet<string> {

@@ -4,7 +4,7 @@ import { CLAIM, CLAIM_PROBE, NEXT_DUE, RELEASE, RENEW, SETTLE } from "../../rela
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { accessOf, explain, explainInside, planningConnection } from "./plan.ts";
 
-const PAIRS = `'[{"seq": 1, "lease": 1, "attempt": 1, "delay": 0}]'`;
+const PAIRS = `'{"1": {"lease": 1, "attempt": 1, "delay": 0}}'`;
 const SETTLEMENTS =
   `'{"1": {"lease": 1, "attempt": 1, "attempts": 1, "delay": null, "held": false, "outcomes": [], "recipients": []}}'`;
 
