@@ -11,6 +11,7 @@ import { Relay } from "../relay/relay.ts";
 import { ONLY_ROUTE } from "../relay/routing.ts";
 import { createSmtpTransport } from "../relay/smtp/smtp.ts";
 
+const TIMING = { leaseMs: 120_000, clock: systemClock };
 const DAY_MS = 86_400_000;
 
 /** Where a relay works. */
@@ -29,7 +30,8 @@ export async function openRelay({ url, smtpPort, connections }: RelayTarget): Pr
   const folder = mkdtempSync(join(tmpdir(), "mailchute-bench-journal-"));
   const journal = new Journal(folder, systemClock.after);
   const relay = await Relay.open({
-    databases: [await openDatabase({ name: "home", display: "bench", url, pooled: false })],
+    ...TIMING,
+    databases: [await openDatabase({ name: "home", display: "bench", url, pooled: false }, TIMING)],
     routes: [{
       name: "default",
       variable: "SMTP_URL",
@@ -48,13 +50,11 @@ export async function openRelay({ url, smtpPort, connections }: RelayTarget): Pr
     rules: { maxAgeMs: 5 * DAY_MS, maxAttempts: undefined, onUncertain: "retry" },
     retention: { messagesMs: 30 * DAY_MS, contentMs: 7 * DAY_MS },
     returnPath: undefined,
-    leaseMs: 120_000,
     pollMs: 5_000,
     graceMs: 25_000,
     instance: randomUUID(),
     host: hostname(),
     pid: process.pid,
-    clock: systemClock,
     random: Math.random,
     log,
   });

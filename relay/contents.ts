@@ -1,7 +1,7 @@
-import type { Sql } from "postgres";
 import { attachmentOf, isMessage, type MailAttachment } from "../src/mime/attachment.ts";
 import { needsContent } from "../src/mime/invite.ts";
 import { SevenBitScan } from "../src/mime/seven_bit.ts";
+import { isOfConnection, type Rows, type Statements } from "./connection_pool.ts";
 
 /** What a mail says, without its attachments' bytes. */
 export interface Content {
@@ -52,11 +52,11 @@ const SLICE_BYTES = 57 * 1_024;
 
 /** The contents of one database: small ones fetched in batches and cached, large ones and attachments when needed. */
 export class Contents {
-  readonly #sql: Sql;
+  readonly #sql: Statements;
   readonly #cache = new Map<string, Content>();
   #cachedBytes = 0;
 
-  constructor(sql: Sql) {
+  constructor(sql: Statements) {
     this.#sql = sql;
   }
 
@@ -64,7 +64,7 @@ export class Contents {
   async prefetch(ids: Iterable<string>): Promise<void> {
     const missing = [...new Set(ids)].filter((id) => !this.#cache.has(id));
     if (missing.length === 0) return;
-    const rows = await this.#sql.unsafe(SMALL_CONTENTS, [JSON.stringify(missing)], { prepare: true });
+    const rows = await this.#read(SMALL_CONTENTS, [JSON.stringify(missing)]);
     for (const row of rows) this.#remember(row.id as string, toContent(row));
   }
 
@@ -72,13 +72,13 @@ export class Contents {
   async get(id: string): Promise<Content | undefined> {
     const cached = this.#cache.get(id);
     if (cached !== undefined) return cached;
-    const [row] = await this.#sql.unsafe(CONTENT, [id], { prepare: true });
+    const [row] = await this.#read(CONTENT, [id]);
     return row === undefined ? undefined : toContent(row);
   }
 
   /** The attachments of one content: with their bytes when they are small, else for {@linkcode encoded}. */
   async attachments(id: string): Promise<readonly StoredAttachment[]> {
-    const rows = await this.#sql.unsafe(ATTACHMENTS, [id], { prepare: true });
+    const rows = await this.#read(ATTACHMENTS, [id]);
     const isSmall = rows.reduce((sum, row) => sum + (row.size_bytes as number), 0) <= WHOLE_BYTES;
     const attachments: StoredAttachment[] = [];
     let hasInvite = false;
@@ -132,7 +132,7 @@ export class Contents {
   /** The next slice is under way while the last one is used. */
   async *#slices({ id, position, sizeBytes }: Slices): AsyncGenerator<string> {
     const read = async (from: number): Promise<string> => {
-      const [row] = await this.#sql.unsafe(SLICE, [id, position, from, SLICE_BYTES], { prepare: true });
+      const [row] = await this.#read(SLICE, [id, position, from, SLICE_BYTES]);
       if (row === undefined) throw new Error("Cannot read an attachment: it is no longer stored");
       return row.base64 as string;
     };
@@ -143,6 +143,16 @@ export class Contents {
       // Read ahead, and perhaps never asked for.
       next?.catch(() => undefined);
       yield slice;
+    }
+  }
+
+  /** A connection that was cut, or fell silent under a mail that is on the wire, is no reason to break that off: a second one will do. */
+  async #read(text: string, values: (string | number)[]): Promise<Rows> {
+    try {
+      return await this.#sql.unsafe(text, values, { prepare: true });
+    } catch (error) {
+      if (!isOfConnection(error)) throw error;
+      return await this.#sql.unsafe(text, values, { prepare: true });
     }
   }
 

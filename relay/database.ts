@@ -1,5 +1,7 @@
 import postgres, { type Sql } from "postgres";
 import { withoutForeignParameters } from "../src/client_parameters.ts";
+import type { Clock } from "./clock.ts";
+import { ConnectionPool, type Statements } from "./connection_pool.ts";
 import { migrate, schemaProblem, schemaState } from "./migrate.ts";
 import { PROGRAM_VERSION } from "./schema.ts";
 
@@ -8,11 +10,31 @@ export interface RelayDatabase {
   readonly name: string;
   /** `host/name`, for logs and pages. */
   readonly display: string;
-  readonly sql: Sql;
+  readonly sql: ConnectionPool;
+  /** Opens a connection for LISTEN. */
+  readonly openSession: (hooks: SessionHooks) => ListeningSession;
   /** The version of its schema. */
   readonly schemaVersion: number;
   /** The names of the migrations that were applied now. */
   readonly migrated: readonly string[];
+}
+
+/** What is told about a session that listens. */
+export interface SessionHooks {
+  readonly onNotify: (channel: string) => void;
+  readonly onClose: () => void;
+}
+
+/** One connection of its own, for LISTEN. */
+export interface ListeningSession {
+  /** Listens to these from now on. @returns true */
+  listen(channels: readonly string[]): Promise<true>;
+  /** What this very session listens to, by the server's own word. */
+  channels(): Promise<readonly string[]>;
+  /** Listens to nothing any more. */
+  unlisten(): Promise<unknown>;
+  /** Ends the connection, answered or not. */
+  end(): Promise<void>;
 }
 
 /** A database that cannot be served; the message is one sentence with the fix. */
@@ -28,9 +50,23 @@ export interface ConnectOptions {
   readonly pooled: boolean;
 }
 
+/** What the limits of a database's statements follow from. */
+export interface Timing {
+  readonly leaseMs: number;
+  readonly clock: Clock;
+}
+
+const APPLICATION = "mailchute relay";
 /** Statements under way at a time: claim, settle, release and a mail's attachments. */
 const POOL_SIZE = 6;
 const CONNECT_TIMEOUT_S = 10;
+/** Often enough that no firewall forgets a connection that has nothing to say. */
+const KEEP_ALIVE_S = 30;
+
+/** The longest wait for an answer: a lease outlives one renewal that gets none, and the next. */
+const STATEMENT_MS = 20_000;
+const SHORTEST_STATEMENT_MS = 2_000;
+const STATEMENTS_PER_LEASE = 6;
 
 /** Connects, without looking at the schema. */
 export function connect({ url, pooled }: Pick<ConnectOptions, "url" | "pooled">): Sql {
@@ -38,10 +74,33 @@ export function connect({ url, pooled }: Pick<ConnectOptions, "url" | "pooled">)
     max: POOL_SIZE,
     prepare: !pooled,
     connect_timeout: CONNECT_TIMEOUT_S,
-    connection: { application_name: "mailchute relay" },
+    keep_alive: KEEP_ALIVE_S,
+    connection: { application_name: APPLICATION },
     onnotice: () => {},
     fetch_types: false,
   });
+}
+
+function openSession(url: string, { onNotify, onClose }: SessionHooks): ListeningSession {
+  const options = {
+    ...{ max: 1, prepare: false, fetch_types: false, max_lifetime: null, idle_timeout: 0 },
+    ...{ connect_timeout: CONNECT_TIMEOUT_S, keep_alive: KEEP_ALIVE_S, connection: { application_name: APPLICATION } },
+    onnotice: () => {},
+    onclose: onClose,
+    // Not in the driver's types: `sql.listen` opens a connection that cannot be asked anything.
+    onnotify: onNotify,
+  };
+  const sql = postgres(withoutForeignParameters(url), options);
+  const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
+  return {
+    listen: async (channels) => {
+      await sql.unsafe(channels.map((name) => `listen ${quoted(name)}`).join("; "));
+      return true;
+    },
+    channels: async () => (await sql.unsafe("select pg_listening_channels() as name")).map(({ name }) => String(name)),
+    unlisten: () => sql.unsafe("unlisten *"),
+    end: () => sql.end({ timeout: 0 }),
+  };
 }
 
 /**
@@ -49,18 +108,26 @@ export function connect({ url, pooled }: Pick<ConnectOptions, "url" | "pooled">)
  *
  * @throws {DatabaseProblem} when it cannot be reached or must not be served
  */
-export async function openDatabase(options: ConnectOptions): Promise<RelayDatabase> {
-  const { name, display } = options;
-  const sql = connect(options);
+export async function openDatabase(options: ConnectOptions, timing: Timing): Promise<RelayDatabase> {
+  const { name, display, url } = options;
+  const sql = new ConnectionPool({
+    open: ({ prepare }) => connect({ url, pooled: !prepare }),
+    prepare: !options.pooled,
+    statementMs: Math.max(SHORTEST_STATEMENT_MS, Math.min(timing.leaseMs / STATEMENTS_PER_LEASE, STATEMENT_MS)),
+    clock: timing.clock,
+  });
   try {
     const before = await schemaState(sql);
     const problem = schemaProblem(before, display);
-    const migrated = problem === undefined ? [] : await migrateIfAllowed(sql, problem);
+    const migrated = problem === undefined ? [] : await migrateIfAllowed(options, problem);
     const after = await schemaState(sql);
     const remaining = schemaProblem(after, display);
     if (remaining !== undefined) throw new DatabaseProblem(remaining);
     await checkRights(sql, display);
-    return { name, display, sql, schemaVersion: after.version, migrated };
+    return {
+      ...{ name, display, sql, migrated, schemaVersion: after.version },
+      openSession: (hooks) => openSession(url, hooks),
+    };
   } catch (cause) {
     await sql.end({ timeout: 0 });
     if (cause instanceof DatabaseProblem) throw cause;
@@ -69,12 +136,16 @@ export async function openDatabase(options: ConnectOptions): Promise<RelayDataba
   }
 }
 
-async function migrateIfAllowed(sql: Sql, problem: string): Promise<readonly string[]> {
+async function migrateIfAllowed(options: ConnectOptions, problem: string): Promise<readonly string[]> {
+  // A migration takes as long as it takes.
+  const sql = connect(options);
   try {
     return await migrate(sql);
   } catch (error) {
     if (codeOf(error) === "42501") throw new DatabaseProblem(problem);
     throw error;
+  } finally {
+    await sql.end({ timeout: 1 });
   }
 }
 
@@ -84,7 +155,7 @@ select bool_and(has_table_privilege('mailchute.' || t, p)) as allowed, current_u
 from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay']) as t,
   unnest(array['select', 'insert', 'update', 'delete']) as p`;
 
-async function checkRights(sql: Sql, display: string): Promise<void> {
+async function checkRights(sql: Statements, display: string): Promise<void> {
   const [row] = await sql.unsafe(RIGHTS);
   if (!row?.allowed) throw missingRights(display, row?.role as string);
 }
@@ -109,26 +180,29 @@ function codeOf(error: unknown): string {
 
 /** Records this start. @returns the relay's id in this database */
 export async function registerRelay(
-  sql: Sql,
+  sql: Statements,
   relay: { readonly instance: string; readonly host: string; readonly pid: number },
 ): Promise<string> {
-  const [row] = await sql`
-    insert into mailchute.relay (instance, host, pid, version)
-    values (${relay.instance}, ${relay.host}, ${relay.pid}, ${PROGRAM_VERSION}) returning id::text as id`;
+  const [row] = await sql.unsafe(
+    "insert into mailchute.relay (instance, host, pid, version) values ($1::uuid, $2, $3::int, $4) returning id::text as id",
+    [relay.instance, relay.host, relay.pid, PROGRAM_VERSION],
+  );
   return row?.id as string;
 }
 
 /** Says that the relay is alive; `asleep` as the claim loop left it. */
-export async function beat(sql: Sql, relayId: string): Promise<void> {
-  await sql`update mailchute.relay set heartbeat_at = now() where id = ${relayId}::bigint`;
+export async function beat(sql: Statements, relayId: string): Promise<void> {
+  await sql.unsafe("update mailchute.relay set heartbeat_at = now() where id = $1::bigint", [relayId]);
 }
 
 /** Tells enqueue whether it has to ring. */
-export async function setAsleep(sql: Sql, relayId: string, asleep: boolean): Promise<void> {
-  await sql`update mailchute.relay set asleep = ${asleep}, heartbeat_at = now() where id = ${relayId}::bigint`;
+export async function setAsleep(sql: Statements, relayId: string, asleep: boolean): Promise<void> {
+  await sql.unsafe("update mailchute.relay set asleep = $2::boolean, heartbeat_at = now() where id = $1::bigint", [
+    ...[relayId, asleep],
+  ]);
 }
 
 /** Records the end of this run. */
-export async function markStopped(sql: Sql, relayId: string): Promise<void> {
-  await sql`update mailchute.relay set stopped_at = now(), asleep = false where id = ${relayId}::bigint`;
+export async function markStopped(sql: Statements, relayId: string): Promise<void> {
+  await sql.unsafe("update mailchute.relay set stopped_at = now(), asleep = false where id = $1::bigint", [relayId]);
 }

@@ -1,4 +1,5 @@
 import { Bell } from "./bell.ts";
+import { periodic } from "./periodic.ts";
 import type { Remaining } from "./queue.ts";
 import { Workers, type WorkersOptions } from "./workers.ts";
 
@@ -22,6 +23,9 @@ const RELEASE_MS = 50;
 
 /** How soon a journal that could not be written is tried again. */
 const JOURNAL_RETRY_MS = 1_000;
+/** How long `run --once` bears a database that does not answer: whoever started it waits for its exit code. */
+const GONE_MS = 30_000;
+const WATCH_MS = 1_000;
 
 /** What a look found: all the room was filled, all that was due was claimed (maybe nothing), or there was no room. */
 type Look = "filled" | "some" | "nothing" | "no_room" | "failed";
@@ -41,6 +45,7 @@ export class Drain {
    * renews it as soon as it is connected again.
    */
   #ownOnlyUntilMs: number;
+  #failingSinceMs: number | undefined;
 
   constructor(options: DrainOptions) {
     this.#options = options;
@@ -60,8 +65,9 @@ export class Drain {
   }
 
   /** Counts what is left in the database. */
-  remaining(): Promise<Remaining> {
-    return this.#options.queue.remaining(this.#workers.skipped.seqs);
+  async remaining(): Promise<Remaining> {
+    if (this.#isGone) throw new Error("Cannot count what is left: the database does not answer");
+    return await this.#options.queue.remaining(this.#workers.skipped.seqs);
   }
 
   /** Epoch milliseconds of the last turn of the claim loop. */
@@ -104,12 +110,18 @@ export class Drain {
 
   /** Works until nothing is due, or what is due waits for routes that are out and one probe of each has failed, or the database does not answer. */
   async runOnce(): Promise<void> {
+    const { clock, log } = this.#options;
     const probed = new Set<string>();
+    const stopWatching = periodic(() => Promise.resolve(this.#leaveIfGone()), {
+      everyMs: WATCH_MS,
+      clock,
+      onError: (error) => log.error("cannot watch the database", { error }),
+    });
     this.#workers.skipped.begin();
     while (!this.#stopping) {
       const look = await this.#look();
       const idle = this.#workers.size === 0;
-      if (look === "failed") break;
+      if (look === "failed" || this.#isGone) break;
       if (idle && (look === "nothing" || look === "no_room")) {
         const untilMs = this.#workers.worthWaitingUntilMs(probed);
         if (untilMs !== undefined) await this.#pause(untilMs + RELEASE_MS - this.#options.clock.now());
@@ -119,6 +131,7 @@ export class Drain {
       }
     }
     await this.#workers.finished();
+    stopWatching();
   }
 
   /** Takes nothing new, gives back what was not started, and lets dialogues under way end. */
@@ -131,6 +144,20 @@ export class Drain {
   /** Stops waiting for the server and the database: what is still held keeps its lease and is taken up when that ends. */
   giveUp(): void {
     this.#workers.giveUp();
+  }
+
+  /** No statement has been answered for long. */
+  get #isGone(): boolean {
+    return this.#failingSinceMs !== undefined && this.#options.clock.now() - this.#failingSinceMs >= GONE_MS;
+  }
+
+  /** Dialogues end in their own time; what they bring cannot be written, and is left to the end of its lease. */
+  #leaveIfGone(): void {
+    if (!this.#isGone) return;
+    this.#bell.ring();
+    if (this.#workers.underWay > 0) return;
+    this.#options.log.error("gave up the database", { messages: this.#workers.size, reason: this.#lastError });
+    this.giveUp();
   }
 
   async #look(): Promise<Look> {
@@ -226,8 +253,10 @@ export class Drain {
       log.info("database answers again");
       this.#lastError = undefined;
       this.#ownOnlyUntilMs = clock.now() + leaseMs;
+      this.#failingSinceMs = undefined;
       return;
     }
+    this.#failingSinceMs ??= this.#options.clock.now();
     // One line for an outage, not one for each try.
     if (this.#lastError === undefined) this.#options.log.error("database does not answer", { doing, error });
     this.#lastError = error instanceof Error ? error.message : String(error);

@@ -1,4 +1,5 @@
 import type { Sql, TransactionSql } from "postgres";
+import type { Statements } from "./connection_pool.ts";
 import { isOlder, MIGRATIONS, OLDEST_PROGRAM, PROGRAM_VERSION, ROLES, SCHEMA_VERSION } from "./schema.ts";
 
 // DESIGN: everything happens in one transaction under an advisory lock, as the owner of the schema. A superuser makes the owner
@@ -18,7 +19,7 @@ export interface SchemaState {
 const SCHEMA_STATE = "select version, oldest_program from mailchute.schema_info";
 
 /** Reads the version of the schema. */
-export async function schemaState(sql: Sql | TransactionSql): Promise<SchemaState> {
+export async function schemaState(sql: Statements): Promise<SchemaState> {
   const [exists] = await sql.unsafe("select to_regclass('mailchute.schema_info') is not null as yes");
   if (!exists?.yes) return { version: 0, oldestProgram: undefined };
   const [row] = await sql.unsafe(SCHEMA_STATE);

@@ -1,4 +1,4 @@
-import type { Sql } from "postgres";
+import type { Statements } from "./connection_pool.ts";
 import {
   ADOPT,
   CLAIM,
@@ -104,11 +104,11 @@ export type Unstarted = Pick<ClaimedMessage, "seq" | "lease" | "attempt"> & { re
 
 /** The queue of one database, as seen by one relay. */
 export class Queue {
-  readonly #sql: Sql;
+  readonly #sql: Statements;
   readonly #relayId: string;
   readonly #leaseMs: number;
 
-  constructor(sql: Sql, options: { readonly relayId: string; readonly leaseMs: number }) {
+  constructor(sql: Statements, options: { readonly relayId: string; readonly leaseMs: number }) {
     this.#sql = sql;
     this.#relayId = options.relayId;
     this.#leaseMs = options.leaseMs;

@@ -1,4 +1,4 @@
-import type { Sql } from "postgres";
+import type { TransactionSql } from "postgres";
 
 // DESIGN: messages are walked in the order of their numbers, a window at a time, from the oldest. `seq` and `created_at` grow together, so
 // the walk ends at the first window that is too young; a message that stays open for long is stepped over and seen again in the next walk.
@@ -58,23 +58,38 @@ with old as materialized (
 )
 select (select count(*)::int from deleted_messages) as messages, (select count(*)::int from deleted_contents) as contents`;
 
+/** What one window of the walk has come to. */
+interface Window {
+  /** Where the next one begins; undefined: this was the last. */
+  readonly next: string | undefined;
+  readonly messages: number;
+  readonly contents: number;
+}
+
+/** What runs transactions. */
+interface Transactions {
+  begin(options: string, work: (tx: TransactionSql) => Promise<Window>): Promise<Window>;
+}
+
 /** Deletes what is past its time, in one walk. @returns what was deleted */
 export async function purge(
-  sql: Sql,
+  sql: Transactions,
   rules: RetentionRules,
 ): Promise<{ readonly messages: number; readonly contents: number }> {
   const { messagesMs, contentMs } = rules;
   let messages = 0;
   let contents = 0;
-  for (let last: string | undefined = "0"; last !== undefined;) {
-    const from: string = last;
-    last = await sql.begin("isolation level read committed", async (tx) => {
-      const [found] = await tx.unsafe(FIND_OLD, [from, messagesMs, contentMs]);
+  for (let from: string | undefined = "0"; from !== undefined;) {
+    const after: string = from;
+    const window = await sql.begin("isolation level read committed", async (tx) => {
+      const [found] = await tx.unsafe(FIND_OLD, [after, messagesMs, contentMs]);
       const [deleted] = await tx.unsafe(DELETE_OLD, [JSON.stringify(found?.old), messagesMs, contentMs]);
-      messages += deleted?.messages as number;
-      contents += deleted?.contents as number;
-      return found?.goes_on ? found.last as string : undefined;
+      const next = found?.goes_on ? found.last as string : undefined;
+      return { next, messages: deleted?.messages as number, contents: deleted?.contents as number };
     });
+    messages += window.messages;
+    contents += window.contents;
+    from = window.next;
   }
   return { messages, contents };
 }

@@ -64,7 +64,7 @@ export async function startService(
 
     const databases: RelayDatabase[] = [];
     for (const target of playground ? [playground.database] : await connectionsOf(settings, opened)) {
-      const database = await openDatabase(target);
+      const database = await openDatabase(target, { leaseMs: settings.leaseMs, clock });
       databases.push(database);
       opened.defer(() => database.sql.end({ timeout: 1 }));
       if (database.migrated.length > 0) {

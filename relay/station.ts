@@ -1,6 +1,7 @@
 import { Contents } from "./contents.ts";
 import { beat, markStopped, registerRelay, type RelayDatabase, setAsleep } from "./database.ts";
 import { Drain, type DrainOptions } from "./drain.ts";
+import { Listener } from "./listener.ts";
 import { periodic } from "./periodic.ts";
 import { Queue } from "./queue.ts";
 import { replay } from "./replay.ts";
@@ -31,8 +32,7 @@ export class Station {
   readonly #queue: Queue;
   readonly #relayId: string;
   readonly #stopPeriodic: (() => void)[] = [];
-  #listening = false;
-  #unlisten: (() => Promise<void>) | undefined;
+  readonly #listener: Listener;
 
   private constructor(database: RelayDatabase, options: StationOptions & { readonly relayId: string }) {
     const { relayId, clock } = options;
@@ -47,6 +47,14 @@ export class Station {
       database: database.name,
       contents: new Contents(database.sql),
       sleep: (asleep) => setAsleep(database.sql, relayId, asleep),
+    });
+    this.#listener = new Listener({
+      connect: database.openSession,
+      notify: (channel) => database.sql.unsafe("select pg_notify($1, '')", [channel]),
+      channel: CHANNEL,
+      onRing: () => this.drain.ring(),
+      clock,
+      log: options.log.with({ database: database.name }),
     });
     const onError = (error: unknown) => options.log.warn("upkeep failed", { database: database.name, error });
     const { sql } = database;
@@ -65,23 +73,14 @@ export class Station {
     return station;
   }
 
-  /** Listens for the bell; where that cannot be (a transaction pooler), the poll has to do. */
+  /** Listens for the bell until `close`; where that cannot be (a transaction pooler), the poll has to do. */
   async listen(): Promise<void> {
-    try {
-      const { unlisten } = await this.database.sql.listen(CHANNEL, () => this.drain.ring(), () => {
-        // Also after a reconnect: what was rung in between is lost, so look.
-        this.#listening = true;
-        this.drain.ring();
-      });
-      this.#unlisten = unlisten;
-    } catch (error) {
-      this.#options.log.warn("cannot listen for new mail: polling only", { database: this.database.name, error });
-    }
+    await this.#listener.run();
   }
 
-  /** LISTEN was accepted. */
+  /** Notifications arrive. */
   get listening(): boolean {
-    return this.#listening;
+    return this.#listener.listening;
   }
 
   /** The age of the oldest row that is due; undefined when nothing is. */
@@ -93,6 +92,7 @@ export class Station {
   /** Ends the upkeep and the connections; the drain has ended before. */
   async close(): Promise<void> {
     for (const stop of this.#stopPeriodic) stop();
+    this.#listener.stop();
     // A database that is silent must not keep the relay: what is not said now, the next start says.
     const limit = new Promise<void>((resolve) => this.#options.clock.after(CLOSE_MS, resolve));
     await Promise.race([this.#sayGoodbye(), limit]);
@@ -100,7 +100,6 @@ export class Station {
   }
 
   async #sayGoodbye(): Promise<void> {
-    await this.#unlisten?.().catch(() => undefined);
     await markStopped(this.database.sql, this.#relayId)
       .catch((error) => this.#options.log.warn("stop not recorded", { error }));
   }

@@ -94,6 +94,11 @@ export class Workers {
     return this.#holdings.size;
   }
 
+  /** Mails that are on their way through a route at the moment. */
+  get underWay(): number {
+    return this.#working;
+  }
+
   /** How many messages to claim now. */
   room(): Room {
     const rooms = [...this.#lines.values()].map((line) => line.room());

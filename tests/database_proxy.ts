@@ -7,6 +7,8 @@ export interface DatabaseProxy extends AsyncDisposable {
   readonly url: string;
   /** Nothing moves and nothing closes any more, on old connections and new ones: as if a firewall swallowed every packet. */
   freeze(): void;
+  /** Nothing moves and nothing closes any more on the connections that are open now, and new ones are fine: a firewall has forgotten them. */
+  forget(): void;
   /** Cuts every connection, and every new one as it comes. */
   refuse(): void;
   /** Lets all through again; what was cut or frozen stays so. */
@@ -16,6 +18,8 @@ export interface DatabaseProxy extends AsyncDisposable {
    * the next that holds it itself. Resolves when that has happened.
    */
   loseAnswer(part: string): Promise<void>;
+  /** The same, but the connection stays open and silent, and so do all that are open then. */
+  keepAnswer(part: string): Promise<void>;
 }
 
 /** ReadyForQuery outside of a transaction: what was asked is committed. */
@@ -26,8 +30,11 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
   const proxied = new URL(target);
   const { hostname, port } = proxied;
   const sockets = new Set<Socket>();
+  const forgotten = new WeakSet<Socket>();
   let mode: "pass" | "freeze" | "refuse" = "pass";
-  let toLose: { readonly part: string; readonly lost: () => void } | undefined;
+  let toLose: { readonly part: string; readonly cuts: boolean; readonly lost: () => void } | undefined;
+
+  const forget = (): void => sockets.forEach((socket) => forgotten.add(socket));
 
   const server = createServer((client) => {
     client.on("error", () => undefined);
@@ -42,28 +49,30 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
         sockets.delete(socket);
       }
     };
-    let losing: (() => void) | undefined;
+    const isSilent = (): boolean => mode === "freeze" || forgotten.has(client);
+    let losing: typeof toLose;
     const look = (data: string | Buffer): void => {
       if (toLose === undefined || !data.includes(toLose.part)) return;
-      losing = toLose.lost;
+      losing = toLose;
       toLose = undefined;
     };
     client.on("data", (data) => {
-      if (mode === "freeze") return;
+      if (isSilent()) return;
       look(data);
       upstream.write(data);
     });
     upstream.on("data", (data) => {
-      if (mode === "freeze") return;
+      if (isSilent()) return;
       look(data);
       // Before the end of an answer come only the types of what was asked for: Postgres writes a small answer in one piece.
       if (losing === undefined || !data.includes(READY)) return void client.write(data);
-      cut();
-      losing();
+      if (losing.cuts) cut();
+      else forget();
+      losing.lost();
     });
     client.on("close", cut);
     upstream.on("close", () => {
-      if (mode !== "freeze") cut();
+      if (!isSilent()) cut();
     });
   });
   server.listen(0, "127.0.0.1");
@@ -80,9 +89,11 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
   return {
     url: proxied.href,
     freeze: () => void (mode = "freeze"),
+    forget,
     refuse,
     pass: () => void (mode = "pass"),
-    loseAnswer: (part) => new Promise((lost) => toLose = { part, lost }),
+    loseAnswer: (part) => new Promise((lost) => toLose = { part, cuts: true, lost }),
+    keepAnswer: (part) => new Promise((lost) => toLose = { part, cuts: false, lost }),
     [Symbol.asyncDispose]: async () => {
       refuse();
       await new Promise<void>((resolve) => server.close(() => resolve()));

@@ -22,13 +22,13 @@ const LAYERS: readonly Layer[] = [
   {
     name: "edges",
     files:
-      /^relay\/(advised_transport|config|contents|database|embedded|inbox|inbox_directory|log|migrate|journal|ping|queue|queue_statements|retention|schema|smtp_options|state_directory|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
+      /^relay\/(advised_transport|config|connection_pool|contents|database|embedded|inbox|inbox_directory|log|migrate|journal|ping|queue|queue_statements|retention|schema|smtp_options|state_directory|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
     mayImport: ["domain", "pure relay", "edges"],
   },
   {
     name: "flow",
     files:
-      /^relay\/(counters|delivery|drain|holdings|relay|releaser|report|replay|route_line|settlement|settler|skipped|station|watch|witness|workers)\.ts$/,
+      /^relay\/(counters|delivery|drain|holdings|listener|relay|releaser|report|replay|route_line|settlement|settler|skipped|station|watch|witness|workers)\.ts$/,
     mayImport: ["domain", "pure relay", "edges", "flow"],
   },
   {
@@ -44,7 +44,7 @@ const DOORS: readonly (readonly [library: RegExp, door: RegExp, types?: RegExp])
   [
     /^postgres$/,
     /^(src\/drivers\/postgres|relay\/database)\.ts$/,
-    /^relay\/(contents|migrate|queue|retention|commands\/\w+|doctor\/(database|pooler))\.ts$/,
+    /^relay\/(connection_pool|migrate|retention|commands\/\w+|doctor\/(database|pooler))\.ts$/,
   ],
   [/^@neondatabase\/serverless$/, /^src\/drivers\/neon\.ts$/],
   [/^hono(\/.*)?$/, /^relay\/http\/\w+\.tsx?$/],

@@ -46,12 +46,14 @@ export interface TestRelay extends AsyncDisposable {
 export async function openTestRelay(database: TestDatabase, options: TestRelayOptions): Promise<TestRelay> {
   const lines: string[] = [];
   const connections = options.connections ?? 4;
-  const clock = options.clock ?? systemClock;
   const folder = options.journal ?? mkdtempSync(join(tmpdir(), "mailchute-journal-"));
   const journal = new Journal(folder, systemClock.after);
+  const { clock = systemClock, leaseMs = 120_000 } = options;
   const ports = options.routes ?? { default: options.smtpPort as number };
   const relay = await Relay.open({
-    databases: [await openDatabase({ name: "home", display: "test", url: database.url, pooled: false })],
+    databases: [
+      await openDatabase({ name: "home", display: "test", url: database.url, pooled: false }, { leaseMs, clock }),
+    ],
     routes: Object.entries(ports).map(([name, port]) => ({
       ...{ name, connections, variable: "SMTP_URL" },
       breaker: new Breaker(() => 0.5, { firstDelayMs: 20, maxDelayMs: 100, ...options.breaker }),
@@ -66,7 +68,7 @@ export async function openTestRelay(database: TestDatabase, options: TestRelayOp
     journal,
     retention: { messagesMs: 30 * 86_400_000, contentMs: 7 * 86_400_000 },
     returnPath: options.returnPath,
-    leaseMs: options.leaseMs ?? 120_000,
+    leaseMs,
     pollMs: options.pollMs ?? 5_000,
     graceMs: options.graceMs ?? 5_000,
     instance: options.instance ?? randomUUID(),

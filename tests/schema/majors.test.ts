@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync } from "node:fs";
 import { arch, platform, tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres, { type Sql } from "postgres";
+import { systemClock } from "../../relay/clock.ts";
 import { openDatabase, registerRelay } from "../../relay/database.ts";
 import { type Binaries, type EmbeddedPostgres, startEmbedded } from "../../relay/embedded.ts";
 import { GROUP_ROLES, migrate, schemaState } from "../../relay/migrate.ts";
@@ -126,12 +127,14 @@ async function makeOwner({ embedded, admin }: Cluster, name: string, attributes:
 
 /** With one role alone: the relay migrates, and a mail is enqueued, claimed and settled. */
 async function servesOneMail(url: string): Promise<void> {
-  const { sql, schemaVersion } = await openDatabase({ name: "home", display: "test", url, pooled: false });
+  const timing = { leaseMs: 60_000, clock: systemClock };
+  const { sql, schemaVersion } = await openDatabase({ name: "home", display: "test", url, pooled: false }, timing);
   try {
     expect(schemaVersion).toBe(SCHEMA_VERSION);
-    expect(await migrate(sql)).toEqual([]);
-    const [sent] = await sql`
-      select mailchute.send('{"from": "Shop <shop@example.com>", "to": "ann@example.com", "subject": "Hi", "text": "Hi"}') as id`;
+    expect(await withSql(url, migrate)).toEqual([]);
+    const [sent] = await sql.unsafe(
+      `select mailchute.send('{"from": "Shop <shop@example.com>", "to": "ann@example.com", "subject": "Hi", "text": "Hi"}') as id`,
+    );
     const relayId = await registerRelay(sql, { instance: randomUUID(), host: "test", pid: 1 });
     const queue = new Queue(sql, { relayId, leaseMs: 60_000 });
     const { messages } = await queue.claim(10);
@@ -150,7 +153,7 @@ async function servesOneMail(url: string): Promise<void> {
       { ...settlement, recipients: [{ position: 0, state: "sent", reason: undefined }] },
     ]);
     expect([...ours]).toEqual([seq]);
-    const [status] = await sql`select mailchute.status_v1(${sent?.id as string}) ->> 'state' as state`;
+    const [status] = await sql.unsafe("select mailchute.status_v1($1) ->> 'state' as state", [sent?.id as string]);
     expect(status?.state).toBe("sent");
     expect(await schemaState(sql)).toMatchObject({ version: SCHEMA_VERSION });
   } finally {

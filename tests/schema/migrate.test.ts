@@ -1,10 +1,13 @@
 import { expect, test } from "bun:test";
 import postgres from "postgres";
+import { systemClock } from "../../relay/clock.ts";
 import { DatabaseProblem, openDatabase } from "../../relay/database.ts";
 import { GROUP_ROLES, MAKE_ROLES, MAKE_SCHEMA, migrate, migrationText } from "../../relay/migrate.ts";
 import { MIGRATIONS, OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/schema.ts";
 import { createDatabase, type TestDatabase, testServer } from "../database.ts";
 import { catalogText } from "./catalog.ts";
+
+const TIMING = { leaseMs: 120_000, clock: systemClock };
 
 test("migrating twice applies all migrations once and changes nothing the second time", async () => {
   await using database = await createDatabase({ empty: true });
@@ -122,7 +125,7 @@ test("a schema that is too new for this program is refused, and migrate leaves i
   await using database = await createDatabase();
   await database.sql`update mailchute.schema_info set version = 999, oldest_program = '99.0.0'`;
   const before = await catalogText(database.sql);
-  const opened = openDatabase({ name: "home", display: "db.test/shop", url: database.url, pooled: false });
+  const opened = openDatabase({ name: "home", display: "db.test/shop", url: database.url, pooled: false }, TIMING);
   const error = await opened.then(() => undefined, (reason: unknown) => reason);
   expect(error).toBeInstanceOf(DatabaseProblem);
   expect((error as Error).message).toContain("db.test/shop: its schema 999 is too new and needs mailchute 99.0.0");
@@ -133,8 +136,8 @@ test("a schema that is too new for this program is refused, and migrate leaves i
 test("a newer schema that still takes this program is served as it is", async () => {
   await using database = await createDatabase();
   await database.sql`update mailchute.schema_info set version = ${SCHEMA_VERSION + 1}`;
-  const opened = await openDatabase({ name: "home", display: "test", url: database.url, pooled: false });
-  await opened.sql.end();
+  const opened = await openDatabase({ name: "home", display: "test", url: database.url, pooled: false }, TIMING);
+  await opened.sql.end({ timeout: 1 });
   expect(opened).toMatchObject({ schemaVersion: SCHEMA_VERSION + 1, migrated: [] });
 });
 

@@ -1,0 +1,128 @@
+import type { Sql, TransactionSql } from "postgres";
+import type { Clock } from "./clock.ts";
+
+// DESIGN: the driver waits for an answer for ever. A connection that a firewall has forgotten stays open and answers nothing, and whoever
+// waits for it hangs, though a new one would do. So every statement has a limit. At its end the statement is canceled, over a connection of
+// its own: if the server still works on it (behind a lock), it says so within a moment, and nothing of it goes on. Else this connection
+// is dead, the others are likely to be, and all are replaced. What the statement did is unknown then; whoever asked for it tries again.
+//
+//   asked ──answer──▶ done        asked ──limit──▶ canceled ──error──▶ failed
+//                                                     └──silence──▶ failed, all connections replaced
+
+export type Rows = readonly Readonly<Record<string, unknown>>[];
+
+/** What runs statements: the driver's own pool, a transaction, or {@linkcode ConnectionPool}. */
+export interface Statements {
+  unsafe(
+    text: string,
+    values?: (string | number | boolean | null)[],
+    options?: { readonly prepare?: boolean },
+  ): PromiseLike<Rows>;
+}
+
+export interface ConnectionPoolOptions {
+  /** Connects anew. */
+  readonly open: (options: { readonly prepare: boolean }) => Sql;
+  /** False behind a transaction pooler, which knows no prepared statements. */
+  readonly prepare: boolean;
+  /** The longest wait for an answer. */
+  readonly statementMs: number;
+  readonly clock: Clock;
+}
+
+/** How long the server may take to say that a statement was canceled. */
+const CANCEL_MS = 2_000;
+
+/** A walk of the retention deletes thousands of mails at once; nobody waits for it. */
+const TRANSACTION_MS = 10 * 60_000;
+
+/** How long statements on connections that were replaced may still be answered. */
+const LEAVE_S = 5;
+
+/** A prepared statement that is not there, or is there twice: a transaction pooler lends our connections away. */
+const NOT_PREPARED: ReadonlySet<string> = new Set(["26000", "42P05"]);
+
+/** A statement that was not answered in time. It may have been executed. */
+export class NoAnswer extends Error {
+  override readonly name = "NoAnswer";
+  readonly code = "no_answer";
+}
+
+/** The connections to one database, which are replaced when they fall silent. */
+export class ConnectionPool implements Statements {
+  readonly #options: ConnectionPoolOptions;
+  #sql: Sql;
+  #prepare: boolean;
+  #ended = false;
+
+  constructor(options: ConnectionPoolOptions) {
+    this.#options = options;
+    this.#prepare = options.prepare;
+    this.#sql = options.open({ prepare: options.prepare });
+  }
+
+  /**
+   * Runs one statement.
+   *
+   * @throws {NoAnswer} when the database was silent for too long
+   */
+  async unsafe(...[text, values = [], options = {}]: Parameters<Statements["unsafe"]>): Promise<Rows> {
+    const sql = this.#sql;
+    try {
+      return await this.#limited(sql, sql.unsafe(text, values, options), this.#options.statementMs);
+    } catch (error) {
+      if (this.#prepare && NOT_PREPARED.has(codeOf(error))) {
+        this.#prepare = false;
+        this.#replace(sql);
+      }
+      throw error;
+    }
+  }
+
+  /** Runs a transaction. @throws {NoAnswer} when the database was silent for very long */
+  async begin<T extends object>(options: string, work: (tx: TransactionSql) => Promise<T>): Promise<T> {
+    const sql = this.#sql;
+    // The driver's type unwraps arrays of promises, and this is none.
+    return await this.#limited(sql, sql.begin(options, work) as Promise<T>, TRANSACTION_MS);
+  }
+
+  /** Ends all connections, those with a statement under way after `timeout` seconds. */
+  async end({ timeout }: { readonly timeout: number }): Promise<void> {
+    this.#ended = true;
+    await this.#sql.end({ timeout });
+  }
+
+  async #limited<T>(sql: Sql, work: Promise<T> & { cancel?(): unknown }, limitMs: number): Promise<T> {
+    if (await this.#isSettled(work, limitMs)) return await work;
+    // The driver's promise; it rejects when no connection can be made.
+    void Promise.resolve(work.cancel?.()).catch(() => undefined);
+    if (!await this.#isSettled(work, CANCEL_MS)) this.#replace(sql);
+    throw new NoAnswer(`The database did not answer within ${limitMs} ms`);
+  }
+
+  /** Tells whether this has come to an end, good or bad, before the delay is over. */
+  #isSettled(work: Promise<unknown>, delayMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(delayMs, () => resolve(false));
+      const done = () => (cancel(), resolve(true));
+      work.then(done, done);
+    });
+  }
+
+  #replace(silent: Sql): void {
+    // Others on the same connections have found out too.
+    if (this.#sql !== silent || this.#ended) return;
+    this.#sql = this.#options.open({ prepare: this.#prepare });
+    void silent.end({ timeout: LEAVE_S }).catch(() => undefined);
+  }
+}
+
+/** Tells whether a statement failed with its connection, so that it may do better on another one. */
+export function isOfConnection(error: unknown): boolean {
+  // SQLSTATE 57P01 to 57P03: the server ends this connection, or all.
+  return !(error instanceof Error && error.name === "PostgresError") || codeOf(error).startsWith("57P");
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
