@@ -267,6 +267,11 @@ test("Django's server is the route default beside named ones", () => {
     ["default", "django.example.com"],
     ["internal", "10.0.0.1"],
   ]);
+  // Advice speaks of SMTP_URL, and both styles at once would stop the start.
+  expect(routes.map(({ variable }) => variable)).toEqual([
+    "SMTP_URL (in place of the EMAIL_ settings)",
+    "SMTP_URL_INTERNAL",
+  ]);
 });
 
 test("a named route alone takes all mail", () => {

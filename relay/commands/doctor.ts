@@ -40,7 +40,7 @@ export function doctorCommand(machine: DoctorMachine): Command {
     name: "doctor",
     usage: "[--send-to ADDRESS [--from ADDRESS]] [--route NAME] [--json]",
     summary:
-      "check settings, databases and SMTP servers, and say what to change; --send-to sends a real test mail; exit 1 if something fails",
+      "check settings, databases and SMTP servers, and say what to change; --send-to sends a real test mail over every route, or over --route NAME; exit 1 if something fails",
     options: OPTIONS,
     async run(context, _words, options) {
       const findings = await examine(context, { machine, options });

@@ -1,5 +1,5 @@
 import { checkCertificates } from "../smtp/connection.ts";
-import type { RouteSettings } from "./route_settings.ts";
+import { IN_PLACE_OF_DJANGO, type RouteSettings } from "./route_settings.ts";
 import { refuse } from "./smtp_parameters.ts";
 
 /**
@@ -9,7 +9,9 @@ import { refuse } from "./smtp_parameters.ts";
  * @throws {SettingsError} with one sentence that names the variable and the fix
  */
 export function checkRouteCertificates(routes: readonly RouteSettings[]): void {
-  for (const { variable, smtp } of routes) {
+  for (const route of routes) {
+    const { smtp } = route;
+    const variable = route.variable === IN_PLACE_OF_DJANGO ? "EMAIL_SSL_CERTFILE" : route.variable;
     const { trustedCertificates: ca, clientCertificate: ours } = smtp;
     if (ca !== undefined && faultOf({ ca }) !== undefined) {
       throw refuse({ variable }, "what ca names cannot be read as a PEM certificate", "name a file that is whole");

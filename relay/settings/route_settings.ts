@@ -11,7 +11,7 @@ import type { Values } from "./table.ts";
 export interface RouteSettings {
   /** As it stands in RELAY_ROUTES, in attempts and on the status page. */
   readonly name: string;
-  /** Where its URL stands, such as `SMTP_URL_INTERNAL`, or would stand, if Django's variables did not describe it. */
+  /** Where its URL stands, such as `SMTP_URL_INTERNAL`; where Django's variables describe it, what to write in their place. */
   readonly variable: string;
   readonly smtp: SmtpSettings;
 }
@@ -24,6 +24,9 @@ export interface RoutesSettings {
 }
 
 const FIRST = "SMTP_URL";
+
+/** What to change is said in the words of SMTP_URL, which beside Django's variables would stop the start. */
+export const IN_PLACE_OF_DJANGO: string = "SMTP_URL (in place of the EMAIL_ settings)";
 
 /** Reads `SMTP_URL` or Django's variables (the route `default`), every `SMTP_URL_<NAME>`, and `RELAY_ROUTES`. */
 export function readRoutes(values: Values, environment: Environment): RoutesSettings | undefined {
@@ -64,7 +67,9 @@ function readDefault(values: Values, environment: Environment): RouteSettings | 
   if (values.smtpUrl !== undefined) {
     return { name, variable: FIRST, smtp: parseSmtpUrl(values.smtpUrl.reveal(), { variable: FIRST, readFile }) };
   }
-  return django === undefined ? undefined : { name, variable: FIRST, smtp: readDjangoEmail(values, readFile) };
+  return django === undefined
+    ? undefined
+    : { name, variable: IN_PLACE_OF_DJANGO, smtp: readDjangoEmail(values, readFile) };
 }
 
 function routeName(variable: string): string {
