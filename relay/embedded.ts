@@ -85,7 +85,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
       MAILCHUTE_TEMPORARY: options.temporary === true ? directory : "",
     },
   });
-  await ready(child);
+  await ready(child, directory);
   // The server must not keep this process alive: whoever waits for work does.
   child.unref();
   for (const stream of [child.stderr, child.stdio[3]]) (stream as unknown as { unref?(): void }).unref?.();
@@ -162,7 +162,7 @@ function initialise({ initdb, data, secret, directory, asUser }: Initialise): vo
 }
 
 /** Resolves when the server says that it accepts connections; rejects with its words when it ends before. */
-function ready(child: ChildProcess): Promise<void> {
+function ready(child: ChildProcess, directory: string): Promise<void> {
   return new Promise((resolve, reject) => {
     let said = "";
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -173,7 +173,16 @@ function ready(child: ChildProcess): Promise<void> {
     child.once("error", reject);
     child.once(
       "exit",
-      (code) => reject(new Error(`Cannot start the embedded Postgres (exit ${code}): ${said.trim()}`)),
+      (code) => {
+        const isTaken = said.includes('lock file "postmaster.pid" already exists');
+        reject(
+          new Error(
+            isTaken
+              ? `Cannot start the embedded Postgres in ${directory}: another relay runs it; give each a directory of its own, or set DATABASE_URL to what the file url in that one says`
+              : `Cannot start the embedded Postgres (exit ${code}): ${said.trim()}`,
+          ),
+        );
+      },
     );
   });
 }

@@ -50,3 +50,14 @@ test("a server that is not temporary keeps its data over a stop", async () => {
   expect((await reading`select from kept`).count).toBe(0);
   await reading.end();
 }, 20_000);
+
+test("a folder whose server runs already is refused in one sentence", async () => {
+  using folder = temporaryDirectory();
+  await using _first = await startEmbedded({ directory: folder.path, durable: false });
+  const said = await startEmbedded({ directory: folder.path, durable: false }).then(
+    () => "started",
+    (error) => error.message,
+  );
+  expect(said).toStartWith(`Cannot start the embedded Postgres in ${folder.path}: another relay runs it; give each`);
+  expect(said).not.toContain("\n");
+}, 20_000);
