@@ -320,6 +320,21 @@ test("the resolved line names every route, its connections and the rules", () =>
   expect(line).not.toContain("pw-");
 });
 
+test("the resolved line names what was asked for of TLS, login and connections", () => {
+  const files: Readonly<Record<string, string>> = {
+    "/token": "pw-token",
+    "/cert": "-----BEGIN CERTIFICATE-----",
+    "/key": "-----BEGIN PRIVATE KEY-----pw-key",
+  };
+  const url =
+    "smtp://me@h?auth=xoauth2&token-file=/token&min-tls=1.3&cert=/cert&key=/key&connections=3&domain-connections=2";
+  const line = describeSettings(readSettings({ ...BASE, SMTP_URL: url }, (path) => files[path] ?? ""));
+  expect(line).toContain(
+    " · smtp h:587 STARTTLS required, TLS 1.3 only, login with a token, with a certificate, 3 connections, 2 for a domain · ",
+  );
+  expect(line).not.toContain("pw-");
+});
+
 test("a misspelt DATABASE_URL does not start the playground", () => {
   for (const name of ["DATABSE_URL", "DATABASE_URI", "DATABASEURL", "DATABASE_ULR"]) {
     expect(refusal({ [name]: BASE.DATABASE_URL })).toContain("did you mean DATABASE_URL?");

@@ -22,7 +22,7 @@ export function describeSettings(settings: Settings): string {
     for (const { name, smtp } of settings.routes) {
       const connections = smtp.connections ?? settings.connections;
       parts.push(
-        `smtp ${isOnly && name === "default" ? "" : `${name} `}${describeSmtp(smtp)}, ${countOf(connections)}`,
+        `smtp ${isOnly && name === "default" ? "" : `${name} `}${describeSmtp(smtp, connections)}`,
       );
     }
     if (!isOnly) parts.push(`routes ${formatRoutes(settings.routing)}`);
@@ -39,10 +39,17 @@ const TLS_WORDS = {
   none: "no TLS",
 } as const;
 
-function describeSmtp(smtp: SmtpSettings): string {
+function describeSmtp(smtp: SmtpSettings, connections: number): string {
   const host = smtp.host.includes(":") ? `[${smtp.host}]` : smtp.host;
-  const login = smtp.credentials === undefined ? "no login" : "with login";
-  return `${host}:${smtp.port} ${TLS_WORDS[smtp.tls]}, ${login}`;
+  const { credentials, clientCertificate, minTls, connectionsPerDomain } = smtp;
+  return [
+    `${host}:${smtp.port} ${TLS_WORDS[smtp.tls]}`,
+    ...(minTls === "TLSv1.3" ? ["TLS 1.3 only"] : []),
+    credentials === undefined ? "no login" : "accessToken" in credentials ? "login with a token" : "with login",
+    ...(clientCertificate === undefined ? [] : ["with a certificate"]),
+    countOf(connections),
+    ...(connectionsPerDomain === undefined ? [] : [`${connectionsPerDomain} for a domain`]),
+  ].join(", ");
 }
 
 function countOf(connections: number): string {
