@@ -61,9 +61,9 @@ export class Workers {
   readonly #releaser: Releaser;
   readonly #lines: ReadonlyMap<string, RouteLine>;
   readonly #gaveUp = new AbortController();
+  readonly #stopped = new AbortController();
   /** By how much the database's clock, which made every time in its rows, is ahead of ours. */
   #aheadMs = 0;
-  #stopping = false;
   #idle: (() => void) | undefined;
 
   constructor(options: WorkersOptions) {
@@ -120,9 +120,9 @@ export class Workers {
     for (const holding of this.#holdings.add(messages, claimedMs + this.#options.leaseMs)) this.#begin(holding);
   }
 
-  /** Gives back what was not started, and starts nothing more. */
+  /** Gives back what was not started, also what waits for a connection, and starts nothing more. */
   giveBackUnstarted(): void {
-    this.#stopping = true;
+    this.#stopped.abort();
     const nowMs = this.#options.clock.now();
     for (const line of this.#lines.values()) {
       for (const leg of line.takeWaiting()) this.#end(leg, { kind: "skipped", againMs: nowMs });
@@ -187,7 +187,7 @@ export class Workers {
   #place(leg: Leg): void {
     leg.line?.leave(leg);
     const nowMs = this.#options.clock.now();
-    if (this.#stopping) return this.#end(leg, { kind: "skipped", againMs: Math.min(leg.againMs, nowMs) });
+    if (this.#stopped.signal.aborted) return this.#end(leg, { kind: "skipped", againMs: Math.min(leg.againMs, nowMs) });
     for (let [name] = leg.routes; name !== undefined; [name] = leg.routes) {
       const line = this.#lines.get(name);
       if (line !== undefined && !line.isOut) {
@@ -221,7 +221,7 @@ export class Workers {
       const delivery = await transport.send(
         toEnvelope(message, recipients, returnPath),
         prepared.wire,
-        this.#gaveUp.signal,
+        this.#stopped.signal,
         witnessOf(holding, { ...this.#options, route: name }),
       );
       if (delivery.kind === "unavailable") return this.#unavailable(leg, { line, trouble: delivery.trouble });

@@ -26,8 +26,8 @@ export interface AttemptStatus {
   readonly outcome: "sent" | "deferred" | "bounced" | "uncertain";
   /** The part of the SMTP dialogue in which it was decided, such as `rcpt`. */
   readonly phase: string;
-  /** Who has to change something: message, recipient, sender, route or network. */
-  readonly blame: string;
+  /** Who has to change something: message, recipient, sender, route or network; nobody when it was sent. */
+  readonly blame?: string;
   readonly code?: number;
   readonly enhanced?: string;
   readonly reply: string;

@@ -45,7 +45,7 @@ language sql stable as $$
     'tags', to_jsonb(m.tags), 'metadata', m.metadata,
     'recipients', (select jsonb_agg(r.shown order by r.position) from recipients r),
     'attempts', coalesce((select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('number', a.number, 'at', a.at, 'address', r.email,
-        'outcome', a.outcome, 'phase', a.phase, 'blame', a.blame, 'code', a.code, 'enhanced', a.enhanced, 'reply', a.reply, 'route', a.route))
+        'outcome', a.outcome, 'phase', a.phase, 'blame', case when a.outcome <> 'sent' then a.blame end, 'code', a.code, 'enhanced', a.enhanced, 'reply', a.reply, 'route', a.route))
         order by a.number, a.position)
       from mailchute.attempt a join mailchute.recipient r on r.seq = a.seq and r.position = a.position where a.seq = m.seq), '[]'),
     'events', '[]'::jsonb))

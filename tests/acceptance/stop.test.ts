@@ -118,3 +118,21 @@ function environment(
     RELAY_GRACE: "100ms",
   };
 }
+
+test(
+  "a mail that still waits for a connection when the relay stops goes back at once, and the grace is not waited for",
+  async () => {
+    await using database = await createDatabase();
+    // Takes the connection and never greets.
+    await using server = await startScriptedServer({ on: { connect: () => ({ hang: true }) } });
+    await using running = await openTestRelay(database, { smtpPort: server.port, graceMs: 600_000 });
+    running.relay.start();
+    const id = await enqueue(database);
+    await server.whenConnections(1);
+    await until(async () => (await describeMessage(database, id)).state === "sending", "claimed");
+    await running.relay.stop();
+    const { state, attempts } = await describeMessage(database, id);
+    expect({ state, attempts }).toEqual({ state: "queued", attempts: [] });
+  },
+  20_000,
+);
