@@ -214,9 +214,9 @@ export class Workers {
     try {
       const prepared = await prepare(message, contents);
       if (prepared.kind === "failed") return this.#end(leg, prepared);
-      // Another mail may have become the probe while this one was composed.
-      if (line.isOut) return this.#place(leg);
       if (!await this.#mayCommit(holding)) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
+      // Another mail may have become the probe while this one was composed. Nothing may be waited for between here and `started`.
+      if (line.isOut) return this.#place(leg);
       breaker.started(message.id, clock.now());
       const delivery = await transport.send(
         toEnvelope(message, recipients, returnPath),
