@@ -22,7 +22,7 @@ export interface Statements {
 
 export interface ConnectionPoolOptions {
   /** Connects anew. */
-  readonly open: (options: { readonly prepare: boolean }) => Sql;
+  readonly open: (options: { readonly prepare: boolean; readonly onClose: () => void }) => Sql;
   /** False behind a transaction pooler, which knows no prepared statements. */
   readonly prepare: boolean;
   /** The longest wait for an answer. */
@@ -54,11 +54,17 @@ export class ConnectionPool implements Statements {
   #sql: Sql;
   #prepare: boolean;
   #ended = false;
+  #generation = 0;
 
   constructor(options: ConnectionPoolOptions) {
     this.#options = options;
     this.#prepare = options.prepare;
-    this.#sql = options.open({ prepare: options.prepare });
+    this.#sql = this.#open();
+  }
+
+  /** Another number after any connection has ended: what is asked from then on may be another server. */
+  get generation(): number {
+    return this.#generation;
   }
 
   /**
@@ -109,10 +115,15 @@ export class ConnectionPool implements Statements {
     });
   }
 
+  #open(): Sql {
+    return this.#options.open({ prepare: this.#prepare, onClose: () => void this.#generation++ });
+  }
+
   #replace(silent: Sql): void {
     // Others on the same connections have found out too.
     if (this.#sql !== silent || this.#ended) return;
-    this.#sql = this.#options.open({ prepare: this.#prepare });
+    this.#sql = this.#open();
+    this.#generation++;
     void silent.end({ timeout: LEAVE_S }).catch(() => undefined);
   }
 }

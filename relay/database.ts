@@ -2,6 +2,7 @@ import postgres, { type Sql } from "postgres";
 import { withoutForeignParameters } from "../src/client_parameters.ts";
 import type { Clock } from "./clock.ts";
 import { ConnectionPool, type Statements } from "./connection_pool.ts";
+import { addressOf } from "./place.ts";
 import { migrate, schemaProblem, schemaState } from "./migrate.ts";
 import { PROGRAM_VERSION } from "./schema.ts";
 
@@ -10,6 +11,8 @@ export interface RelayDatabase {
   readonly name: string;
   /** `host/name`, for logs and pages. */
   readonly display: string;
+  /** Where it is, as the database itself remembers it. */
+  readonly address: string;
   readonly sql: ConnectionPool;
   /** Opens a connection for LISTEN. */
   readonly openSession: (hooks: SessionHooks) => ListeningSession;
@@ -48,6 +51,13 @@ export interface ConnectOptions {
   readonly url: string;
   /** A transaction pooler stands between: no prepared statements. */
   readonly pooled: boolean;
+  /** Where it is, when its URL does not tell: an embedded one has another port at each start. @default {that of the URL} */
+  readonly address?: string;
+}
+
+/** The address of a database, as the database itself remembers it. */
+export function placeOf({ url, address }: ConnectOptions): string {
+  return address ?? addressOf(url);
 }
 
 /** What the limits of a database's statements follow from. */
@@ -69,7 +79,9 @@ const SHORTEST_STATEMENT_MS = 2_000;
 const STATEMENTS_PER_LEASE = 6;
 
 /** Connects, without looking at the schema. */
-export function connect({ url, pooled }: Pick<ConnectOptions, "url" | "pooled">): Sql {
+export function connect(
+  { url, pooled, onClose }: Pick<ConnectOptions, "url" | "pooled"> & { readonly onClose?: () => void },
+): Sql {
   return postgres(withoutForeignParameters(url), {
     max: POOL_SIZE,
     prepare: !pooled,
@@ -77,6 +89,7 @@ export function connect({ url, pooled }: Pick<ConnectOptions, "url" | "pooled">)
     keep_alive: KEEP_ALIVE_S,
     connection: { application_name: APPLICATION },
     onnotice: () => {},
+    ...(onClose === undefined ? {} : { onclose: onClose }),
     fetch_types: false,
   });
 }
@@ -111,7 +124,7 @@ function openSession(url: string, { onNotify, onClose }: SessionHooks): Listenin
 export async function openDatabase(options: ConnectOptions, timing: Timing): Promise<RelayDatabase> {
   const { name, display, url } = options;
   const sql = new ConnectionPool({
-    open: ({ prepare }) => connect({ url, pooled: !prepare }),
+    open: ({ prepare, onClose }) => connect({ url, pooled: !prepare, onClose }),
     prepare: !options.pooled,
     statementMs: Math.max(SHORTEST_STATEMENT_MS, Math.min(timing.leaseMs / STATEMENTS_PER_LEASE, STATEMENT_MS)),
     clock: timing.clock,
@@ -125,7 +138,7 @@ export async function openDatabase(options: ConnectOptions, timing: Timing): Pro
     if (remaining !== undefined) throw new DatabaseProblem(remaining);
     await checkRights(sql, display);
     return {
-      ...{ name, display, sql, migrated, schemaVersion: after.version },
+      ...{ name, display, sql, migrated, address: placeOf(options), schemaVersion: after.version },
       openSession: (hooks) => openSession(url, hooks),
     };
   } catch (cause) {
@@ -152,7 +165,7 @@ async function migrateIfAllowed(options: ConnectOptions, problem: string): Promi
 /** What the relay works on: each of these rights on each of these tables. A list in one call would ask for any of them. */
 const RIGHTS = `
 select bool_and(has_table_privilege('mailchute.' || t, p)) as allowed, current_user as role
-from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay']) as t,
+from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place']) as t,
   unnest(array['select', 'insert', 'update', 'delete']) as p`;
 
 async function checkRights(sql: Statements, display: string): Promise<void> {
@@ -199,6 +212,13 @@ export async function beat(sql: Statements, relayId: string): Promise<void> {
 export async function setAsleep(sql: Statements, relayId: string, asleep: boolean): Promise<void> {
   await sql.unsafe("update mailchute.relay set asleep = $2::boolean, heartbeat_at = now() where id = $1::bigint", [
     ...[relayId, asleep],
+  ]);
+}
+
+/** Says that it serves again after all. */
+export async function markServing(sql: Statements, relayId: string): Promise<void> {
+  await sql.unsafe("update mailchute.relay set stopped_at = null, heartbeat_at = now() where id = $1::bigint", [
+    relayId,
   ]);
 }
 

@@ -11,6 +11,8 @@ import { Workers, type WorkersOptions } from "./workers.ts";
 export interface DrainOptions extends Omit<WorkersOptions, "onRoom" | "onDatabase"> {
   /** The longest wait between two looks. */
   readonly pollMs: number;
+  /** False in a copy of the database. */
+  readonly mayClaim: () => Promise<boolean>;
   /** Tells enqueue whether it has to ring. */
   readonly sleep: (asleep: boolean) => Promise<void>;
 }
@@ -27,8 +29,11 @@ const JOURNAL_RETRY_MS = 1_000;
 const GONE_MS = 30_000;
 const WATCH_MS = 1_000;
 
-/** What a look found: all the room was filled, all that was due was claimed (maybe nothing), or there was no room. */
-type Look = "filled" | "some" | "nothing" | "no_room" | "failed";
+/** How often a copy of a database is looked at: somebody may have adopted it. */
+const COPY_MS = 10_000;
+
+/** What a look found: all the room was filled, all that was due was claimed (maybe nothing), there was no room, or nothing of it is ours to send. */
+type Look = "filled" | "some" | "nothing" | "no_room" | "copy" | "failed";
 
 /** Takes what is due in one database through the routes. */
 export class Drain {
@@ -102,7 +107,7 @@ export class Drain {
       const look = await this.#look();
       if (look === "filled") continue;
       if (look === "some") pollMs = FIRST_POLL_MS;
-      const rang = await this.#bell.wait(look === "no_room" ? this.#roomWaitMs() : await this.#sleepMs(pollMs));
+      const rang = await this.#bell.wait(await this.#waitMs(look, pollMs));
       pollMs = rang ? FIRST_POLL_MS : Math.min(pollMs * 2, this.#options.pollMs);
     }
     await this.#workers.finished();
@@ -121,7 +126,7 @@ export class Drain {
     while (!this.#stopping) {
       const look = await this.#look();
       const idle = this.#workers.size === 0;
-      if (look === "failed" || this.#isGone) break;
+      if (look === "failed" || look === "copy" || this.#isGone) break;
       if (idle && (look === "nothing" || look === "no_room")) {
         const untilMs = this.#workers.worthWaitingUntilMs(probed);
         if (untilMs !== undefined) await this.#pause(untilMs + RELEASE_MS - this.#options.clock.now());
@@ -161,13 +166,14 @@ export class Drain {
   }
 
   async #look(): Promise<Look> {
-    const { queue, contents, clock, log } = this.#options;
+    const { queue, contents, clock, log, mayClaim } = this.#options;
     this.#lastTurnMs = clock.now();
     this.#noteJournal();
     const { messages: room, isProbe } = this.#workers.room();
     if (this.#journalTrouble !== undefined) return "no_room";
     if (room < 1) return "no_room";
     try {
+      if (!await mayClaim()) return "copy";
       const claimedMs = clock.now();
       const { messages, nowMs } = await queue.claim(room, {
         probe: isProbe,
@@ -187,6 +193,11 @@ export class Drain {
       this.#noteDatabase("claim", error);
       return "failed";
     }
+  }
+
+  async #waitMs(look: Look, pollMs: number): Promise<number> {
+    if (look === "copy") return COPY_MS;
+    return look === "no_room" ? this.#roomWaitMs() : await this.#sleepMs(pollMs);
   }
 
   /** Goes to sleep, looks when something is due, and says how long to wait for the bell. */

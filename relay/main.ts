@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
 import { systemClock } from "./clock.ts";
+import { adoptCopyCommand } from "./commands/adopt_copy.ts";
 import { cancelCommand } from "./commands/cancel.ts";
 import { type Command, type CommandContext, EXIT, type Options, UsageError } from "./commands/command.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -43,6 +44,7 @@ const commands: readonly Command[] = [
   showCommand,
   retryCommand,
   cancelCommand,
+  adoptCopyCommand,
   healthcheckCommand,
 ];
 

@@ -4,6 +4,9 @@ import { type Inbox, startInbox } from "./inbox.ts";
 import type { ConnectOptions } from "./database.ts";
 import type { SmtpSettings } from "./config.ts";
 
+/** An embedded Postgres is where its directory is, at another port after each start. */
+const PLACE = "embedded";
+
 /** A first look without any server: an embedded, durable Postgres and a local inbox, both in the state directory. */
 export interface Playground {
   readonly database: ConnectOptions;
@@ -38,6 +41,12 @@ export async function startEmbeddedDatabase(
   const { host } = new URL(embedded.url);
   return {
     embedded,
-    database: { name: "home", display: `${host}/postgres (embedded)`, url: embedded.url, pooled: false },
+    database: {
+      name: "home",
+      display: `${host}/postgres (embedded)`,
+      url: embedded.url,
+      pooled: false,
+      address: PLACE,
+    },
   };
 }

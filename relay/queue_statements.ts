@@ -119,6 +119,7 @@ export const ADOPT: string = claimOf(
   `
   select q.seq, q.leased_by, q.intent, q.lane from mailchute.queue q
   where q.leased_by in (select r.id from mailchute.relay r where r.instance = $3::uuid and r.id <> $1::bigint)
+  order by q.seq
   for update`,
   "due = now() + make_interval(secs => $2::float8 / 1000), leased_by = $1::bigint",
 );

@@ -1,8 +1,9 @@
 import { Contents } from "./contents.ts";
-import { beat, markStopped, registerRelay, type RelayDatabase, setAsleep } from "./database.ts";
+import { beat, markServing, markStopped, registerRelay, type RelayDatabase, setAsleep } from "./database.ts";
 import { Drain, type DrainOptions } from "./drain.ts";
 import { Listener } from "./listener.ts";
 import { periodic } from "./periodic.ts";
+import { PlaceGuard } from "./place_guard.ts";
 import { Queue } from "./queue.ts";
 import { replay } from "./replay.ts";
 import { purge, type RetentionRules } from "./retention.ts";
@@ -17,7 +18,7 @@ const PURGE_MS = 10 * 60_000;
 const RENEWALS_PER_LEASE = 4;
 
 /** What the stations of a relay share. */
-export interface StationOptions extends Omit<DrainOptions, "queue" | "database" | "contents" | "sleep"> {
+export interface StationOptions extends Omit<DrainOptions, "queue" | "database" | "contents" | "sleep" | "mayClaim"> {
   readonly instance: string;
   readonly host: string;
   readonly pid: number;
@@ -33,6 +34,7 @@ export class Station {
   readonly #relayId: string;
   readonly #stopPeriodic: (() => void)[] = [];
   readonly #listener: Listener;
+  readonly #place: PlaceGuard;
 
   private constructor(database: RelayDatabase, options: StationOptions & { readonly relayId: string }) {
     const { relayId, clock } = options;
@@ -40,9 +42,15 @@ export class Station {
     this.#options = options;
     this.#relayId = relayId;
     this.#queue = new Queue(database.sql, { relayId, leaseMs: options.leaseMs });
+    const log = options.log.with({ database: database.name });
+    this.#place = new PlaceGuard({
+      ...{ sql: database.sql, address: database.address, clock, log },
+      onAdopted: () => this.#beginToServe(),
+    });
     this.drain = new Drain({
       ...options,
-      log: options.log.with({ database: database.name }),
+      log,
+      mayClaim: () => this.#place.mayDrain(),
       queue: this.#queue,
       database: database.name,
       contents: new Contents(database.sql),
@@ -54,13 +62,13 @@ export class Station {
       channel: CHANNEL,
       onRing: () => this.drain.ring(),
       clock,
-      log: options.log.with({ database: database.name }),
+      log,
     });
     const onError = (error: unknown) => options.log.warn("upkeep failed", { database: database.name, error });
     const { sql } = database;
     const every = (everyMs: number, task: () => Promise<void>) =>
       this.#stopPeriodic.push(periodic(task, { everyMs, clock, onError }));
-    every(HEARTBEAT_MS, () => beat(sql, relayId));
+    every(HEARTBEAT_MS, () => this.copy === undefined ? beat(sql, relayId) : Promise.resolve());
     every(options.leaseMs / RENEWALS_PER_LEASE, () => this.drain.renew());
     every(PURGE_MS, () => this.#purge());
   }
@@ -69,8 +77,15 @@ export class Station {
   static async open(database: RelayDatabase, options: StationOptions): Promise<Station> {
     const relayId = await registerRelay(database.sql, options);
     const station = new Station(database, { ...options, relayId });
-    await replay({ ...options, queue: station.#queue, database: database.name });
+    if (await station.#place.mayDrain()) await station.#takeOver();
+    // It serves nothing, and so must not look alive.
+    else await markStopped(database.sql, relayId);
     return station;
+  }
+
+  /** One sentence when the database is a copy, from which nothing is sent. */
+  get copy(): string | undefined {
+    return this.#place.copy;
   }
 
   /** Listens for the bell until `close`; where that cannot be (a transaction pooler), the poll has to do. */
@@ -97,6 +112,17 @@ export class Station {
     const limit = new Promise<void>((resolve) => this.#options.clock.after(CLOSE_MS, resolve));
     await Promise.race([this.#sayGoodbye(), limit]);
     await this.database.sql.end({ timeout: 1 });
+  }
+
+  /** A copy was adopted under way. */
+  async #beginToServe(): Promise<void> {
+    await markServing(this.database.sql, this.#relayId);
+    await this.#takeOver();
+  }
+
+  /** In a copy not yet: what the journal knows is kept until it is adopted. */
+  async #takeOver(): Promise<void> {
+    await replay({ ...this.#options, queue: this.#queue, database: this.database.name });
   }
 
   async #sayGoodbye(): Promise<void> {

@@ -41,8 +41,9 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
     if (relay.stations.some(({ drain }) => drain.journalTrouble !== undefined)) {
       reasons.push("journal cannot be written");
     }
-    for (const { name, reachable } of (await status(options, startedAt)).databases) {
+    for (const { name, reachable, copy } of (await status(options, startedAt)).databases) {
       if (!reachable) reasons.push(`database ${name} does not answer`);
+      else if (copy !== undefined) reasons.push(`database ${name} is a copy`);
     }
     for (const { name, breaker } of options.routes) {
       if (breaker.stateAt(clock.now()) !== "closed") reasons.push(`route ${name} is out`);
@@ -86,9 +87,10 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
   const databases = await Promise.all(relay.stations.map(async (station) => {
     const { database, drain, listening } = station;
     const base = { name: database.name, schemaVersion: database.schemaVersion, inFlight: drain.inFlight, listening };
+    const found = { ...base, ...(station.copy === undefined ? {} : { copy: station.copy }) };
     try {
       const oldestMs = await within(STATUS_MS, { clock: options.clock, work: station.oldestDueMs() });
-      return { ...base, reachable: true, ...(oldestMs === undefined ? {} : { oldestDueSeconds: oldestMs / 1_000 }) };
+      return { ...found, reachable: true, ...(oldestMs === undefined ? {} : { oldestDueSeconds: oldestMs / 1_000 }) };
     } catch (error) {
       return { ...base, reachable: false, lastError: error instanceof Error ? error.message : String(error) };
     }

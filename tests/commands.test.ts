@@ -8,7 +8,19 @@ import { startScriptedServer } from "./scripted_server.ts";
 // Every command as a real process: what it prints for programs (stdout), what it tells people (stderr), and its exit code. What each one
 // does is in schema/command.test.ts and queue/command.test.ts.
 
-const COMMANDS = ["run", "migrate", "grants", "doctor", "status", "list", "show", "retry", "cancel", "healthcheck"];
+const COMMANDS = [
+  "run",
+  "migrate",
+  "grants",
+  "doctor",
+  "status",
+  "list",
+  "show",
+  "retry",
+  "cancel",
+  "adopt-copy",
+  "healthcheck",
+];
 
 test("help names every command, every setting and their defaults, and needs no setting", async () => {
   for (const word of ["help", "--help", "-h"]) {
@@ -53,6 +65,9 @@ const USAGE: readonly (readonly [fault: string, words: readonly string[], says: 
   ["show of what is no id", ["show", "42"], "42 is no id"],
   ["retry without an id", ["retry"], "Name one message"],
   ["cancel of what is no id", ["cancel", UNKNOWN_ID, "x"], "x is no id"],
+  ["adopt-copy without a decision", ["adopt-copy"], "--keep"],
+  ["adopt-copy with two decisions", ["adopt-copy", "--keep", "--discard"], "--discard"],
+  ["adopt-copy with a word", ["adopt-copy", "shop", "--keep"], "'shop'"],
   ["migrate --from that is no number", ["migrate", "--sql", "--from", "two"], "--from"],
   ["run with an unknown setting", ["run"], "RELAY_CONECTIONS"],
 ];

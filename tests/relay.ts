@@ -26,6 +26,8 @@ export interface TestRelayOptions
   readonly routing?: readonly RoutingRule[];
   /** Its folder. @default {a new one, removed in the end} */
   readonly journal?: string;
+  /** Where its database is. @default {that of its URL} */
+  readonly address?: string;
   readonly maxAgeMs?: number;
   readonly maxAttempts?: number;
   readonly onUncertain?: "retry" | "hold";
@@ -43,8 +45,12 @@ export interface TestRelay extends AsyncDisposable {
 }
 
 /** Opens a relay; `relay.start()` or `relay.runOnce()` is the test's. */
-export async function openTestRelay(database: TestDatabase, options: TestRelayOptions): Promise<TestRelay> {
+export async function openTestRelay(
+  database: Pick<TestDatabase, "url">,
+  options: TestRelayOptions,
+): Promise<TestRelay> {
   const lines: string[] = [];
+  const at = options.address === undefined ? {} : { address: options.address };
   const connections = options.connections ?? 4;
   const folder = options.journal ?? mkdtempSync(join(tmpdir(), "mailchute-journal-"));
   const journal = new Journal(folder, systemClock.after);
@@ -52,7 +58,10 @@ export async function openTestRelay(database: TestDatabase, options: TestRelayOp
   const ports = options.routes ?? { default: options.smtpPort as number };
   const relay = await Relay.open({
     databases: [
-      await openDatabase({ name: "home", display: "test", url: database.url, pooled: false }, { leaseMs, clock }),
+      await openDatabase({ name: "home", display: "test", url: database.url, pooled: false, ...at }, {
+        leaseMs,
+        clock,
+      }),
     ],
     routes: Object.entries(ports).map(([name, port]) => ({
       ...{ name, connections, variable: "SMTP_URL" },

@@ -67,14 +67,14 @@ export function findDatabases(context: CommandContext): readonly FoundDatabase[]
         `Cannot use the database ${display}: no relay has started it yet; start one (mailchute run)`,
       );
     }
-    return { name, display, url, pooled: false, isEmbedded: true };
+    return { name, display, url, pooled: false, address: "embedded", isEmbedded: true };
   });
   if (found.length > 0) return found;
   const url = context.embeddedUrl(`${context.env.RELAY_STATE_DIR ?? ".mailchute"}/postgres`);
   if (url === undefined) {
     throw new DatabaseProblem("Cannot find a database: set DATABASE_URL=postgres://user:password@host:5432/name");
   }
-  return [{ name: "home", display: "the playground", url, pooled: false, isEmbedded: true }];
+  return [{ name: "home", display: "the playground", url, pooled: false, address: "embedded", isEmbedded: true }];
 }
 
 /** Runs `work` on the database that `--database` names (default: home), whose schema must be there unless `anySchema`. */

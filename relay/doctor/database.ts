@@ -6,6 +6,7 @@ import { checkClock } from "./clock_skew.ts";
 import { checkConnection } from "./connection.ts";
 import { checked, type Finding, span } from "./finding.ts";
 import { checkListen } from "./listen.ts";
+import { checkPlace } from "./place.ts";
 import { checkPooler } from "./pooler.ts";
 import { checkQueue } from "./queue.ts";
 import { checkRelays } from "./relays.ts";
@@ -37,6 +38,7 @@ const ALWAYS: readonly (readonly [check: string, DatabaseCheck])[] = [
   ["listen", checkListen],
 ];
 const WITH_SCHEMA: readonly (readonly [check: string, DatabaseCheck])[] = [
+  ["place", checkPlace],
   ["apps", checkApps],
   ["relays", checkRelays],
   ["queue", checkQueue],

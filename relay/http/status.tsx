@@ -42,8 +42,9 @@ export function statusPage(
 /** Says what keeps mail from flowing, one sentence each, the worst first. */
 export function troubles(status: RelayStatus): readonly string[] {
   const found: string[] = [];
-  for (const { name, reachable, lastError } of status.databases) {
+  for (const { name, reachable, lastError, copy } of status.databases) {
     if (!reachable) found.push(`Database ${name} does not answer${lastError === undefined ? "" : `: ${lastError}`}.`);
+    else if (copy !== undefined) found.push(`Database ${name} is ${copy}.`);
   }
   for (const route of status.routes) {
     if (route.state === "closed") continue;

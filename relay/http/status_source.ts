@@ -10,6 +10,8 @@ export interface DatabaseStatus {
   /** Messages by state, where the relay counts them. */
   readonly messages?: Readonly<Record<string, number>>;
   readonly lastError?: string;
+  /** It is a copy, from which nothing is sent: of what, and who decides. */
+  readonly copy?: string;
   /** LISTEN works; otherwise mail waits for the poll. */
   readonly listening: boolean;
 }

@@ -11,6 +11,21 @@ create table mailchute.schema_info (
   changed_at timestamptz not null default now()
 );
 
+-- Where this queue is drained, so that a copy of the database (a branch, a restored dump, a template) sends nothing a second time. Written by
+-- the first relay that serves it; a relay that finds itself in another place claims nothing until `mailchute adopt-copy` has decided.
+create table mailchute.place (
+  only_row boolean primary key default true check (only_row),
+  -- Of the cluster; null where the relay's role may not call pg_control_system().
+  system_identifier text,
+  -- Of the database in its cluster: a copy beside the original has another one.
+  database_oid oid not null,
+  -- host:port/name, as relays have reached it; the newest first.
+  addresses text[] not null,
+  -- When the server was started that drained it last: the same server under another name is no copy.
+  server_started_at timestamptz not null,
+  since timestamptz not null default now()
+);
+
 -- Who may enqueue. A database role acts for one app; an app has one or more roles.
 create table mailchute.app (
   name text primary key check (name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$'),
