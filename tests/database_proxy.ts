@@ -13,6 +13,8 @@ export interface DatabaseProxy extends AsyncDisposable {
   refuse(): void;
   /** Lets all through again; what was cut or frozen stays so. */
   pass(): void;
+  /** New connections go to another server: the database was started again, on another port. */
+  moveTo(url: string): void;
   /**
    * Swallows one answer and cuts its connection, once Postgres has done what was asked: the one to the next request that holds this text, or
    * the next that holds it itself. Resolves when that has happened.
@@ -20,6 +22,8 @@ export interface DatabaseProxy extends AsyncDisposable {
   loseAnswer(part: string): Promise<void>;
   /** The same, but the connection stays open and silent, and so do all that are open then. */
   keepAnswer(part: string): Promise<void>;
+  /** Swallows the next request that holds this text, and cuts its connection: Postgres never sees it. Resolves when that has happened. */
+  loseRequest(part: string): Promise<void>;
 }
 
 /** ReadyForQuery outside of a transaction: what was asked is committed. */
@@ -28,10 +32,11 @@ const READY = "Z\0\0\0\x05I";
 /** Starts a proxy before the database of this URL. */
 export async function startDatabaseProxy(target: string): Promise<DatabaseProxy> {
   const proxied = new URL(target);
-  const { hostname, port } = proxied;
+  let { hostname, port } = proxied;
   const sockets = new Set<Socket>();
   const forgotten = new WeakSet<Socket>();
   let mode: "pass" | "freeze" | "refuse" = "pass";
+  let toSwallow: { readonly part: string; readonly lost: () => void } | undefined;
   let toLose: { readonly part: string; readonly cuts: boolean; readonly lost: () => void } | undefined;
 
   const forget = (): void => sockets.forEach((socket) => forgotten.add(socket));
@@ -58,6 +63,12 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
     };
     client.on("data", (data) => {
       if (isSilent()) return;
+      if (toSwallow !== undefined && data.includes(toSwallow.part)) {
+        cut();
+        toSwallow.lost();
+        toSwallow = undefined;
+        return;
+      }
       look(data);
       upstream.write(data);
     });
@@ -92,8 +103,10 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
     forget,
     refuse,
     pass: () => void (mode = "pass"),
+    moveTo: (url) => void ({ hostname, port } = new URL(url)),
     loseAnswer: (part) => new Promise((lost) => toLose = { part, cuts: true, lost }),
     keepAnswer: (part) => new Promise((lost) => toLose = { part, cuts: false, lost }),
+    loseRequest: (part) => new Promise((lost) => toSwallow = { part, lost }),
     [Symbol.asyncDispose]: async () => {
       refuse();
       await new Promise<void>((resolve) => server.close(() => resolve()));
