@@ -30,7 +30,7 @@ export function describeMachine(lab: Lab, now: Date): Facts {
 }
 
 /** The commit, and whether the tree differs from it. */
-function commit(): string {
+export function commit(): string {
   const git = (...args: string[]) => spawnSync("git", args, { cwd: import.meta.dir, encoding: "utf8" }).stdout?.trim();
   const hash = git("rev-parse", "--short=12", "HEAD");
   if (!hash) return "unknown";

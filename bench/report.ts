@@ -43,7 +43,8 @@ function factor(value: number): string {
   return value.toFixed(value >= 10 ? 1 : 2);
 }
 
-function renderTable([head = [], ...rows]: readonly (readonly string[])[]): string {
+/** Writes one table. */
+export function renderTable([head = [], ...rows]: readonly (readonly string[])[]): string {
   const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]) =>
     `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;

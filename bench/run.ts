@@ -1,8 +1,7 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BENCHMARKS } from "./all.ts";
 import type { Effort, Section } from "./benchmark.ts";
+import { rewriteFigures, withBenchmarks } from "./figures_page.ts";
 import { type Lab, openLab } from "./lab.ts";
 import { describeMachine } from "./machine.ts";
 import { renderPage, renderSection } from "./report.ts";
@@ -45,7 +44,7 @@ async function run(lab: Lab, { name, effort, write }: Wanted): Promise<void> {
     console.log(`\n${renderSection(section)}`);
     sections.push(section);
   }
-  if (write) writeFileSync(join(import.meta.dir, "../docs/figures.md"), renderPage(facts, sections));
+  if (write) rewriteFigures((page) => withBenchmarks(page, renderPage(facts, sections)));
 }
 
 /** Reads the command line: what is wanted, undefined for help, or what is wrong with it. */

@@ -123,6 +123,11 @@ export class Seat {
     await this.#ended;
   }
 
+  /** What the present process has printed last. */
+  lastWords(lines: number): string {
+    return this.#process.output().trimEnd().split("\n").slice(-lines).join("\n");
+  }
+
   #thaw(): void {
     if (this.#frozen === undefined) return;
     this.#frozen.toMs = Date.now();

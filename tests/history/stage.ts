@@ -16,7 +16,11 @@ export interface Run {
   readonly startedMs: number;
   readonly history: History;
   readonly verdict: Verdict;
+  /** What each relay printed last. */
+  readonly lastWords: readonly string[];
 }
+
+const LAST_WORDS = 40;
 
 /** What a stage is opened with. */
 export interface StageOptions {
@@ -86,7 +90,8 @@ export async function openStage({ seed, relays, leaseMs, lagMs }: StageOptions):
       const rows = await readRows(lab.admin());
       const { copies } = sink;
       const history = { ledger: ledger.entries, copies, rows, troubles, misbehaviours, leaseMs, wasEmptied, tolerated };
-      return { seed, schedule, startedMs, history, verdict: judge(history) };
+      const lastWords = [...seats].map(([name, seat]) => `relay ${name}:\n${seat.lastWords(LAST_WORDS)}`);
+      return { seed, schedule, startedMs, history, verdict: judge(history), lastWords };
     },
     [Symbol.asyncDispose]: () => close.disposeAsync(),
   };

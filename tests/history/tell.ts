@@ -36,6 +36,8 @@ export function tellRun(run: Run): string {
       `  ${since(fromMs)} – ${since(toMs)} s ${kind} ${relay ?? ""}`
     ),
   );
+  // Why mails still wait, only their relay can say.
+  if (verdict.findings.some(({ kind }) => kind === "lost" || kind === "misbehaved")) lines.push(...run.lastWords);
   return lines.join("\n");
 }
 

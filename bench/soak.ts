@@ -1,0 +1,129 @@
+import { parseArgs } from "node:util";
+import type { Cause } from "../tests/history/duplicates.ts";
+import { runHistory } from "../tests/history/run_history.ts";
+import { CONNECTIONS, killAgainAndAgain, rollingRestart, type ScenarioRun } from "../tests/history/scenarios.ts";
+import { type Run, TOLERATED } from "../tests/history/stage.ts";
+import { summarise, tellRun } from "../tests/history/tell.ts";
+import { rewriteFigures, withSoak } from "./figures_page.ts";
+import { renderSoak, type SoakResult } from "./soak_report.ts";
+
+// The program: `bun bench/soak.ts [history|rolling|kills] [--seed N] [--seconds 60] [--seeds 1] [--strict] [--write]`.
+
+const USAGE = `usage: bun bench/soak.ts [NAME] [--seed N] [--seconds 60] [--seeds 1] [--strict] [--write]
+
+  NAME       only this one: history (things go wrong by a seed), rolling (SIGTERM every 5 s), kills (kill -9 fifteen times over 20,000 mails)
+  --seed     the first seed [default: from the clock]
+  --seconds  how long things go wrong in each run of history
+  --seeds    how many runs of history, each with the next seed
+  --strict   no copy may go without an uncertain attempt on record
+  --write    write the result into docs/figures.md`;
+
+interface Wanted {
+  readonly name: "history" | "rolling" | "kills" | undefined;
+  readonly seed: number;
+  readonly seconds: number;
+  readonly seeds: number;
+  readonly strict: boolean;
+  readonly write: boolean;
+}
+
+const ROLLING = { mails: 20_000, restarts: 6, everyMs: 5_000 };
+const KILLS = { mails: 20_000, kills: 15 };
+
+const wanted = parse(process.argv.slice(2));
+if (wanted === undefined) {
+  console.log(USAGE);
+} else if (typeof wanted === "string") {
+  console.error(`${wanted}\n${USAGE}`);
+  process.exitCode = 2;
+} else {
+  process.exit(await soak(wanted) ? 0 : 1);
+}
+
+/** Runs what is wanted and tells it. @returns whether nothing was found */
+async function soak({ name, seed, seconds, seeds, strict, write }: Wanted): Promise<boolean> {
+  const tolerated = strict ? new Set<Cause>() : TOLERATED;
+  const asked = (each: Wanted["name"]) => name === undefined || name === each;
+  const runs: Run[] = [];
+  const tell = (run: Run) => {
+    runs.push(run);
+    console.log(run.verdict.findings.length > 0 ? tellRun(run) : summarise(run));
+  };
+  const histories: Run[] = [];
+  if (asked("history")) {
+    for (let count = 0; count < seeds; count++) {
+      console.log(`history, seed ${seed + count}, ${seconds} s …`);
+      const run = await runHistory({ seed: seed + count, lastsMs: seconds * 1_000, tolerated });
+      histories.push(run);
+      tell(run);
+    }
+  }
+  let rolling: ScenarioRun | undefined;
+  if (asked("rolling")) {
+    console.log(`rolling restart, ${ROLLING.mails} mails, SIGTERM every ${ROLLING.everyMs} ms …`);
+    rolling = await rollingRestart(ROLLING);
+    tell(rolling.run);
+  }
+  let kills: ScenarioRun | undefined;
+  let isWithinLimit = true;
+  if (asked("kills")) {
+    console.log(`kill -9 ${KILLS.kills} times over ${KILLS.mails} mails …`);
+    kills = await killAgainAndAgain({ ...KILLS, tolerated });
+    tell(kills.run);
+    const most = KILLS.kills * CONNECTIONS;
+    isWithinLimit = !strict || kills.copiesTooMany <= most;
+    if (!isWithinLimit) {
+      console.log(`${kills.copiesTooMany} copies too many: ${most} are allowed, one for each connection and kill`);
+    }
+  }
+  if (write && rolling !== undefined && kills !== undefined) {
+    const result: SoakResult = { histories, seconds, rolling, kills, restarts: ROLLING.restarts, killed: KILLS.kills };
+    rewriteFigures((page) => withSoak(page, renderSoak(result, new Date())));
+  }
+  const found = runs.reduce((sum, { verdict }) => sum + verdict.findings.length, 0);
+  console.log(
+    `${runs.length} runs, ${found} findings${
+      asked("history") ? `; again: --seed ${seed} --seconds ${seconds} --seeds ${seeds}` : ""
+    }`,
+  );
+  return found === 0 && isWithinLimit;
+}
+
+/** Reads the command line: what is wanted, undefined for help, or what is wrong with it. */
+function parse(args: readonly string[]): Wanted | string | undefined {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        seed: { type: "string" },
+        seconds: { type: "string", default: "60" },
+        seeds: { type: "string", default: "1" },
+        strict: { type: "boolean", default: false },
+        write: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+    if (values.help) return undefined;
+    const [name, ...more] = positionals;
+    if (more.length > 0) return "Cannot run more than one by name: leave the names out to run all";
+    if (name !== undefined && name !== "history" && name !== "rolling" && name !== "kills") {
+      return `Cannot run ${name}: there are history, rolling, kills`;
+    }
+    const { strict, write } = values;
+    if (write && name !== undefined) return "Cannot write docs/figures.md from a part: leave out the name";
+    const numbers = {
+      seed: values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed),
+      seconds: Number(values.seconds),
+      seeds: Number(values.seeds),
+    };
+    for (const [option, value] of Object.entries(numbers)) {
+      if (!Number.isSafeInteger(value) || value < (option === "seed" ? 0 : 1)) {
+        return `Cannot use --${option}: it has to be a whole number${option === "seed" ? "" : " of 1 or more"}`;
+      }
+    }
+    return { name, ...numbers, strict, write };
+  } catch (error) {
+    return `Cannot read the command line: ${error instanceof Error ? error.message : error}`;
+  }
+}
