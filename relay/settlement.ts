@@ -118,10 +118,8 @@ export function loss(message: ClaimedMessage, context: ConclusionContext): Settl
   const outcomes = recipients.map(({ position }) => (
     { position, kind: "uncertain", phase: "final", blame: "network", reason } as const
   ));
-  // The attempt is that of the lost relay; ours has not begun.
-  const lost = { ...message, attempt: message.attempt - 1 };
   const result = { kind: "attempted", route: UNKNOWN_ROUTE, outcomes } as const;
-  const conclusion = conclude(lost, [{ recipients, result }], context);
+  const conclusion = conclude(message, [{ recipients, result }], context);
   return conclusion.kind === "settle" ? conclusion.settlement : undefined;
 }
 

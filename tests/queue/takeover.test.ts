@@ -1,0 +1,58 @@
+import { expect, test } from "bun:test";
+import { createDatabase } from "../database.ts";
+import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
+import { endLeases, openQueue } from "./setup.ts";
+
+const LEASE_MS = 1_000;
+
+test("a mail whose relay was lost in its first attempt is uncertain by that attempt, and sent by the next", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  const id = await enqueue(database);
+  const { queue: lost } = await openQueue(database);
+  expect((await lost.claim(1)).messages).toHaveLength(1);
+  await endLeases(database);
+
+  await using running = await openTestRelay(database, { smtpPort: server.port, leaseMs: LEASE_MS, pollMs: 100 });
+  running.relay.start();
+  await until(async () => (await describeMessage(database, id)).state === "deferred", "it is on record as uncertain");
+  expect(server.mails).toHaveLength(0);
+  await makeDue(database);
+  await until(async () => (await describeMessage(database, id)).state === "sent", "it is sent");
+  const { attempts } = await describeMessage(database, id);
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "uncertain"], [2, "sent"]]);
+});
+
+test("a mail that must not be sent twice and whose relay was lost before it could be is sent by the first attempt", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  const id = await enqueue(database, { onUncertain: "hold" });
+  const { queue: lost } = await openQueue(database);
+  expect((await lost.claim(1)).messages).toHaveLength(1);
+  await endLeases(database);
+
+  await using running = await openTestRelay(database, { smtpPort: server.port, leaseMs: LEASE_MS, pollMs: 100 });
+  running.relay.start();
+  await until(async () => (await describeMessage(database, id)).state === "sent", "it is sent");
+  const { attempts } = await describeMessage(database, id);
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "sent"]]);
+});
+
+test("a mail that must not be sent twice and may have been when its relay was lost is held, with the attempt that says so", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  const id = await enqueue(database, { onUncertain: "hold" });
+  const { queue: lost } = await openQueue(database);
+  const [message] = (await lost.claim(1)).messages;
+  if (message === undefined) throw new Error("Nothing was claimed");
+  expect(await lost.intend(message)).toBe(true);
+  await endLeases(database);
+
+  await using running = await openTestRelay(database, { smtpPort: server.port, leaseMs: LEASE_MS, pollMs: 100 });
+  running.relay.start();
+  await until(async () => (await describeMessage(database, id)).state === "held", "it is held");
+  const { attempts } = await describeMessage(database, id);
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "uncertain"]]);
+  expect(server.mails).toHaveLength(0);
+});
