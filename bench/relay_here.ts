@@ -51,6 +51,7 @@ export async function openRelay({ url, smtpPort, connections }: RelayTarget): Pr
     retention: { messagesMs: 30 * DAY_MS, contentMs: 7 * DAY_MS },
     returnPath: undefined,
     pollMs: 5_000,
+    idleMs: undefined,
     graceMs: 25_000,
     instance: randomUUID(),
     host: hostname(),

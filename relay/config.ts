@@ -27,6 +27,8 @@ export interface CommonSettings {
   readonly connections: number;
   readonly leaseMs: number;
   readonly pollMs: number;
+  /** How long an idle relay leaves the database alone; undefined: never. */
+  readonly idleMs: number | undefined;
   readonly maxAgeMs: number;
   /** Undefined: only the age decides. */
   readonly maxAttempts: number | undefined;
@@ -153,10 +155,10 @@ function readCommon(
     );
   }
   const { host, port, adminPassword, metricsToken, logLevel, logFormat, logAddresses } = values;
-  const { connections, leaseMs, pollMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs } = values;
+  const { connections, leaseMs, pollMs, idleMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs } = values;
   const { onUncertain, returnPath, stateDirectory, graceMs } = values;
   return {
-    ...{ connections, leaseMs, pollMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs },
+    ...{ connections, leaseMs, pollMs, idleMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs },
     ...{ onUncertain, returnPath, stateDirectory, graceMs },
     healthcheck: found.healthcheck,
     http: { host, port, adminPassword, metricsToken },

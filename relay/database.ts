@@ -208,11 +208,13 @@ export async function beat(sql: Statements, relayId: string): Promise<void> {
   await sql.unsafe("update mailchute.relay set heartbeat_at = now() where id = $1::bigint", [relayId]);
 }
 
-/** Tells enqueue whether it has to ring. */
-export async function setAsleep(sql: Statements, relayId: string, asleep: boolean): Promise<void> {
-  await sql.unsafe("update mailchute.relay set asleep = $2::boolean, heartbeat_at = now() where id = $1::bigint", [
-    ...[relayId, asleep],
-  ]);
+/** Tells enqueue whether it has to ring. @param silentMs no heartbeat comes before that is over */
+export async function setAsleep(sql: Statements, relayId: string, asleep: boolean, silentMs = 0): Promise<void> {
+  await sql.unsafe(
+    `update mailchute.relay set asleep = $2::boolean, heartbeat_at = now() + make_interval(secs => $3::float8 / 1000)
+    where id = $1::bigint`,
+    [relayId, asleep, silentMs],
+  );
 }
 
 /** Says that it serves again after all. */

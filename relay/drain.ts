@@ -1,6 +1,8 @@
 import { Bell } from "./bell.ts";
+import { Outage } from "./outage.ts";
 import { periodic } from "./periodic.ts";
 import type { Remaining } from "./queue.ts";
+import { Rest, type RestOptions } from "./rest.ts";
 import { Workers, type WorkersOptions } from "./workers.ts";
 
 // DESIGN: one drain serves one database. Its loop claims as much as the workers have room for, and otherwise sleeps until the bell
@@ -8,7 +10,7 @@ import { Workers, type WorkersOptions } from "./workers.ts";
 // enqueue reads it, and looks once more: a commit between the two can miss the bell, and then waits for the first, short poll.
 
 /** What a drain needs, beside what its workers do. */
-export interface DrainOptions extends Omit<WorkersOptions, "onRoom" | "onDatabase"> {
+export interface DrainOptions extends Omit<WorkersOptions, "onRoom" | "onDatabase">, RestOptions {
   /** The longest wait between two looks. */
   readonly pollMs: number;
   /** False in a copy of the database. */
@@ -40,27 +42,32 @@ export class Drain {
   readonly #options: DrainOptions;
   readonly #bell: Bell;
   readonly #workers: Workers;
+  readonly #outage: Outage;
+  readonly #rest: Rest;
   #stopping = false;
   #asleep = false;
   #lastTurnMs: number;
-  #lastError: string | undefined;
   #journalTrouble: string | undefined;
   /**
    * What other relays hold is left alone until then: one whose lease has run out while the database was away for all is alive, and
    * renews it as soon as it is connected again.
    */
   #ownOnlyUntilMs: number;
-  #failingSinceMs: number | undefined;
 
   constructor(options: DrainOptions) {
     this.#options = options;
     this.#bell = new Bell(options.clock);
     this.#lastTurnMs = options.clock.now();
+    this.#rest = new Rest(options);
     this.#ownOnlyUntilMs = this.#lastTurnMs + options.leaseMs;
+    this.#outage = new Outage({
+      ...options,
+      onEnd: () => this.#ownOnlyUntilMs = options.clock.now() + options.leaseMs,
+    });
     this.#workers = new Workers({
       ...options,
       onRoom: () => this.#bell.ring(),
-      onDatabase: (doing, error) => this.#noteDatabase(doing, error),
+      onDatabase: (doing, error) => this.#outage.note(doing, error),
     });
   }
 
@@ -82,12 +89,17 @@ export class Drain {
 
   /** Why the database could not be used; undefined while it answers. */
   get lastError(): string | undefined {
-    return this.#lastError;
+    return this.#outage.reason;
   }
 
   /** Why the journal cannot be written; undefined while it can. */
   get journalTrouble(): string | undefined {
     return this.#journalTrouble;
+  }
+
+  /** The database is left alone: nothing was due at the last look, and nothing will be before the next one. */
+  get isResting(): boolean {
+    return this.#rest.isOn;
   }
 
   /** Looks now: something may be due. */
@@ -105,9 +117,11 @@ export class Drain {
     let pollMs = FIRST_POLL_MS;
     while (!this.#stopping) {
       const look = await this.#look();
+      if (look === "filled" || look === "some") this.#rest.noteWork();
       if (look === "filled") continue;
       if (look === "some") pollMs = FIRST_POLL_MS;
       const rang = await this.#bell.wait(await this.#waitMs(look, pollMs));
+      await this.#rest.end();
       pollMs = rang ? FIRST_POLL_MS : Math.min(pollMs * 2, this.#options.pollMs);
     }
     await this.#workers.finished();
@@ -153,7 +167,7 @@ export class Drain {
 
   /** No statement has been answered for long. */
   get #isGone(): boolean {
-    return this.#failingSinceMs !== undefined && this.#options.clock.now() - this.#failingSinceMs >= GONE_MS;
+    return this.#outage.lengthMs >= GONE_MS;
   }
 
   /** Dialogues end in their own time; what they bring cannot be written, and is left to the end of its lease. */
@@ -161,7 +175,7 @@ export class Drain {
     if (!this.#isGone) return;
     this.#bell.ring();
     if (this.#workers.underWay > 0) return;
-    this.#options.log.error("gave up the database", { messages: this.#workers.size, reason: this.#lastError });
+    this.#options.log.error("gave up the database", { messages: this.#workers.size, reason: this.#outage.reason });
     this.giveUp();
   }
 
@@ -179,7 +193,7 @@ export class Drain {
         probe: isProbe,
         ownOnly: claimedMs < this.#ownOnlyUntilMs,
       });
-      this.#noteDatabase("claim", undefined);
+      this.#outage.note("claim", undefined);
       if (messages.length === 0) return "nothing";
       const takenOver = messages.filter((message) => message.takenOver).length;
       if (takenOver > 0) log.warn("took over messages whose lease had run out", { messages: takenOver });
@@ -190,13 +204,13 @@ export class Drain {
       if (this.#asleep) await this.#setAsleep(false);
       return messages.length === room ? "filled" : "some";
     } catch (error) {
-      this.#noteDatabase("claim", error);
+      this.#outage.note("claim", error);
       return "failed";
     }
   }
 
   async #waitMs(look: Look, pollMs: number): Promise<number> {
-    if (look === "copy") return COPY_MS;
+    if (look === "copy") return this.#options.idleMs ?? COPY_MS;
     return look === "no_room" ? this.#roomWaitMs() : await this.#sleepMs(pollMs);
   }
 
@@ -206,13 +220,15 @@ export class Drain {
     try {
       if (!this.#asleep) await this.#setAsleep(true);
       const dueMs = await queue.nextDueMs();
-      this.#noteDatabase("look", undefined);
+      this.#outage.note("look", undefined);
+      const restMs = this.#workers.size > 0 ? undefined : await this.#rest.begin(dueMs);
+      if (restMs !== undefined) return restMs;
       if (dueMs === undefined) return this.#options.pollMs < pollMs ? this.#options.pollMs : pollMs;
       // Due and not claimed a second time: another relay has it locked.
       if (dueMs <= 0) return pollMs > FIRST_POLL_MS ? pollMs : 0;
       return Math.min(dueMs, pollMs);
     } catch (error) {
-      this.#noteDatabase("look", error);
+      this.#outage.note("look", error);
       return Math.max(pollMs, 1_000);
     }
   }
@@ -255,21 +271,5 @@ export class Drain {
       const fix = "make room on the disk of RELAY_STATE_DIR, or make it writable";
       log.error("the journal cannot be written: no mail is begun", { reason: this.#journalTrouble, fix });
     } else if (before !== undefined && this.#journalTrouble === undefined) log.info("the journal can be written again");
-  }
-
-  #noteDatabase(doing: string, error: unknown): void {
-    if (error === undefined) {
-      if (this.#lastError === undefined) return;
-      const { log, clock, leaseMs } = this.#options;
-      log.info("database answers again");
-      this.#lastError = undefined;
-      this.#ownOnlyUntilMs = clock.now() + leaseMs;
-      this.#failingSinceMs = undefined;
-      return;
-    }
-    this.#failingSinceMs ??= this.#options.clock.now();
-    // One line for an outage, not one for each try.
-    if (this.#lastError === undefined) this.#options.log.error("database does not answer", { doing, error });
-    this.#lastError = error instanceof Error ? error.message : String(error);
   }
 }

@@ -9,6 +9,8 @@ import type { ListeningSession, SessionHooks } from "./database.ts";
 //      ▲                                                        │                                                    │
 //      └── wait: at once, 250 ms … 30 s ◀── closed, no answer, no longer listening ◀── heartbeat, every 15 s ◀───────┘
 //      └── wait: 10 minutes ◀── deaf: a transaction pooler ◀────┘
+//
+// While the database may sleep (`rest`), it is neither asked nor, when it has closed the connection, connected to again.
 
 /** What a listener needs. */
 export interface ListenerOptions {
@@ -41,6 +43,7 @@ export class Listener {
   #listening = false;
   #failures = 0;
   #saidDeaf = false;
+  #awake: PromiseWithResolvers<void> | undefined;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
@@ -57,8 +60,20 @@ export class Listener {
       const end = await this.#session();
       if (this.#isStopped) break;
       await this.#wait(end === "deaf" ? DEAF_DELAY_MS : this.#delayMs());
+      await this.#untilAwake();
       this.#failures++;
     }
+  }
+
+  /** Leaves the database alone until `wake`; what it says is still heard. */
+  rest(): void {
+    this.#awake ??= Promise.withResolvers<void>();
+  }
+
+  /** Ends the rest. */
+  wake(): void {
+    this.#awake?.resolve();
+    this.#awake = undefined;
   }
 
   /** Ends the session. */
@@ -86,6 +101,7 @@ export class Listener {
       this.#saidDeaf = false;
       for (;;) {
         await this.#wait(HEARTBEAT_MS, closed.promise);
+        if (this.#awake !== undefined && await this.#untilAwake(closed.promise) === "closed") return "lost";
         if (this.#isStopped) return "lost";
         const channels = await this.#answers(session.channels());
         if (!channels?.includes(channel)) break;
@@ -134,6 +150,12 @@ export class Listener {
     // What still comes after that is nobody's business.
     work.catch(() => undefined);
     return await Promise.race([work, late.promise, this.#stopped.promise.then(() => undefined)]).finally(cancel);
+  }
+
+  /** Waits for the end of a rest, or for something sooner. */
+  async #untilAwake(closed?: Promise<void>): Promise<"awake" | "closed"> {
+    const awake = Promise.race([this.#awake?.promise, this.#stopped.promise]).then(() => "awake" as const);
+    return await (closed === undefined ? awake : Promise.race([closed.then(() => "closed" as const), awake]));
   }
 
   async #wait(delayMs: number, sooner?: Promise<void>): Promise<void> {

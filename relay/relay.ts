@@ -27,6 +27,7 @@ export interface RelayOptions {
   readonly returnPath: string | undefined;
   readonly leaseMs: number;
   readonly pollMs: number;
+  readonly idleMs: number | undefined;
   readonly graceMs: number;
   readonly instance: string;
   readonly host: string;

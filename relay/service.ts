@@ -90,6 +90,7 @@ export async function startService(
       returnPath: settings.returnPath,
       leaseMs: settings.leaseMs,
       pollMs: settings.pollMs,
+      idleMs: settings.idleMs,
       graceMs: settings.graceMs,
       instance: state.instance,
       host: options.hostname,
@@ -102,7 +103,7 @@ export async function startService(
       clock,
       version: PROGRAM_VERSION,
       playground: settings.playground,
-      pollMs: settings.pollMs,
+      pollMs: Math.max(settings.pollMs, settings.idleMs ?? 0),
     });
     if (settings.healthcheck !== undefined) {
       const ping = createPing({ ...settings.healthcheck, fetch, clock, log });

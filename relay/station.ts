@@ -18,7 +18,8 @@ const PURGE_MS = 10 * 60_000;
 const RENEWALS_PER_LEASE = 4;
 
 /** What the stations of a relay share. */
-export interface StationOptions extends Omit<DrainOptions, "queue" | "database" | "contents" | "sleep" | "mayClaim"> {
+export interface StationOptions
+  extends Omit<DrainOptions, "queue" | "database" | "contents" | "sleep" | "mayClaim" | "rest"> {
   readonly instance: string;
   readonly host: string;
   readonly pid: number;
@@ -35,12 +36,14 @@ export class Station {
   readonly #stopPeriodic: (() => void)[] = [];
   readonly #listener: Listener;
   readonly #place: PlaceGuard;
+  #purgedMs: number;
 
   private constructor(database: RelayDatabase, options: StationOptions & { readonly relayId: string }) {
     const { relayId, clock } = options;
     this.database = database;
     this.#options = options;
     this.#relayId = relayId;
+    this.#purgedMs = clock.now();
     this.#queue = new Queue(database.sql, { relayId, leaseMs: options.leaseMs });
     const log = options.log.with({ database: database.name });
     this.#place = new PlaceGuard({
@@ -55,6 +58,7 @@ export class Station {
       database: database.name,
       contents: new Contents(database.sql),
       sleep: (asleep) => setAsleep(database.sql, relayId, asleep),
+      rest: (restMs) => this.#rest(restMs),
     });
     this.#listener = new Listener({
       connect: database.openSession,
@@ -68,9 +72,12 @@ export class Station {
     const { sql } = database;
     const every = (everyMs: number, task: () => Promise<void>) =>
       this.#stopPeriodic.push(periodic(task, { everyMs, clock, onError }));
-    every(HEARTBEAT_MS, () => this.copy === undefined ? beat(sql, relayId) : Promise.resolve());
+    every(
+      HEARTBEAT_MS,
+      () => this.copy === undefined && !this.drain.isResting ? beat(sql, relayId) : Promise.resolve(),
+    );
     every(options.leaseMs / RENEWALS_PER_LEASE, () => this.drain.renew());
-    every(PURGE_MS, () => this.#purge());
+    every(PURGE_MS, () => this.drain.isResting ? Promise.resolve() : this.#purge());
   }
 
   /** Registers the relay and brings to an end what its dead predecessors held. */
@@ -100,6 +107,8 @@ export class Station {
 
   /** The age of the oldest row that is due; undefined when nothing is. */
   async oldestDueMs(): Promise<number | undefined> {
+    // To ask would wake it, and the last look has told.
+    if (this.drain.isResting) return undefined;
     const waitMs = await this.#queue.nextDueMs();
     return waitMs === undefined || waitMs > 0 ? undefined : -waitMs;
   }
@@ -112,6 +121,17 @@ export class Station {
     const limit = new Promise<void>((resolve) => this.#options.clock.after(CLOSE_MS, resolve));
     await Promise.race([this.#sayGoodbye(), limit]);
     await this.database.sql.end({ timeout: 1 });
+  }
+
+  /** Leaves the database alone, or looks after it again; what it should have done meanwhile is done then. */
+  async #rest(restMs: number | undefined): Promise<void> {
+    if (restMs !== undefined) {
+      this.#listener.rest();
+      return await setAsleep(this.database.sql, this.#relayId, true, restMs);
+    }
+    this.#listener.wake();
+    if (this.#options.clock.now() - this.#purgedMs < PURGE_MS) return;
+    await this.#purge().catch((error) => this.#options.log.warn("upkeep failed", { error }));
   }
 
   /** A copy was adopted under way. */
@@ -131,6 +151,7 @@ export class Station {
   }
 
   async #purge(): Promise<void> {
+    this.#purgedMs = this.#options.clock.now();
     const purged = await purge(this.database.sql, this.#options.retention);
     if (purged.messages + purged.contents > 0) {
       this.#options.log.info("purged", { database: this.database.name, ...purged });

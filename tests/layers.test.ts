@@ -28,7 +28,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "flow",
     files:
-      /^relay\/(counters|delivery|drain|holdings|listener|place_guard|relay|releaser|report|replay|route_line|settlement|settler|skipped|station|watch|witness|workers)\.ts$/,
+      /^relay\/(counters|delivery|drain|holdings|listener|outage|place_guard|relay|releaser|report|replay|rest|route_line|settlement|settler|skipped|station|watch|witness|workers)\.ts$/,
     mayImport: ["domain", "pure relay", "edges", "flow"],
   },
   {

@@ -15,7 +15,7 @@ import type { TestDatabase } from "./database.ts";
 
 /** What a test may choose of a relay; the rest is as in production, with short waits. */
 export interface TestRelayOptions
-  extends Partial<Pick<RelayOptions, "leaseMs" | "pollMs" | "graceMs" | "instance" | "returnPath">> {
+  extends Partial<Pick<RelayOptions, "leaseMs" | "pollMs" | "idleMs" | "graceMs" | "instance" | "returnPath">> {
   /** The one route. */
   readonly smtpPort?: number;
   /** Several routes: their ports by name. */
@@ -79,6 +79,7 @@ export async function openTestRelay(
     returnPath: options.returnPath,
     leaseMs,
     pollMs: options.pollMs ?? 5_000,
+    idleMs: options.idleMs,
     graceMs: options.graceMs ?? 5_000,
     instance: options.instance ?? randomUUID(),
     host: hostname(),

@@ -124,6 +124,12 @@ export const table = {
     fallback: "5s",
     description: "How often the relay looks for due mail when no notification arrives.",
   }),
+  idleMs: setting("RELAY_IDLE", orNone(duration("1m", "1d")), {
+    group: "Relay",
+    fallback: "none",
+    description:
+      "For a database that sleeps when nobody asks it (Neon): after a minute without mail the relay leaves it alone for so long. A mail that is enqueued meanwhile may wait as long. `none`: never.",
+  }),
   maxAgeMs: setting("RELAY_MAX_AGE", duration("1m", "90d"), {
     group: "Relay",
     fallback: "5d",

@@ -174,6 +174,7 @@ create table mailchute.relay (
   pid integer not null,
   version text not null,
   started_at timestamptz not null default now(),
+  -- Until when it is known to live: the last heartbeat, or, of a relay that lets the database sleep, the end of its rest.
   heartbeat_at timestamptz not null default now(),
   -- True while it waits for the bell: only then does enqueue pay for NOTIFY.
   asleep boolean not null default false,

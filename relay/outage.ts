@@ -1,0 +1,48 @@
+import type { Clock } from "./clock.ts";
+import type { Log } from "./log.ts";
+
+export interface OutageOptions {
+  readonly clock: Clock;
+  readonly log: Pick<Log, "info" | "error">;
+  /** The database answers again. */
+  readonly onEnd: () => void;
+}
+
+/** Whether a database answers, by the statements that were sent to it; one line in the log when that ends, and one when it is back. */
+export class Outage {
+  readonly #options: OutageOptions;
+  #reason: string | undefined;
+  #sinceMs = Infinity;
+
+  constructor(options: OutageOptions) {
+    this.#options = options;
+  }
+
+  /** Why the last statement failed; undefined while the database answers. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** How long no statement has been answered; 0 while they are. */
+  get lengthMs(): number {
+    return Math.max(0, this.#options.clock.now() - this.#sinceMs);
+  }
+
+  /** Takes in that a statement was answered (undefined), or failed. */
+  note(doing: string, error: unknown): void {
+    const { log, clock, onEnd } = this.#options;
+    if (error === undefined) {
+      if (this.#reason === undefined) return;
+      log.info("database answers again");
+      this.#reason = undefined;
+      this.#sinceMs = Infinity;
+      return onEnd();
+    }
+    // One line for an outage, not one for each try.
+    if (this.#reason === undefined) {
+      this.#sinceMs = clock.now();
+      log.error("database does not answer", { doing, error });
+    }
+    this.#reason = error instanceof Error ? error.message : String(error);
+  }
+}

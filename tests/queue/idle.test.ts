@@ -1,0 +1,100 @@
+import { expect, test } from "bun:test";
+import { createDatabase, type TestDatabase } from "../database.ts";
+import { startDatabaseProxy } from "../database_proxy.ts";
+import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
+import { fastClock } from "./fast_clock.ts";
+import { untilSeen } from "./setup.ts";
+
+// A relay with RELAY_IDLE, on a database that sleeps when nobody asks it. The clock is ten times as fast: a rest begins after 6 seconds.
+
+const HOUR_MS = 3_600_000;
+
+/** How many statements relays have begun in this database, and what they are connected by. */
+async function traffic(database: TestDatabase): Promise<{ readonly last: string; readonly connections: number }> {
+  const [row] = await database.sql`
+    select max(greatest(query_start, state_change))::text as last, count(*)::int as connections from pg_stat_activity
+    where datname = current_database() and application_name = 'mailchute relay'`;
+  return { last: row?.last as string, connections: row?.connections as number };
+}
+
+/** Its last word is that no heartbeat is to be expected. */
+async function untilResting(database: TestDatabase): Promise<void> {
+  await until(async () => {
+    const [row] = await database
+      .sql`select heartbeat_at > now() + interval '30 seconds' as silent from mailchute.relay`;
+    return row?.silent === true;
+  }, "resting");
+}
+
+test(
+  "an idle relay leaves the database alone, says until when, and is still rung awake while its connection lives",
+  async () => {
+    await using server = await startScriptedServer();
+    await using database = await createDatabase();
+    await using running = await openTestRelay(database, {
+      ...{ smtpPort: server.port, clock: fastClock, graceMs: 1_000, idleMs: HOUR_MS },
+    });
+    running.relay.start();
+    await untilResting(database);
+    const [row] = await database.sql`
+    select asleep, round(extract(epoch from heartbeat_at - now()) / 60)::int as minutes from mailchute.relay`;
+    expect({ ...row }).toEqual({ asleep: true, minutes: 60 });
+    expect(running.relay.stations[0]?.drain.isResting).toBe(true);
+    // Longer than the pauses between heartbeats of all kinds: 1.5 s by this clock.
+    const before = await traffic(database);
+    const end = Date.now() + 4_000;
+    await until(async () => (await traffic(database)).last !== before.last || Date.now() > end, "4 s later", 5_000);
+    expect(await traffic(database)).toEqual(before);
+    expect(await running.relay.stations[0]?.oldestDueMs()).toBeUndefined();
+    expect((await traffic(database)).last).toBe(before.last);
+
+    const id = await enqueue(database);
+    await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
+    await untilSeen(database, () => running.relay.stations[0]?.drain.isResting === false, "awake");
+  },
+  30_000,
+);
+
+test(
+  "a database that went to sleep, and so has closed the connections, is connected to again only when the rest is over",
+  async () => {
+    await using server = await startScriptedServer();
+    await using database = await createDatabase();
+    await using proxy = await startDatabaseProxy(database.url);
+    await using running = await openTestRelay({ url: proxy.url }, {
+      // A rest of 6 seconds.
+      ...{ smtpPort: server.port, clock: fastClock, graceMs: 1_000, idleMs: 60_000 },
+    });
+    const [station] = running.relay.stations;
+    running.relay.start();
+    await untilResting(database);
+    proxy.refuse();
+    proxy.pass();
+    await untilSeen(database, () => station?.listening === false, "noticed");
+    const id = await enqueue(database);
+    let restedMs = 0;
+    const start = Date.now();
+    await until(async () => {
+      const { connections } = await traffic(database);
+      if (connections === 0) restedMs = Date.now() - start;
+      return (await describeMessage(database, id)).state === "sent";
+    }, "sent after the rest");
+    expect(restedMs).toBeGreaterThan(2_000);
+    await untilSeen(database, () => station?.listening === true, "listening again");
+  },
+  30_000,
+);
+
+test("without RELAY_IDLE a relay with nothing to do goes on asking", async () => {
+  await using server = await startScriptedServer();
+  await using database = await createDatabase();
+  await using running = await openTestRelay(database, { smtpPort: server.port, clock: fastClock, graceMs: 1_000 });
+  running.relay.start();
+  await untilSeen(database, () => running.relay.stations[0]?.listening === true, "listening");
+  const started = fastClock.now();
+  await untilSeen(database, () => fastClock.now() - started > 70_000, "more than a minute of quiet");
+  const before = await traffic(database);
+  await until(async () => (await traffic(database)).last !== before.last, "asked");
+  expect(running.relay.stations[0]?.drain.isResting).toBe(false);
+}, 20_000);
