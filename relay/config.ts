@@ -32,6 +32,8 @@ export interface CommonSettings {
   readonly maxAgeMs: number;
   /** Undefined: only the age decides. */
   readonly maxAttempts: number | undefined;
+  /** Undefined: the queue may be as long as it gets. */
+  readonly maxQueue: number | undefined;
   readonly retentionMs: number;
   readonly retentionContentMs: number;
   readonly onUncertain: "retry" | "hold";
@@ -156,10 +158,10 @@ function readCommon(
   }
   const { host, port, adminPassword, metricsToken, logLevel, logFormat, logAddresses } = values;
   const { connections, leaseMs, pollMs, idleMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs } = values;
-  const { onUncertain, returnPath, stateDirectory, graceMs } = values;
+  const { maxQueue, onUncertain, returnPath, stateDirectory, graceMs } = values;
   return {
     ...{ connections, leaseMs, pollMs, idleMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs },
-    ...{ onUncertain, returnPath, stateDirectory, graceMs },
+    ...{ maxQueue, onUncertain, returnPath, stateDirectory, graceMs },
     healthcheck: found.healthcheck,
     http: { host, port, adminPassword, metricsToken },
     log: {

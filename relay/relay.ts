@@ -24,6 +24,8 @@ export interface RelayOptions {
   readonly journal: Journal;
   readonly rules: RetryRules;
   readonly retention: RetentionRules;
+  /** RELAY_MAX_QUEUE; undefined: no limit. */
+  readonly maxQueue?: number | undefined;
   readonly returnPath: string | undefined;
   readonly leaseMs: number;
   readonly pollMs: number;

@@ -87,6 +87,7 @@ export async function startService(
         messagesMs: settings.retentionMs,
         contentMs: Math.min(settings.retentionContentMs, settings.retentionMs),
       },
+      maxQueue: settings.maxQueue,
       returnPath: settings.returnPath,
       leaseMs: settings.leaseMs,
       pollMs: settings.pollMs,

@@ -1,5 +1,6 @@
 import { Contents } from "./contents.ts";
 import { beat, markServing, markStopped, registerRelay, type RelayDatabase, setAsleep } from "./database.ts";
+import { Depth, DEPTH_MS } from "./depth.ts";
 import { Drain, type DrainOptions } from "./drain.ts";
 import { Listener } from "./listener.ts";
 import { periodic } from "./periodic.ts";
@@ -24,12 +25,16 @@ export interface StationOptions
   readonly host: string;
   readonly pid: number;
   readonly retention: RetentionRules;
+  /** RELAY_MAX_QUEUE; undefined: no limit, and nothing is counted. */
+  readonly maxQueue?: number | undefined;
 }
 
 /** One served database: its drain, its bell, its heartbeat and its upkeep. */
 export class Station {
   readonly database: RelayDatabase;
   readonly drain: Drain;
+  /** How long the queue is; undefined while nobody limits it. */
+  readonly depth: Depth | undefined;
   readonly #options: StationOptions;
   readonly #queue: Queue;
   readonly #relayId: string;
@@ -78,6 +83,10 @@ export class Station {
     );
     every(options.leaseMs / RENEWALS_PER_LEASE, () => this.drain.renew());
     every(PURGE_MS, () => this.drain.isResting ? Promise.resolve() : this.#purge());
+    const { maxQueue: limit } = options;
+    this.depth = limit === undefined ? undefined : new Depth({ ...options, sql, relayId, limit, log });
+    // That a database does not answer, the drain says.
+    if (this.depth !== undefined) every(DEPTH_MS, () => this.#count());
   }
 
   /** Registers the relay and brings to an end what its dead predecessors held. */
@@ -87,6 +96,7 @@ export class Station {
     if (await station.#place.mayDrain()) await station.#takeOver();
     // It serves nothing, and so must not look alive.
     else await markStopped(database.sql, relayId);
+    await station.#count();
     return station;
   }
 
@@ -148,6 +158,12 @@ export class Station {
   async #sayGoodbye(): Promise<void> {
     await markStopped(this.database.sql, this.#relayId)
       .catch((error) => this.#options.log.warn("stop not recorded", { error }));
+  }
+
+  async #count(): Promise<void> {
+    // What nobody serves, nobody closes; and who lets a database sleep does not wake it to count.
+    if (this.copy !== undefined || this.drain.isResting) return;
+    await this.depth?.look().catch((error) => this.#options.log.debug("cannot count the queue", { error }));
   }
 
   async #purge(): Promise<void> {

@@ -85,8 +85,13 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
   const { relay, routes, version, playground } = options;
   const count = (kind: string) => relay.counters.byKind.get(kind) ?? 0;
   const databases = await Promise.all(relay.stations.map(async (station) => {
-    const { database, drain, listening } = station;
-    const base = { name: database.name, schemaVersion: database.schemaVersion, inFlight: drain.inFlight, listening };
+    const { database, drain, listening, depth } = station;
+    const base = {
+      ...{ name: database.name, schemaVersion: database.schemaVersion, inFlight: drain.inFlight, listening },
+      ...(depth?.messages === undefined ? {} : {
+        queue: { messages: depth.messages, limit: depth.limit, isFull: depth.isFull },
+      }),
+    };
     const found = { ...base, ...(station.copy === undefined ? {} : { copy: station.copy }) };
     try {
       const oldestMs = await within(STATUS_MS, { clock: options.clock, work: station.oldestDueMs() });

@@ -18,6 +18,8 @@ export type MailchuteErrorCode =
   | "not_migrated"
   /** The database role has no right to enqueue (`mailchute grants`). */
   | "permission_denied"
+  /** More messages wait than `RELAY_MAX_QUEUE` allows. Nothing was stored: try again later. */
+  | "queue_full"
   /** No answer within the deadline. The mail may or may not be queued: send again with the same idempotency key. */
   | "timeout"
   /** Any other refusal or failure of the database; `cause` holds the driver's error. */

@@ -12,6 +12,7 @@ const MEANINGS: Readonly<Record<string, readonly [code: MailchuteErrorCode, beca
   MC002: ["sender_not_allowed", `the sender is not allowed ${GRANT}`],
   MC003: ["recipient_not_allowed", `a recipient is not allowed ${GRANT}`],
   MC004: ["idempotency_conflict", "its idempotency key was used for another mail: use a new key for a new mail"],
+  MC005: ["queue_full", "the queue is full: try again later"],
   // No such function, schema, table.
   42883: NOT_MIGRATED,
   "3F000": NOT_MIGRATED,

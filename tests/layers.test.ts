@@ -22,7 +22,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "edges",
     files:
-      /^relay\/(advised_transport|config|connection_pool|contents|database|embedded|inbox|inbox_directory|log|migrate|journal|ping|place_record|queue|queue_statements|retention|schema|smtp_options|state_directory|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
+      /^relay\/(advised_transport|config|connection_pool|contents|database|depth|embedded|inbox|inbox_directory|log|migrate|journal|ping|place_record|queue|queue_statements|retention|schema|smtp_options|state_directory|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
     mayImport: ["domain", "pure relay", "edges"],
   },
   {

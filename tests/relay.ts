@@ -15,7 +15,8 @@ import type { TestDatabase } from "./database.ts";
 
 /** What a test may choose of a relay; the rest is as in production, with short waits. */
 export interface TestRelayOptions
-  extends Partial<Pick<RelayOptions, "leaseMs" | "pollMs" | "idleMs" | "graceMs" | "instance" | "returnPath">> {
+  extends
+    Partial<Pick<RelayOptions, "leaseMs" | "pollMs" | "idleMs" | "graceMs" | "instance" | "maxQueue" | "returnPath">> {
   /** The one route. */
   readonly smtpPort?: number;
   /** Several routes: their ports by name. */
@@ -76,6 +77,7 @@ export async function openTestRelay(
     },
     journal,
     retention: { messagesMs: 30 * 86_400_000, contentMs: 7 * 86_400_000 },
+    maxQueue: options.maxQueue,
     returnPath: options.returnPath,
     leaseMs,
     pollMs: options.pollMs ?? 5_000,

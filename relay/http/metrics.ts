@@ -31,6 +31,15 @@ export function metricsText(status: RelayStatus): string {
       "queue_oldest_seconds gauge Age of the oldest due message; 0 when nothing is due.",
       perDatabase((it) => it.reachable ? it.oldestDueSeconds ?? 0 : undefined),
     ),
+    family(
+      "queue_open gauge Open messages, about, where RELAY_MAX_QUEUE limits them.",
+      perDatabase((it) => it.queue?.messages),
+    ),
+    family("queue_limit gauge RELAY_MAX_QUEUE.", perDatabase((it) => it.queue?.limit)),
+    family(
+      "queue_full gauge 1 while enqueue is refused because of RELAY_MAX_QUEUE.",
+      perDatabase((it) => it.queue === undefined ? undefined : Number(it.queue.isFull)),
+    ),
     family("in_flight_messages gauge Messages claimed by this relay.", perDatabase((it) => it.inFlight)),
     family(
       "attempts_total counter Attempts by recipient, route and outcome.",

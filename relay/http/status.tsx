@@ -46,6 +46,11 @@ export function troubles(status: RelayStatus): readonly string[] {
     if (!reachable) found.push(`Database ${name} does not answer${lastError === undefined ? "" : `: ${lastError}`}.`);
     else if (copy !== undefined) found.push(`Database ${name} is ${copy}.`);
   }
+  for (const { name, queue } of status.databases) {
+    if (queue?.isFull) {
+      found.push(`The queue of database ${name} is full (${queue.limit.toLocaleString("en")}): apps are refused.`);
+    }
+  }
   for (const route of status.routes) {
     if (route.state === "closed") continue;
     const because = route.reason === undefined ? "" : `: ${route.reason}`;

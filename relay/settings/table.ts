@@ -140,6 +140,12 @@ export const table = {
     fallback: "none",
     description: "Attempts per recipient; `none` leaves it to RELAY_MAX_AGE. An outage of the server is no attempt.",
   }),
+  maxQueue: setting("RELAY_MAX_QUEUE", orNone(integer(1, 100_000_000)), {
+    group: "Relay",
+    fallback: "none",
+    description:
+      "While a database has so many open messages, apps cannot enqueue there: the client says `queue_full`. Open again at 90 % of it. Counted about every second.",
+  }),
   retentionMs: setting("RELAY_RETENTION", duration("7d", "3650d"), {
     group: "Relay",
     fallback: "30d",

@@ -178,5 +178,8 @@ create table mailchute.relay (
   heartbeat_at timestamptz not null default now(),
   -- True while it waits for the bell: only then does enqueue pay for NOTIFY.
   asleep boolean not null default false,
+  -- Until when enqueue refuses because the queue is longer than RELAY_MAX_QUEUE. A time and no flag: when the relay that counts is gone, nobody
+  -- would open the queue again.
+  full_until timestamptz,
   stopped_at timestamptz
 );

@@ -101,6 +101,14 @@ begin
     hash := sha256(convert_to((request - 'id' - 'idempotencyKey')::text, 'UTF8'));
   end if;
 
+  -- Before anything is written, since much comes when this refuses. A mail that is there already is no further one.
+  if exists (select from mailchute.relay where full_until > statement_timestamp())
+    and not exists (select from mailchute.message m where m.id = new_id and m.app = caller.app)
+    and not exists (select from mailchute.message m where m.app = caller.app and m.idempotency_key = key) then
+    raise exception 'Cannot enqueue the mail: the queue is full' using errcode = 'MC005',
+      hint = 'Try again later; RELAY_MAX_QUEUE, a setting of the relay, says how many messages may wait';
+  end if;
+
   insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,
     return_path, unsubscribe, tags, metadata, lane, on_uncertain, scheduled_at, expires_at)
   values (new_id, caller.app, new_content, key, hash, request -> 'from' ->> 'email', request -> 'from' ->> 'name',

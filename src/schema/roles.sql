@@ -31,6 +31,7 @@ begin
   if exists (select from pg_roles where rolname = 'mailchute_relay') then
     grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.message, mailchute.recipient,
       mailchute.attempt, mailchute.queue, mailchute.relay, mailchute.place to mailchute_relay;
+    grant select on sequence mailchute.message_seq_seq to mailchute_relay;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_relay;
   end if;
   if exists (select from pg_roles where rolname = 'mailchute_admin') then

@@ -140,6 +140,7 @@ const STATES: readonly (readonly [string, string])[] = [
   ["MC002", "sender_not_allowed"],
   ["MC003", "recipient_not_allowed"],
   ["MC004", "idempotency_conflict"],
+  ["MC005", "queue_full"],
   ["42883", "not_migrated"],
   ["3F000", "not_migrated"],
   ["42P01", "not_migrated"],

@@ -45,6 +45,13 @@ test("the numbers of the status arrive under their names", () => {
       'mailchute_last_success_timestamp_seconds{route="default"} 1795262401.5',
     ]
   ) expect(text.split("\n")).toContain(line);
+  expect(text).not.toContain("mailchute_queue_full");
+  const [home] = STATUS.databases;
+  const databases = home === undefined ? [] : [{ ...home, queue: { messages: 9, limit: 10, isFull: true } }];
+  const lines = metricsText({ ...STATUS, databases }).split("\n");
+  for (const [name, value] of [["open", 9], ["limit", 10], ["full", 1]]) {
+    expect(lines).toContain(`mailchute_queue_${name}{database="home"} ${value}`);
+  }
   // A queue nobody can look into is not an empty queue.
   expect(text).not.toContain('mailchute_queue_oldest_seconds{database="crm"}');
 });

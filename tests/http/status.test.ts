@@ -26,4 +26,8 @@ test("no trouble is found in a relay that is well, and a half-open route is one"
       { ...route, name: "backup", state: "open" as const, reason: "Nothing listens" },
     ]),
   })).toEqual(["Route default is being probed.", "Route backup is stopped: Nothing listens."]);
+  const queue = { messages: 100_000, limit: 100_000, isFull: true };
+  expect(troubles({ ...STATUS, databases: STATUS.databases.map((database) => ({ ...database, queue })) })).toEqual([
+    "The queue of database home is full (100,000): apps are refused.",
+  ]);
 });
