@@ -203,9 +203,11 @@ export async function registerRelay(
   return row?.id as string;
 }
 
-/** Says that the relay is alive; `asleep` as the claim loop left it. */
+/** Says that the relay is alive; `asleep` as the claim loop left it, and so the end of a rest that has just been said. */
 export async function beat(sql: Statements, relayId: string): Promise<void> {
-  await sql.unsafe("update mailchute.relay set heartbeat_at = now() where id = $1::bigint", [relayId]);
+  await sql.unsafe("update mailchute.relay set heartbeat_at = greatest(heartbeat_at, now()) where id = $1::bigint", [
+    relayId,
+  ]);
 }
 
 /** Tells enqueue whether it has to ring. @param silentMs no heartbeat comes before that is over */

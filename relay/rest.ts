@@ -37,9 +37,8 @@ export class Rest {
     const { idleMs, clock, rest } = this.#options;
     if (idleMs === undefined || dueMs < QUIET_MS || clock.now() - this.#busyMs < QUIET_MS) return undefined;
     const restMs = Math.min(idleMs, dueMs);
-    // First, so that no heartbeat takes back what is said now.
-    this.#isOn = true;
     await rest(restMs);
+    this.#isOn = true;
     return restMs;
   }
 
