@@ -1,21 +1,19 @@
 import { parseArgs } from "node:util";
-import type { Cause } from "../tests/history/duplicates.ts";
 import { runHistory } from "../tests/history/run_history.ts";
 import { CONNECTIONS, killAgainAndAgain, rollingRestart, type ScenarioRun } from "../tests/history/scenarios.ts";
-import { type Run, TOLERATED } from "../tests/history/stage.ts";
+import type { Run } from "../tests/history/stage.ts";
 import { summarise, tellRun } from "../tests/history/tell.ts";
 import { rewriteFigures, withSoak } from "./figures_page.ts";
 import { renderSoak, type SoakResult } from "./soak_report.ts";
 
-// The program: `bun bench/soak.ts [history|rolling|kills] [--seed N] [--seconds 60] [--seeds 1] [--strict] [--write]`.
+// The program: `bun bench/soak.ts [history|rolling|kills] [--seed N] [--seconds 60] [--seeds 1] [--write]`.
 
-const USAGE = `usage: bun bench/soak.ts [NAME] [--seed N] [--seconds 60] [--seeds 1] [--strict] [--write]
+const USAGE = `usage: bun bench/soak.ts [NAME] [--seed N] [--seconds 60] [--seeds 1] [--write]
 
   NAME       only this one: history (things go wrong by a seed), rolling (SIGTERM every 5 s), kills (kill -9 fifteen times over 20,000 mails)
   --seed     the first seed [default: from the clock]
   --seconds  how long things go wrong in each run of history
   --seeds    how many runs of history, each with the next seed
-  --strict   no copy may go without an uncertain attempt on record
   --write    write the result into docs/figures.md`;
 
 interface Wanted {
@@ -23,7 +21,6 @@ interface Wanted {
   readonly seed: number;
   readonly seconds: number;
   readonly seeds: number;
-  readonly strict: boolean;
   readonly write: boolean;
 }
 
@@ -41,8 +38,7 @@ if (wanted === undefined) {
 }
 
 /** Runs what is wanted and tells it. @returns whether nothing was found */
-async function soak({ name, seed, seconds, seeds, strict, write }: Wanted): Promise<boolean> {
-  const tolerated = strict ? new Set<Cause>() : TOLERATED;
+async function soak({ name, seed, seconds, seeds, write }: Wanted): Promise<boolean> {
   const asked = (each: Wanted["name"]) => name === undefined || name === each;
   const runs: Run[] = [];
   const tell = (run: Run) => {
@@ -53,7 +49,7 @@ async function soak({ name, seed, seconds, seeds, strict, write }: Wanted): Prom
   if (asked("history")) {
     for (let count = 0; count < seeds; count++) {
       console.log(`history, seed ${seed + count}, ${seconds} s …`);
-      const run = await runHistory({ seed: seed + count, lastsMs: seconds * 1_000, tolerated });
+      const run = await runHistory({ seed: seed + count, lastsMs: seconds * 1_000 });
       histories.push(run);
       tell(run);
     }
@@ -68,10 +64,10 @@ async function soak({ name, seed, seconds, seeds, strict, write }: Wanted): Prom
   let isWithinLimit = true;
   if (asked("kills")) {
     console.log(`kill -9 ${KILLS.kills} times over ${KILLS.mails} mails …`);
-    kills = await killAgainAndAgain({ ...KILLS, tolerated });
+    kills = await killAgainAndAgain(KILLS);
     tell(kills.run);
     const most = KILLS.kills * CONNECTIONS;
-    isWithinLimit = !strict || kills.copiesTooMany <= most;
+    isWithinLimit = kills.copiesTooMany <= most;
     if (!isWithinLimit) {
       console.log(`${kills.copiesTooMany} copies too many: ${most} are allowed, one for each connection and kill`);
     }
@@ -99,7 +95,6 @@ function parse(args: readonly string[]): Wanted | string | undefined {
         seed: { type: "string" },
         seconds: { type: "string", default: "60" },
         seeds: { type: "string", default: "1" },
-        strict: { type: "boolean", default: false },
         write: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },
@@ -110,7 +105,7 @@ function parse(args: readonly string[]): Wanted | string | undefined {
     if (name !== undefined && name !== "history" && name !== "rolling" && name !== "kills") {
       return `Cannot run ${name}: there are history, rolling, kills`;
     }
-    const { strict, write } = values;
+    const { write } = values;
     if (write && name !== undefined) return "Cannot write docs/figures.md from a part: leave out the name";
     const numbers = {
       seed: values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed),
@@ -122,7 +117,7 @@ function parse(args: readonly string[]): Wanted | string | undefined {
         return `Cannot use --${option}: it has to be a whole number${option === "seed" ? "" : " of 1 or more"}`;
       }
     }
-    return { name, ...numbers, strict, write };
+    return { name, ...numbers, write };
   } catch (error) {
     return `Cannot read the command line: ${error instanceof Error ? error.message : error}`;
   }

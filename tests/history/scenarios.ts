@@ -34,15 +34,11 @@ export async function rollingRestart(
 }
 
 /**
- * kill -9, again and again, of one relay with one state directory, in the middle of a campaign. With a journal, what may come twice is what was
- * at its final dot just then: one mail for each connection and kill.
+ * kill -9, again and again, of one relay with one state directory, in the middle of a campaign. What may come twice is what was at its final
+ * dot just then: one mail for each connection and kill.
  */
 export async function killAgainAndAgain(
-  { mails, kills, tolerated = TOLERATED }: {
-    readonly mails: number;
-    readonly kills: number;
-    readonly tolerated?: typeof TOLERATED;
-  },
+  { mails, kills }: { readonly mails: number; readonly kills: number },
 ): Promise<ScenarioRun> {
   await using stage = await openStage({ seed: undefined, relays: ["a"], leaseMs: LEASE_MS });
   const startedMs = Date.now();
@@ -53,7 +49,7 @@ export async function killAgainAndAgain(
     seat?.kill({ losesState: false });
     await seat?.servesAgain();
   }
-  return close(await stage.end({ startedMs, settleWithinMs: SETTLE_WITHIN_MS, tolerated }));
+  return close(await stage.end({ startedMs, settleWithinMs: SETTLE_WITHIN_MS, tolerated: TOLERATED }));
 }
 
 function close(run: Run): ScenarioRun {

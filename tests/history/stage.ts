@@ -52,11 +52,8 @@ export interface Stage extends AsyncDisposable {
   end(options: EndOptions): Promise<Run>;
 }
 
-/**
- * What this version sends twice without an `uncertain` attempt on record. A relay with a journal takes `killed` out of this list; nothing
- * takes `unexplained` in.
- */
-export const TOLERATED: ReadonlySet<Cause> = new Set<Cause>(["killed", "frozen", "database"]);
+/** What may be sent twice without an `uncertain` attempt on record: nothing, whatever had happened. A cause named here is counted and not found fault with. */
+export const TOLERATED: ReadonlySet<Cause> = new Set<Cause>();
 
 /** Opens a stage; resolves when all relays serve. */
 export async function openStage({ seed, relays, leaseMs, lagMs }: StageOptions): Promise<Stage> {
