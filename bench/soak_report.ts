@@ -25,7 +25,7 @@ export function renderSoak(result: SoakResult, now: Date): string {
     "Two relays in processes of their own between a Postgres and an SMTP server that misbehave by a seed: kill -9 (at times with the loss of the state " +
     "directory), SIGSTOP for longer than a lease, SIGTERM, ended sessions, restarts and crashes of Postgres, half-open connections, outages of the SMTP server, and " +
     "for one mail in ten a refusal or a broken connection in some phase. Apps enqueue in transactions meanwhile, lose answers and are killed too. At the end apps, " +
-    "database and SMTP server are held against each other; `bun run soak --seed N` takes a run again.",
+    "database and SMTP server are held against each other; `bun run soak --seed N` takes a run again. Copies are counted for each recipient.",
     renderTable([
       ["", ""],
       ["Commit", commit()],
