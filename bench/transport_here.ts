@@ -6,9 +6,15 @@ import { FROM, SUBJECT, TEXT } from "./mail.ts";
 
 const NEVER = new AbortController().signal;
 
-/** Our SMTP engine alone, as the relay sets it. */
+/** Our SMTP engine alone, as the relay sets it, but with no end to the mails on a connection: nodemailer's pool has none here either. */
 export function openTransport(options: { readonly port: number; readonly connections: number }): Transport {
-  return createSmtpTransport({ host: "127.0.0.1", tls: "none", ehloName: "bench.example.com", ...options });
+  return createSmtpTransport({
+    host: "127.0.0.1",
+    tls: "none",
+    ehloName: "bench.example.com",
+    maxMailsPerConnection: 1_000_000,
+    ...options,
+  });
 }
 
 /** Composes one small mail and sends it. @throws {Error} when it is not sent */
