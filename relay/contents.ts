@@ -48,7 +48,7 @@ where content_id = $1::uuid and position = $2::smallint`;
 const WHOLE_BYTES = 48_000;
 
 /** Whole lines of base64: slices of it join up. */
-const SLICE_BYTES = 57 * 1_024;
+const SLICE_BYTES = 57 * 512;
 
 /** The contents of one database: small ones fetched in batches and cached, large ones and attachments when needed. */
 export class Contents {

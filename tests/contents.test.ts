@@ -38,7 +38,7 @@ test("an attachment arrives byte for byte where the database writes bytea as esc
   expect(Buffer.from(base64, "base64").equals(bytes)).toBe(true);
 });
 
-const SLICE = 57 * 1_024;
+const SLICE = 57 * 512;
 
 /** What a relay sends for one mail with these attachments, and what composing it in memory makes. */
 async function sentAndComposed(
