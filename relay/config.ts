@@ -1,8 +1,10 @@
 import { type DatabaseSettings, readDatabaseUrls } from "./settings/database_url.ts";
+import type { RateLimit } from "./rate_limit.ts";
 import { ONLY_ROUTE } from "./routing.ts";
 import { createEnvironment, type Environment } from "./settings/environment.ts";
 import type { Secret } from "./settings/secret.ts";
 import { SettingsError } from "./settings/settings_error.ts";
+import { parseRates } from "./settings/rates.ts";
 import { readRoutes, type RouteSettings, type RoutesSettings } from "./settings/route_settings.ts";
 import type { SmtpSettings } from "./settings/smtp_url.ts";
 import { readTable, type Values } from "./settings/table.ts";
@@ -61,6 +63,8 @@ export type Settings =
   & CommonSettings
   /** The playground has no routes of its own: its only one leads to its inbox. */
   & RoutesSettings
+  /** RELAY_RATE, and what the URLs of the routes say. */
+  & { readonly limits: readonly RateLimit[] }
   & (
     | { readonly playground: true; readonly databases: readonly [] }
     | {
@@ -103,7 +107,8 @@ export function readSettings(
   if (home === undefined) {
     refuseWithoutDatabase(environment);
     checkNearMisses(environment.names);
-    return { ...common, playground: true, databases: [], routes: [], routing: ONLY_ROUTE };
+    const limits = parseRates(values.rate, new Map([["default", "SMTP_URL"]]));
+    return { ...common, playground: true, databases: [], routes: [], routing: ONLY_ROUTE, limits };
   }
   if (found === undefined) {
     throw new SettingsError(
@@ -112,7 +117,14 @@ export function readSettings(
         "set SMTP_URL=smtp://host:25",
     );
   }
-  return { ...common, playground: false, databases: [home, ...others], ...found };
+  const limits = parseRates(
+    values.rate,
+    new Map(found.routes.map(({ name, variable }) => [name, variable])),
+    found.routes.flatMap(({ name, smtp: { rates = [] } }) =>
+      rates.map((limit) => ({ scope: { of: "route", name } as const, ...limit }))
+    ),
+  );
+  return { ...common, playground: false, databases: [home, ...others], ...found, limits };
 }
 
 /** Reads only the databases, for commands such as `migrate` that send nothing and so need no SMTP server. */

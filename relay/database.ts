@@ -165,7 +165,7 @@ async function migrateIfAllowed(options: ConnectOptions, problem: string): Promi
 /** What the relay works on: each of these rights on each of these tables. A list in one call would ask for any of them. */
 const RIGHTS = `
 select bool_and(has_table_privilege('mailchute.' || t, p)) as allowed, current_user as role
-from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place']) as t,
+from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle']) as t,
   unnest(array['select', 'insert', 'update', 'delete']) as p`;
 
 async function checkRights(sql: Statements, display: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { Bell } from "./bell.ts";
+import { Intake, type Rates, type ReachedLimit } from "./intake.ts";
 import { Outage } from "./outage.ts";
 import { periodic } from "./periodic.ts";
 import type { Remaining } from "./queue.ts";
@@ -10,7 +11,9 @@ import { Workers, type WorkersOptions } from "./workers.ts";
 // enqueue reads it, and looks once more: a commit between the two can miss the bell, and then waits for the first, short poll.
 
 /** What a drain needs, beside what its workers do. */
-export interface DrainOptions extends Omit<WorkersOptions, "onRoom" | "onDatabase">, RestOptions {
+export interface DrainOptions extends Omit<WorkersOptions, "intake" | "onRoom" | "onDatabase">, RestOptions {
+  /** The limits that mail is started by; undefined: none. */
+  readonly rates?: Rates | undefined;
   /** The longest wait between two looks. */
   readonly pollMs: number;
   /** False in a copy of the database. */
@@ -41,6 +44,7 @@ type Look = "filled" | "some" | "nothing" | "no_room" | "copy" | "failed";
 export class Drain {
   readonly #options: DrainOptions;
   readonly #bell: Bell;
+  readonly #intake: Intake;
   readonly #workers: Workers;
   readonly #outage: Outage;
   readonly #rest: Rest;
@@ -64,8 +68,10 @@ export class Drain {
       ...options,
       onEnd: () => this.#ownOnlyUntilMs = options.clock.now() + options.leaseMs,
     });
+    this.#intake = new Intake(options);
     this.#workers = new Workers({
       ...options,
+      intake: this.#intake,
       onRoom: () => this.#bell.ring(),
       onDatabase: (doing, error) => this.#outage.note(doing, error),
     });
@@ -74,6 +80,11 @@ export class Drain {
   /** Messages held at the moment. */
   get inFlight(): number {
     return this.#workers.size;
+  }
+
+  /** The limits that keep mail back now. */
+  get reachedLimits(): readonly ReachedLimit[] {
+    return this.#intake.reached;
   }
 
   /** Counts what is left in the database. */
@@ -107,6 +118,15 @@ export class Drain {
     this.#bell.ring();
   }
 
+  /** Looks which limits mail waits for, whoever has put it there. */
+  async discover(): Promise<void> {
+    try {
+      if (await this.#options.mayClaim()) await this.#intake.discover();
+    } catch (error) {
+      this.#outage.note("look", error);
+    }
+  }
+
   /** Prolongs all leases. */
   renew(): Promise<void> {
     return this.#workers.renew();
@@ -114,6 +134,7 @@ export class Drain {
 
   /** Works until `stop`, and then until the dialogues under way have ended. */
   async run(): Promise<void> {
+    await this.discover();
     let pollMs = FIRST_POLL_MS;
     while (!this.#stopping) {
       const look = await this.#look();
@@ -127,8 +148,9 @@ export class Drain {
     await this.#workers.finished();
   }
 
-  /** Works until nothing is due, or what is due waits for routes that are out and one probe of each has failed, or the database does not answer. */
+  /** Works until nothing is due or waits for a limit, or what is due waits for routes that are out and one probe of each has failed, or the database does not answer. */
   async runOnce(): Promise<void> {
+    await this.discover();
     const { clock, log } = this.#options;
     const probed = new Set<string>();
     const stopWatching = periodic(() => Promise.resolve(this.#leaveIfGone()), {
@@ -142,7 +164,7 @@ export class Drain {
       const idle = this.#workers.size === 0;
       if (look === "failed" || look === "copy" || this.#isGone) break;
       if (idle && (look === "nothing" || look === "no_room")) {
-        const untilMs = this.#workers.worthWaitingUntilMs(probed);
+        const untilMs = this.#workers.worthWaitingUntilMs(probed) ?? await this.#intake.worthWaitingUntilMs();
         if (untilMs !== undefined) await this.#pause(untilMs + RELEASE_MS - this.#options.clock.now());
         else if (look === "no_room" || !await this.#waitsForDeadLease()) break;
       } else if (look !== "filled" && !idle) {
@@ -180,7 +202,7 @@ export class Drain {
   }
 
   async #look(): Promise<Look> {
-    const { queue, contents, clock, log, mayClaim } = this.#options;
+    const { contents, clock, log, mayClaim } = this.#options;
     this.#lastTurnMs = clock.now();
     this.#noteJournal();
     const { messages: room, isProbe } = this.#workers.room();
@@ -189,10 +211,9 @@ export class Drain {
     try {
       if (!await mayClaim()) return "copy";
       const claimedMs = clock.now();
-      const { messages, nowMs } = await queue.claim(room, {
-        probe: isProbe,
-        ownOnly: claimedMs < this.#ownOnlyUntilMs,
-      });
+      const taken = await this.#intake.claim(room, { probe: isProbe, ownOnly: claimedMs < this.#ownOnlyUntilMs });
+      if (taken === undefined) return "no_room";
+      const { messages, nowMs } = taken;
       this.#outage.note("claim", undefined);
       if (messages.length === 0) return "nothing";
       const takenOver = messages.filter((message) => message.takenOver).length;
@@ -202,7 +223,7 @@ export class Drain {
       this.#workers.take(messages, { claimedMs, databaseMs: nowMs });
       if (this.#stopping) this.#workers.giveBackUnstarted();
       if (this.#asleep) await this.#setAsleep(false);
-      return messages.length === room ? "filled" : "some";
+      return taken.filled ? "filled" : "some";
     } catch (error) {
       this.#outage.note("claim", error);
       return "failed";
@@ -221,12 +242,14 @@ export class Drain {
       if (!this.#asleep) await this.#setAsleep(true);
       const dueMs = await queue.nextDueMs();
       this.#outage.note("look", undefined);
-      const restMs = this.#workers.size > 0 ? undefined : await this.#rest.begin(dueMs);
+      const mayRest = this.#workers.size === 0 && !this.#intake.isWaiting;
+      const restMs = mayRest ? await this.#rest.begin(dueMs) : undefined;
       if (restMs !== undefined) return restMs;
-      if (dueMs === undefined) return this.#options.pollMs < pollMs ? this.#options.pollMs : pollMs;
+      const tokenMs = this.#intake.waitMs(Math.min(pollMs, this.#options.pollMs));
+      if (dueMs === undefined) return tokenMs;
       // Due and not claimed a second time: another relay has it locked.
       if (dueMs <= 0) return pollMs > FIRST_POLL_MS ? pollMs : 0;
-      return Math.min(dueMs, pollMs);
+      return Math.min(dueMs, tokenMs);
     } catch (error) {
       this.#outage.note("look", error);
       return Math.max(pollMs, 1_000);
@@ -237,7 +260,8 @@ export class Drain {
   #roomWaitMs(): number {
     const { clock, pollMs } = this.#options;
     if (this.#journalTrouble !== undefined) return JOURNAL_RETRY_MS;
-    const { againMs } = this.#workers.room();
+    const { messages, againMs } = this.#workers.room();
+    if (messages > 0) return this.#intake.waitMs(pollMs);
     return againMs === undefined ? pollMs : Math.max(1, againMs - clock.now());
   }
 

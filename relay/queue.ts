@@ -3,6 +3,7 @@ import {
   ADOPT,
   CLAIM,
   CLAIM_PROBE,
+  CLAIM_WAITING,
   DEAD_LEASES,
   INTEND,
   NEXT_DUE,
@@ -10,6 +11,8 @@ import {
   REMAINING,
   RENEW,
   SETTLE,
+  THROTTLES,
+  UNTHROTTLE,
 } from "./queue_statements.ts";
 import type { RoutedOutcome } from "./transport.ts";
 
@@ -41,6 +44,8 @@ export interface ClaimedMessage {
   readonly expiresAtMs: number | null;
   /** Epoch milliseconds: when a person last asked to try it again. */
   readonly retriedAtMs: number | null;
+  /** The throttle that it has waited for. */
+  readonly waitedFor: string | null;
   /** All of them: To and Cc for the headers, the open ones for the envelope. */
   readonly recipients: readonly ClaimedRecipient[];
 }
@@ -65,6 +70,8 @@ export interface Settlement {
   readonly givesAttemptBack?: boolean;
   /** The wait before the next attempt; `"held"` without end; undefined: all recipients are final. */
   readonly next: number | "held" | undefined;
+  /** Those who were not tried wait for this throttle, at the longest until `next`. */
+  readonly throttle?: string | undefined;
   /** What the attempt brought; empty when there was none (expired before it began). */
   readonly outcomes: readonly RoutedOutcome[];
   readonly recipients: readonly {
@@ -100,7 +107,11 @@ export interface ClaimOptions {
 export type Held = Pick<ClaimedMessage, "seq" | "lease">;
 
 /** What is given back, with the attempt that it has not had, and the wait before anybody looks at it again. */
-export type Unstarted = Pick<ClaimedMessage, "seq" | "lease" | "attempt"> & { readonly delayMs: number };
+export type Unstarted = Pick<ClaimedMessage, "seq" | "lease" | "attempt"> & {
+  readonly delayMs: number;
+  /** It waits for this throttle, at the longest for the delay. */
+  readonly throttle?: string | undefined;
+};
 
 /** The queue of one database, as seen by one relay. */
 export class Queue {
@@ -131,6 +142,22 @@ export class Queue {
     return (await this.#sql.unsafe(INTEND, [this.#relayId, seq, lease], { prepare: true })).length > 0;
   }
 
+  /** Claims messages that wait for throttles: at most so many for each. */
+  async claimWaiting(most: ReadonlyMap<string, number>): Promise<Claim> {
+    const input = JSON.stringify(Object.fromEntries(most));
+    return toClaim(await this.#sql.unsafe(CLAIM_WAITING, [this.#relayId, this.#leaseMs, input], { prepare: true }));
+  }
+
+  /** The throttles that messages wait for, at most so many. */
+  async throttles(most: number): Promise<readonly string[]> {
+    return (await this.#sql.unsafe(THROTTLES, [most], { prepare: true })).map((row) => row.throttle as string);
+  }
+
+  /** Makes due what waits for throttles that are no more. */
+  async unthrottle(keys: readonly string[]): Promise<void> {
+    await this.#sql.unsafe(UNTHROTTLE, [JSON.stringify(keys)]);
+  }
+
   /** Writes outcomes and next states. @returns the messages that were still ours */
   async settle(settlements: readonly Settlement[]): Promise<ReadonlySet<string>> {
     const input = bySeq(settlements, toInput);
@@ -139,7 +166,9 @@ export class Queue {
 
   /** Gives back what was not started. @returns the messages that were still ours */
   async release(held: readonly Unstarted[]): Promise<ReadonlySet<string>> {
-    const input = bySeq(held, ({ lease, attempt, delayMs }) => ({ lease, attempt, delay: delayMs }));
+    const input = bySeq(held, ({ lease, attempt, delayMs, throttle }) => ({
+      ...{ lease, attempt, delay: delayMs, throttle: throttle ?? null },
+    }));
     return seqs(await this.#sql.unsafe(RELEASE, [this.#relayId, input], { prepare: true }));
   }
 
@@ -190,18 +219,20 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
     firstDueMs: Number(row.first_due_ms),
     expiresAtMs: row.expires_at_ms === null ? null : Number(row.expires_at_ms),
     retriedAtMs: row.retried_at_ms === null ? null : Number(row.retried_at_ms),
+    waitedFor: row.throttle as string | null,
     recipients: row.recipients as readonly ClaimedRecipient[],
   };
 }
 
 function toInput(settlement: Settlement): Record<string, unknown> {
-  const { lease, attempt, givesAttemptBack, next, outcomes, recipients } = settlement;
+  const { lease, attempt, givesAttemptBack, next, throttle, outcomes, recipients } = settlement;
   return {
     lease,
     attempt,
     attempts: givesAttemptBack ? attempt - 1 : attempt,
     delay: typeof next === "number" ? next : null,
     held: next === "held",
+    throttle: throttle ?? null,
     recipients,
     outcomes: outcomes.map(({ position, kind, phase, blame, reply, reason, route }) => ({
       position,

@@ -5,7 +5,7 @@
 
 /** What a claim changes: it is an attempt until it is given back. */
 const CLAIMED =
-  "due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1, intent = false";
+  "due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1, intent = false, throttle = null";
 
 /**
  * Index: queue_due, one range of it per lane. `= any(array(…))` and not a join: under a generic plan the join becomes a hash join over
@@ -15,10 +15,10 @@ const CLAIMED =
  * Postgres undid would leave a mail due that is on the wire, and its outcome would be refused as nobody's.
  */
 export const CLAIM: string = claimOf(`
-  select x.seq, x.leased_by, x.intent, v.lane
+  select x.seq, x.leased_by, x.intent, x.throttle, v.lane
   from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
   cross join lateral (
-    select q.seq, q.leased_by, q.intent from mailchute.queue q
+    select q.seq, q.leased_by, q.intent, q.throttle from mailchute.queue q
     where q.lane = v.lane and q.due <= now() and (q.leased_by is null or q.leased_by = $1::bigint or $4::boolean)
     order by q.due, q.seq
     limit $3::int
@@ -31,10 +31,10 @@ export const CLAIM: string = claimOf(`
  * so that no mail is the probe for ever.
  */
 export const CLAIM_PROBE: string = claimOf(`
-  select x.seq, x.leased_by, x.intent, v.lane
+  select x.seq, x.leased_by, x.intent, x.throttle, v.lane
   from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
   cross join lateral (
-    select q.seq, q.leased_by, q.intent, q.due from mailchute.queue q
+    select q.seq, q.leased_by, q.intent, q.throttle, q.due from mailchute.queue q
     where q.lane = v.lane and q.due <= now() and (q.leased_by is null or q.leased_by = $1::bigint or $4::boolean)
     order by q.due, q.seq
     limit 1
@@ -42,6 +42,33 @@ export const CLAIM_PROBE: string = claimOf(`
   ) x
   order by x.due
   limit $3::int`);
+
+/** Index: queue_throttle, one range of it per throttle. Mail that waits for them: $3 says how much of each, as {"key": number}. */
+export const CLAIM_WAITING: string = claimOf(`
+  select x.seq, x.leased_by, x.intent, x.throttle, x.lane
+  from jsonb_each_text($3::text::jsonb) as k(throttle, most)
+  cross join lateral (
+    select q.seq, q.leased_by, q.intent, q.throttle, q.lane from mailchute.queue q
+    where q.throttle = k.throttle
+    order by q.lane, q.seq
+    limit k.most::int
+    for update skip locked
+  ) x`);
+
+/** Index: queue_throttle, entered once for each throttle that mail waits for. */
+export const THROTTLES = `
+with recursive waited as (
+  (select q.throttle from mailchute.queue q where q.throttle > '' order by q.throttle limit 1)
+  union all
+  select (select q.throttle from mailchute.queue q where q.throttle > w.throttle order by q.throttle limit 1)
+  from waited w where w.throttle is not null
+)
+select throttle from waited where throttle is not null limit $1::int`;
+
+/** Index: queue_throttle. Makes due what waits for throttles that are no more. */
+export const UNTHROTTLE = `
+update mailchute.queue q set throttle = null, due = now()
+where q.throttle = any (array(select value from jsonb_array_elements_text($1::text::jsonb))) and q.leased_by is null`;
 
 /**
  * Index: queue_pkey. The rows of the input ($2, by number) that still carry our id and the lease that we name, locked in the order of their
@@ -70,6 +97,7 @@ export const SETTLE = `${LOCKED}, said as materialized (
 ), kept as (
   update mailchute.queue q
   set leased_by = null, intent = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempts')::int,
+    throttle = (select by_seq from input) -> q.seq::text ->> 'throttle',
     due = coalesce(now() + make_interval(secs => ((select by_seq from input) -> q.seq::text ->> 'delay')::float8 / 1000), 'infinity')
   where q.seq = any (array(select seq from said where not is_final))
   returning q.seq
@@ -92,10 +120,11 @@ export const SETTLE = `${LOCKED}, said as materialized (
 )
 select seq::text from ours`;
 
-/** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long their route is expected to be out or full. */
+/** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long their route is expected to be out or full. `throttle`: what they wait for. */
 export const RELEASE = `${LOCKED}
 update mailchute.queue q
 set leased_by = null, intent = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempt')::int - 1,
+  throttle = (select by_seq from input) -> q.seq::text ->> 'throttle',
   due = now() + make_interval(secs => ((select by_seq from input) -> q.seq::text ->> 'delay')::float8 / 1000)
 where q.seq = any (array(select seq from locked))
 returning q.seq::text as seq`;
@@ -117,7 +146,7 @@ returning q.seq::text as seq`;
  */
 export const ADOPT: string = claimOf(
   `
-  select q.seq, q.leased_by, q.intent, q.lane from mailchute.queue q
+  select q.seq, q.leased_by, q.intent, q.throttle, q.lane from mailchute.queue q
   where q.leased_by in (select r.id from mailchute.relay r where r.instance = $3::uuid and r.id <> $1::bigint)
   order by q.seq
   for update`,
@@ -155,7 +184,7 @@ with pick as materialized (${pick}
 )
 select c.seq::text, c.lease::text, c.attempts, extract(epoch from c.retried_at) * 1000 as retried_at_ms,
   p.leased_by is not null as taken_over, p.intent as intended, coalesce(p.leased_by = $1::bigint, false) as was_ours, m.*, r.recipients,
-  extract(epoch from now()) * 1000 as now_ms
+  extract(epoch from now()) * 1000 as now_ms, p.throttle
 from claimed c
 join pick p on p.seq = c.seq
 cross join lateral (

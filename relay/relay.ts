@@ -1,6 +1,7 @@
 import type { Clock } from "./clock.ts";
 import { Counters } from "./counters.ts";
 import type { RelayDatabase } from "./database.ts";
+import type { Rates, ReachedLimit } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { Remaining } from "./queue.ts";
@@ -8,7 +9,10 @@ import type { RetryRules } from "./policy.ts";
 import type { RetentionRules } from "./retention.ts";
 import type { Route } from "./route.ts";
 import type { RoutingRule } from "./routing.ts";
+import { type RateLimit, RateLimits } from "./rate_limit.ts";
 import { Station } from "./station.ts";
+import { ThrottleTable } from "./throttle_table.ts";
+import { Throttles } from "./throttles.ts";
 
 // DESIGN: the lifecycle. starting ──▶ running ──stop──▶ draining ──▶ stopped. While draining nothing new is claimed, what was not started
 // is given back at once, and dialogues under way have `graceMs` to end; then they are broken off, which makes a mail whose final dot is out
@@ -17,6 +21,8 @@ import { Station } from "./station.ts";
 export interface RelayOptions {
   /** Opened; the relay ends their connections. */
   readonly databases: readonly RelayDatabase[];
+  /** Kept together with all relays, in the first database. */
+  readonly limits?: readonly RateLimit[];
   /** The relay closes their transports. */
   readonly routes: readonly Route[];
   readonly routing: readonly RoutingRule[];
@@ -50,7 +56,10 @@ export class Relay {
   #runs: readonly Promise<void>[] = [];
   #draining = false;
 
-  private constructor(stations: readonly Station[], options: RelayOptions & { readonly counters: Counters }) {
+  private constructor(
+    stations: readonly Station[],
+    options: RelayOptions & { readonly counters: Counters },
+  ) {
     this.stations = stations;
     this.counters = options.counters;
     this.#options = options;
@@ -59,9 +68,19 @@ export class Relay {
   /** Registers in every database and takes back what dead predecessors held; claims nothing yet. */
   static async open(options: RelayOptions): Promise<Relay> {
     const counters = new Counters(() => options.clock.now());
+    const rates = ratesOf(options);
     const stations: Station[] = [];
-    for (const database of options.databases) stations.push(await Station.open(database, { ...options, counters }));
+    for (const database of options.databases) {
+      stations.push(await Station.open(database, { ...options, counters, rates }));
+    }
     return new Relay(stations, { ...options, counters });
+  }
+
+  /** The limits that mail waits for now, and until when. */
+  reachedLimits(): readonly ReachedLimit[] {
+    const reached = new Map<string, ReachedLimit>();
+    for (const { drain } of this.stations) for (const each of drain.reachedLimits) reached.set(each.limit, each);
+    return [...reached.values()];
   }
 
   get draining(): boolean {
@@ -112,4 +131,20 @@ export class Relay {
     cancel();
     await Promise.all(this.stations.map((station) => station.close()));
   }
+}
+
+function ratesOf({ limits = [], databases: [home], clock, log }: RelayOptions): Rates | undefined {
+  if (limits.length === 0 || home === undefined) return undefined;
+  const table = new ThrottleTable(home.sql);
+  const onAway = (isAway: boolean, error?: unknown) =>
+    isAway
+      ? log.warn("limits are kept by this relay's share: the home database does not answer", {
+        database: home.name,
+        error,
+      })
+      : log.info("limits are kept by all relays together again", { database: home.name });
+  return {
+    limits: new RateLimits(limits),
+    throttles: new Throttles({ ask: (asked) => table.take(asked), clock, onAway }),
+  };
 }

@@ -25,6 +25,7 @@ interface GivenBack {
   readonly holding: Holding;
   /** When it is due again, by our clock. */
   readonly dueMs: number;
+  readonly throttle: string | undefined;
 }
 
 /** Gives back messages of which nothing was started. */
@@ -38,10 +39,10 @@ export class Releaser {
     this.#options = options;
   }
 
-  /** Takes one message in. */
-  add(holding: Holding, dueMs: number): void {
+  /** Takes one message in. @param throttle what it waits for, at the longest until it is due */
+  add(holding: Holding, dueMs: number, throttle?: string): void {
     holding.isGivenBack = true;
-    this.#gathered.push({ holding, dueMs });
+    this.#gathered.push({ holding, dueMs, throttle });
     if (this.#gathered.length > 1) return;
     const run = this.#run();
     this.#running.add(run);
@@ -66,8 +67,8 @@ export class Releaser {
     const { release, clock, log, onDatabase, signal } = this.#options;
     for (;;) {
       try {
-        await release(given.map(({ holding: { message: { seq, attempt }, lease }, dueMs }) => ({
-          ...{ seq, attempt, lease },
+        await release(given.map(({ holding: { message: { seq, attempt }, lease }, dueMs, throttle }) => ({
+          ...{ seq, attempt, lease, throttle },
           delayMs: Math.max(0, dueMs - clock.now()),
         })));
         return onDatabase("release", undefined);

@@ -88,6 +88,7 @@ export async function startService(
         contentMs: Math.min(settings.retentionContentMs, settings.retentionMs),
       },
       maxQueue: settings.maxQueue,
+      limits: settings.limits,
       returnPath: settings.returnPath,
       leaseMs: settings.leaseMs,
       pollMs: settings.pollMs,

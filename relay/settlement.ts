@@ -14,8 +14,11 @@ export type LegResult =
   | { readonly kind: "attempted"; readonly route: string; readonly outcomes: readonly Outcome[] }
   /** They can never be sent to. */
   | { readonly kind: "failed"; readonly reason: string }
-  /** They were not tried: their routes are out or have no room, or the relay stops. `againMs`: when to look again, by our clock. */
-  | { readonly kind: "skipped"; readonly againMs: number };
+  /**
+   * They were not tried: their routes are out or have no room, a limit is reached, or the relay stops. `againMs`: when to look again, by our clock;
+   * `throttle`: the limit that they wait for.
+   */
+  | { readonly kind: "skipped"; readonly againMs: number; readonly throttle?: string | undefined };
 
 /** One part of a message, by the route that its recipients take. */
 export interface ConcludedLeg {
@@ -26,7 +29,7 @@ export interface ConcludedLeg {
 /** What is to be written about a claimed message: what became of it, or that nothing did. */
 export type Conclusion =
   | { readonly kind: "settle"; readonly settlement: Settlement }
-  | { readonly kind: "release"; readonly againMs: number };
+  | { readonly kind: "release"; readonly againMs: number; readonly throttle?: string };
 
 /** Time and chance, and the rules. */
 export interface ConclusionContext {
@@ -44,6 +47,9 @@ export interface ConclusionContext {
  */
 const LONGEST_WAIT_FOR_OTHERS_MS = 15 * 60_000;
 
+/** What waits for a throttle is claimed when that has a token; and after this time even so, should nobody know it any more. */
+const LONGEST_WAIT_FOR_THROTTLE_MS = 3_600_000;
+
 /** Decides about a message when all its legs have ended. */
 export function conclude(
   message: ClaimedMessage,
@@ -52,7 +58,9 @@ export function conclude(
 ): Conclusion {
   const againMs = earliestLook(legs);
   if (againMs !== undefined && legs.every(({ result }) => result.kind === "skipped")) {
-    return { kind: "release", againMs };
+    const throttle = throttleOf(legs);
+    if (throttle === undefined) return { kind: "release", againMs };
+    return { kind: "release", throttle, againMs: context.nowMs + throttledMs(message, context) };
   }
 
   const facts = attemptFacts(message);
@@ -69,6 +77,7 @@ export function conclude(
       : recipients.map(({ position }) => ({ position, state: "failed", reason: result.reason }))
   );
   const skippedMs = againMs === undefined ? undefined : Math.max(0, againMs - context.nowMs);
+  const throttle = throttleOf(legs);
   const isFinal = judged.every(({ state }) => state.state !== "deferred" && state.state !== "held");
   return {
     kind: "settle",
@@ -76,7 +85,9 @@ export function conclude(
       ...lease(message),
       // Those who were not tried have had no attempt, and nobody else is left to have the next one.
       ...(skippedMs !== undefined && isFinal ? { givesAttemptBack: true } : {}),
-      next: nextLook(judged, skippedMs) ?? (isHeld(message, judged) ? "held" : undefined),
+      ...(throttle !== undefined && isFinal
+        ? { throttle, next: throttledMs(message, context) }
+        : { next: nextLook(judged, skippedMs) ?? (isHeld(message, judged) ? "held" as const : undefined) }),
       outcomes: judged.map(({ outcome }) => outcome),
       recipients: [
         ...judged.map(({ outcome, state: { state, reason } }) => ({ position: outcome.position, state, reason })),
@@ -86,10 +97,25 @@ export function conclude(
   };
 }
 
-/** When those who were not tried are looked at again; undefined: all have been. */
+/** When those who were not tried are looked at again; undefined: all have been. A throttle wakes only mail that waits for nothing else. */
 export function earliestLook(legs: readonly ConcludedLeg[]): number | undefined {
-  const times = legs.flatMap(({ result }) => result.kind === "skipped" ? [result.againMs] : []);
+  const skipped = legs.flatMap(({ result }) => result.kind === "skipped" ? [result] : []);
+  const others = skipped.filter(({ throttle }) => throttle === undefined);
+  const times = (others.length > 0 ? others : skipped).map(({ againMs }) => againMs);
   return times.length === 0 ? undefined : Math.min(...times);
+}
+
+/** The limit that those who were not tried wait for; undefined when some of them wait for something else. */
+function throttleOf(legs: readonly ConcludedLeg[]): string | undefined {
+  const throttles = legs.flatMap(({ result }) => result.kind === "skipped" ? [result.throttle] : []);
+  return throttles.every((throttle) => throttle !== undefined) ? throttles[0] : undefined;
+}
+
+/** How long it waits for a throttle, at the longest: until its end is to be written. */
+function throttledMs(message: ClaimedMessage, { nowMs, aheadMs, rules }: ConclusionContext): number {
+  const { ageFromMs, expiresAtMs = Infinity } = attemptFacts(message);
+  const endMs = Math.min(expiresAtMs, ageFromMs + rules.maxAgeMs);
+  return Math.min(LONGEST_WAIT_FOR_THROTTLE_MS, Math.max(0, endMs - nowMs - aheadMs));
 }
 
 /** What is written when a message is too old to be tried; undefined while it is not. */

@@ -8,6 +8,7 @@ import { PlaceGuard } from "./place_guard.ts";
 import { Queue } from "./queue.ts";
 import { replay } from "./replay.ts";
 import { purge, type RetentionRules } from "./retention.ts";
+import { ThrottleTable } from "./throttle_table.ts";
 
 /** The bell of the database: what `mailchute.enqueue_v1` notifies. */
 const CHANNEL = "mailchute";
@@ -15,6 +16,8 @@ const HEARTBEAT_MS = 15_000;
 /** How long the last words to a database may take. */
 const CLOSE_MS = 1_000;
 const PURGE_MS = 10 * 60_000;
+/** How soon a relay finds mail that a lost one has left to wait for a limit. */
+const DISCOVER_MS = 30_000;
 /** A relay that misses two renewals in a row still holds its leases. */
 const RENEWALS_PER_LEASE = 4;
 
@@ -83,6 +86,7 @@ export class Station {
     );
     every(options.leaseMs / RENEWALS_PER_LEASE, () => this.drain.renew());
     every(PURGE_MS, () => this.drain.isResting ? Promise.resolve() : this.#purge());
+    every(DISCOVER_MS, () => this.drain.isResting ? Promise.resolve() : this.drain.discover());
     const { maxQueue: limit } = options;
     this.depth = limit === undefined ? undefined : new Depth({ ...options, sql, relayId, limit, log });
     // That a database does not answer, the drain says.
@@ -168,6 +172,7 @@ export class Station {
 
   async #purge(): Promise<void> {
     this.#purgedMs = this.#options.clock.now();
+    await new ThrottleTable(this.database.sql).forget();
     const purged = await purge(this.database.sql, this.#options.retention);
     if (purged.messages + purged.contents > 0) {
       this.#options.log.info("purged", { database: this.database.name, ...purged });

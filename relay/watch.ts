@@ -10,6 +10,9 @@ const STUCK_MS = 60_000;
 /** The longest wait for one database. */
 const STATUS_MS = 3_000;
 
+/** So many limits are listed one by one. */
+const LISTED_LIMITS = 20;
+
 /** Mail that is due and younger than this is simply being worked on. */
 const FLOWING_MS = 60_000;
 
@@ -52,12 +55,12 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
   }
 
   async function look(): Promise<Look> {
-    const { databases, routes } = await status(options, startedAt);
+    const { databases, routes, limits } = await status(options, startedAt);
     const answered = relay.counters.answered;
     const oldestMs = Math.max(0, ...databases.map(({ oldestDueSeconds }) => (oldestDueSeconds ?? 0) * 1_000));
     // A breaker opens by mail that fails and closes by mail that is taken: while it is not closed, mail waits, due now or at the next probe.
     const flowing = routes.every(({ state }) => state === "closed") &&
-      (oldestMs === 0 || answered > answeredBefore || oldestMs < FLOWING_MS);
+      (oldestMs === 0 || answered > answeredBefore || oldestMs < FLOWING_MS || (limits?.reached ?? 0) > 0);
     answeredBefore = answered;
     return {
       databaseAnswered: databases.every(({ reachable }) => reachable),
@@ -106,6 +109,7 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
     startedAt,
     databases,
     routes: routes.map((route) => routeStatus(route, options)),
+    limits: limitStatus(relay),
     counters: {
       sent: count("sent"),
       deferred: count("deferred"),
@@ -117,6 +121,12 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
       settledStale: relay.counters.settledStale,
     },
   };
+}
+
+function limitStatus(relay: Relay): Exclude<RelayStatus["limits"], undefined> {
+  const reached = [...relay.reachedLimits()].sort((a, b) => b.untilMs - a.untilMs);
+  const listed = reached.slice(0, LISTED_LIMITS).map(({ limit, untilMs }) => ({ limit, until: new Date(untilMs) }));
+  return { reached: reached.length, listed };
 }
 
 function routeStatus({ name, breaker, transport }: Route, { relay, clock }: WatchOptions): RouteStatus {

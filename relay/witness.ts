@@ -2,6 +2,8 @@ import type { Clock } from "./clock.ts";
 import type { Holding } from "./holdings.ts";
 import type { Journal } from "./journal.ts";
 import type { Mark } from "./journal_record.ts";
+import type { RetryRules } from "./policy.ts";
+import type { Queue } from "./queue.ts";
 import type { Witness } from "./transport.ts";
 
 /** Where a witness notes what it sees. */
@@ -32,4 +34,13 @@ export function witnessOf(holding: Holding, { journal, database, route, clock }:
 /** The claim under which the journal knows a message. */
 export function markOf({ message, lease }: Pick<Holding, "message" | "lease">, database: string): Mark {
   return { database, seq: message.seq, lease };
+}
+
+/** A message that must not be sent twice says in the database that it may be sent, so that a relay that takes over knows. @returns whether it is still ours */
+export async function mayCommit(
+  { message, lease }: Pick<Holding, "message" | "lease">,
+  { rules, queue }: { readonly rules: Pick<RetryRules, "onUncertain">; readonly queue: Pick<Queue, "intend"> },
+): Promise<boolean> {
+  if ((message.onUncertain ?? rules.onUncertain) !== "hold") return true;
+  return await queue.intend({ seq: message.seq, lease });
 }

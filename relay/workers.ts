@@ -3,6 +3,7 @@ import type { Contents } from "./contents.ts";
 import type { Counters } from "./counters.ts";
 import { prepare, toEnvelope } from "./delivery.ts";
 import { type Holding, Holdings, type Leg, legsOf } from "./holdings.ts";
+import type { Intake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { RetryRules } from "./policy.ts";
@@ -17,7 +18,7 @@ import { conclude, type ConcludedLeg, earliestLook, expire, type LegResult, loss
 import { Settler } from "./settler.ts";
 import { Skipped } from "./skipped.ts";
 import type { RouteTrouble } from "./transport.ts";
-import { markOf, witnessOf } from "./witness.ts";
+import { markOf, mayCommit, witnessOf } from "./witness.ts";
 
 // DESIGN: what happens to a message between claim and settled. Its open recipients are parted into legs, one for each way; each leg is
 // in exactly one place, and when the last one has ended, the message is settled or given back, in one statement:
@@ -35,6 +36,7 @@ export interface WorkersOptions {
   /** The name of the database. */
   readonly database: string;
   readonly journal: Journal;
+  readonly intake: Intake;
   readonly contents: Contents;
   readonly routes: readonly Route[];
   readonly routing: readonly RoutingRule[];
@@ -191,6 +193,8 @@ export class Workers {
     for (let [name] = leg.routes; name !== undefined; [name] = leg.routes) {
       const line = this.#lines.get(name);
       if (line !== undefined && !line.isOut) {
+        const refusal = this.#options.intake.mustWait(leg, name);
+        if (refusal !== undefined) return this.#end(leg, refusal);
         const hasRoom = line.hasRoom || this.skipped.isKept;
         return hasRoom ? line.push(leg) : this.#end(leg, { kind: "skipped", againMs: line.fullAgainMs() });
       }
@@ -202,7 +206,7 @@ export class Workers {
   }
 
   async #deliver(leg: Leg, line: RouteLine): Promise<void> {
-    const { contents, clock, log, returnPath } = this.#options;
+    const { contents, clock, intake, log, returnPath } = this.#options;
     const { holding, recipients } = leg;
     const { message } = holding;
     const { breaker, name, transport } = line.route;
@@ -214,9 +218,11 @@ export class Workers {
     try {
       const prepared = await prepare(message, contents);
       if (prepared.kind === "failed") return this.#end(leg, prepared);
-      if (!await this.#mayCommit(holding)) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
-      // Another mail may have become the probe while this one was composed. Nothing may be waited for between here and `started`.
-      if (line.isOut) return this.#place(leg);
+      const refusal = await intake.take(leg, name);
+      if (refusal !== undefined) return this.#end(leg, refusal);
+      if (!await mayCommit(holding, this.#options)) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
+      // Another mail may have become the probe meanwhile, or the lease ended. Nothing may be waited for between here and `started`.
+      if (line.isOut || holding.leaseEndsMs <= clock.now()) return this.#place(leg);
       breaker.started(message.id, clock.now());
       const delivery = await transport.send(
         toEnvelope(message, recipients, returnPath),
@@ -233,13 +239,6 @@ export class Workers {
       log.error("delivery failed", { id: message.id, error });
       this.#end(leg, { kind: "skipped", againMs: clock.now() + 1_000 });
     }
-  }
-
-  /** A message that must not be sent twice says in the database that it may be sent, so that a relay that takes over knows. */
-  async #mayCommit({ message, lease }: Holding): Promise<boolean> {
-    const { rules, queue } = this.#options;
-    if ((message.onUncertain ?? rules.onUncertain) !== "hold") return true;
-    return await queue.intend({ seq: message.seq, lease });
   }
 
   /** The server took nothing: the next of its routes, if it has another, or a later time. */
@@ -270,7 +269,7 @@ export class Workers {
     const context = { rules, random, nowMs: clock.now(), aheadMs: this.#aheadMs };
     const conclusion = conclude(message, legs, context);
     if (conclusion.kind === "settle") this.#settler.add(conclusion.settlement);
-    else this.#releaser.add(holding, conclusion.againMs);
+    else this.#releaser.add(holding, conclusion.againMs, conclusion.throttle);
   }
 
   #settled(settlements: readonly Settlement[], ours: ReadonlySet<string>): void {

@@ -7,6 +7,7 @@ import { type Clock, systemClock } from "../relay/clock.ts";
 import { openDatabase } from "../relay/database.ts";
 import { Journal } from "../relay/journal.ts";
 import { createLog } from "../relay/log.ts";
+import { parseRates } from "../relay/settings/rates.ts";
 import { Relay, type RelayOptions } from "../relay/relay.ts";
 import type { RoutingRule } from "../relay/routing.ts";
 import { parseRoutes } from "../relay/settings/routes.ts";
@@ -29,6 +30,10 @@ export interface TestRelayOptions
   readonly journal?: string;
   /** Where its database is. @default {that of its URL} */
   readonly address?: string;
+  /** As in `RELAY_RATE`. */
+  readonly rate?: string;
+  /** Further databases that it serves, by name. */
+  readonly others?: Readonly<Record<string, Pick<TestDatabase, "url">>>;
   readonly maxAgeMs?: number;
   readonly maxAttempts?: number;
   readonly onUncertain?: "retry" | "hold";
@@ -58,12 +63,11 @@ export async function openTestRelay(
   const { clock = systemClock, leaseMs = 120_000 } = options;
   const ports = options.routes ?? { default: options.smtpPort as number };
   const relay = await Relay.open({
-    databases: [
-      await openDatabase({ name: "home", display: "test", url: database.url, pooled: false, ...at }, {
-        leaseMs,
-        clock,
-      }),
-    ],
+    databases: await Promise.all(
+      Object.entries({ home: database, ...options.others }).map(([name, { url }]) =>
+        openDatabase({ name, display: "test", url, pooled: false, ...(name === "home" && at) }, { leaseMs, clock })
+      ),
+    ),
     routes: Object.entries(ports).map(([name, port]) => ({
       ...{ name, connections, variable: "SMTP_URL" },
       breaker: new Breaker(() => 0.5, { firstDelayMs: 20, maxDelayMs: 100, ...options.breaker }),
@@ -78,6 +82,7 @@ export async function openTestRelay(
     journal,
     retention: { messagesMs: 30 * 86_400_000, contentMs: 7 * 86_400_000 },
     maxQueue: options.maxQueue,
+    limits: parseRates(options.rate, new Map(Object.keys(ports).map((name) => [name, name]))),
     returnPath: options.returnPath,
     leaseMs,
     pollMs: options.pollMs ?? 5_000,

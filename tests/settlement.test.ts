@@ -21,7 +21,7 @@ function message(attempt = 1, held = false): ClaimedMessage {
       contentId: "content",
     },
     ...{ from: { email: "a@b.example", name: null }, replyTo: [], returnPath: null, unsubscribe: null },
-    ...{ onUncertain: null, firstDueMs: NOW_MS, expiresAtMs: null, retriedAtMs: null },
+    ...{ onUncertain: null, firstDueMs: NOW_MS, expiresAtMs: null, retriedAtMs: null, waitedFor: null },
     recipients: [0, 1, 2].map((position) => recipient(position, held && position === 2)),
   };
 }
@@ -94,4 +94,29 @@ test("a message whose time is over ends whether or not its routes are out, by th
     outcomes: [],
     recipients: [0, 1].map((position) => ({ position, state: "expired" })),
   });
+});
+
+test("a message of which all waits for a limit is given back with its name, for an hour at the longest, or until it expires", () => {
+  const waits = leg(0, { kind: "skipped", againMs: NOW_MS + 5_000, throttle: "all=60/m" });
+  const release = { kind: "release" as const, throttle: "all=60/m", againMs: NOW_MS + 60 * MINUTE_MS };
+  expect(conclude(message(), [waits], CONTEXT)).toEqual(release);
+  expect(conclude({ ...message(), expiresAtMs: NOW_MS + 90_000 }, [waits], CONTEXT)).toEqual({
+    ...release,
+    againMs: NOW_MS + 90_000,
+  });
+  // A route that is out knows when it is worth another look, and then the limit is asked again.
+  expect(conclude(message(), [waits, skipped(1, 7_000)], CONTEXT)).toEqual({
+    kind: "release",
+    againMs: NOW_MS + 7_000,
+  });
+});
+
+test("who waits for a limit while others were tried waits by its name, unless somebody was deferred", () => {
+  const waits = leg(2, { kind: "skipped", againMs: NOW_MS + 5_000, throttle: "route:a=60/m" });
+  expect(settlementOf([attempted(0, "sent"), waits])).toMatchObject({
+    ...{ throttle: "route:a=60/m", next: 60 * MINUTE_MS, givesAttemptBack: true },
+  });
+  const deferred = settlementOf([attempted(0, "deferred"), waits]);
+  expect(deferred).not.toHaveProperty("throttle");
+  expect(deferred.next).toBe(MINUTE_MS);
 });

@@ -28,15 +28,15 @@ from mailchute.relay where heartbeat_at > now() - interval '1 day' order by id d
 
 const HTTP_TIMEOUT_MS = 3_000;
 
-/** The routes of the relay that runs on this machine; undefined where none answers, or none that we may ask. */
-async function routesHere(context: CommandContext): Promise<readonly RouteStatus[] | undefined> {
+/** Routes and limits of the relay that runs on this machine; empty where none answers, or none that we may ask. */
+async function relayHere(context: CommandContext): Promise<Partial<Pick<RelayStatus, "routes" | "limits">>> {
   try {
     const response = await fetch(relayUrl(context, "status"), { signal: AbortSignal.timeout(HTTP_TIMEOUT_MS) });
-    const { routes } = (response.ok ? await response.json() : {}) as Partial<RelayStatus>;
-    return Array.isArray(routes) ? routes : undefined;
+    const { routes, limits } = (response.ok ? await response.json() : {}) as Partial<RelayStatus>;
+    return Array.isArray(routes) ? { routes, ...(limits === undefined ? {} : { limits }) } : {};
   } catch {
     // Nobody there, or somebody else.
-    return undefined;
+    return {};
   }
 }
 
@@ -73,9 +73,9 @@ export const statusCommand: Command = {
         }),
       );
     }
-    const routes = await routesHere(context);
+    const { routes, limits } = await relayHere(context);
     if (options.json) {
-      context.print(JSON.stringify(reports.map((report) => ({ ...report, routes })), null, 2));
+      context.print(JSON.stringify(reports.map((report) => ({ ...report, routes, limits })), null, 2));
       return EXIT.ok;
     }
     for (const { database, at, open, oldestDueSeconds, relays } of reports) {
@@ -95,6 +95,12 @@ export const statusCommand: Command = {
       );
     }
     for (const route of routes ?? []) context.print(describeRoute(route));
+    for (const { limit, until } of limits?.listed ?? []) {
+      // From JSON: a text.
+      context.print(`limit ${limit} is reached: the next mail at ${new Date(until).toISOString()}`);
+    }
+    const more = (limits?.reached ?? 0) - (limits?.listed.length ?? 0);
+    if (more > 0) context.print(`and ${more} more limits`);
     return EXIT.ok;
   },
 };

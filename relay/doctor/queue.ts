@@ -33,7 +33,8 @@ export async function checkQueue({ sql }: DatabaseUnderTest): Promise<readonly F
   else {
     const oldestMs = (row?.oldest_ms ?? 0) as number;
     const found = `${counted(due)} due, the oldest for ${span(oldestMs)}`;
-    const fix = "see that a relay runs and what its log says: mailchute status, and the routes below";
+    const fix =
+      "see that a relay runs and what its log says: mailchute status (a limit may be reached), and the routes below";
     if (oldestMs >= FAIL_MS) findings.push(fail("queue", found, fix));
     else if (oldestMs >= WARN_MS) findings.push(warn("queue", found, fix));
     else findings.push(ok("queue", found));

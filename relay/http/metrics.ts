@@ -63,6 +63,10 @@ export function metricsText(status: RelayStatus): string {
       ),
     ),
     family(
+      "limits_reached gauge Limits of RELAY_RATE that keep mail back now.",
+      status.limits === undefined ? [] : [[{}, status.limits.reached]],
+    ),
+    family(
       "smtp_connections gauge Open connections to the next hop.",
       routes.map((route) => [{ route: route.name }, route.connections] as const),
     ),

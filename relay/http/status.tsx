@@ -30,6 +30,7 @@ export function statusPage(
       {cards(status)}
       {databaseTable(status.databases)}
       {routeTable(status.routes)}
+      {limitTable(status.limits, options.now)}
       <p class="dim">
         Version {status.version}, running for {age((options.now.getTime() - status.startedAt.getTime()) / 1_000)}.{" "}
         Counted since the start. <a href="?poll=10">Reload every 10 seconds</a>
@@ -152,6 +153,32 @@ function routeTable(routes: readonly RouteStatus[]): Child {
               <td class="number">{it.attempts.sent.toLocaleString("en")}</td>
               <td class="number">{it.attempts.deferred.toLocaleString("en")}</td>
               <td class="number">{it.attempts.bounced.toLocaleString("en")}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function limitTable(limits: RelayStatus["limits"], now: Date): Child {
+  if (limits === undefined || limits.reached === 0) return "";
+  const more = limits.reached - limits.listed.length;
+  return (
+    <div class="scroll">
+      <table>
+        <caption>Limits that keep mail back{more > 0 ? ` (and ${more.toLocaleString("en")} more)` : ""}</caption>
+        <thead>
+          <tr>
+            <th scope="col">Limit</th>
+            <th scope="col">Next mail in</th>
+          </tr>
+        </thead>
+        <tbody>
+          {limits.listed.map((it) => (
+            <tr>
+              <th scope="row">{it.limit}</th>
+              <td>{age((it.until.getTime() - now.getTime()) / 1_000)}</td>
             </tr>
           ))}
         </tbody>

@@ -38,6 +38,14 @@ export interface RouteStatus {
   readonly lastSentAt?: Date;
 }
 
+/** A limit of RELAY_RATE that keeps mail back. */
+export interface LimitStatus {
+  /** As it is written there; `domain:*` stands as the domain that it holds for. */
+  readonly limit: string;
+  /** When the next mail may start. */
+  readonly until: Date;
+}
+
 /** What happened since the start: attempts by outcome and recipient, and ends without one. */
 export interface StatusCounters {
   readonly sent: number;
@@ -59,6 +67,8 @@ export interface RelayStatus {
   readonly databases: readonly DatabaseStatus[];
   /** In the order of the settings; the playground's only one leads to its inbox. */
   readonly routes: readonly RouteStatus[];
+  /** The limits that keep mail back now, and how many they are: of many domains, not all are listed. */
+  readonly limits?: { readonly reached: number; readonly listed: readonly LimitStatus[] };
   readonly counters: StatusCounters;
 }
 

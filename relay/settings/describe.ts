@@ -1,4 +1,5 @@
 import type { Settings } from "../config.ts";
+import { formatRateLimit } from "../rate_limit.ts";
 import { formatRoutes } from "./routes.ts";
 import type { SmtpSettings } from "./smtp_url.ts";
 
@@ -27,6 +28,8 @@ export function describeSettings(settings: Settings): string {
     }
     if (!isOnly) parts.push(`routes ${formatRoutes(settings.routing)}`);
   }
+  if (settings.limits.length > 0) parts.push(`at most ${settings.limits.map(formatRateLimit).join(", ")}`);
+  if (settings.maxQueue !== undefined) parts.push(`queue of at most ${settings.maxQueue}`);
   parts.push(`state in ${settings.stateDirectory}`);
   parts.push(settings.healthcheck === undefined ? "no health check" : `health check by ${settings.healthcheck.method}`);
   return parts.join(" · ");

@@ -1,5 +1,6 @@
 import { choice, duration, integer, text } from "./kind.ts";
 import type { Kind } from "./kind.ts";
+import { rate } from "./rates.ts";
 
 /** One `?parameter=` of SMTP_URL: what its errors and the docs know about it. */
 interface Parameter<Value> {
@@ -55,6 +56,11 @@ export const smtpParameters = {
   "domain-connections": parameter(integer(1, 100), {
     fallback: "no limit",
     description: "The most of them that are busy with mail for one recipient domain.",
+  }),
+  "rate": parameter(rate, {
+    fallback: "no limit",
+    description:
+      "How many mails may start in a time: the same as `route:NAME=` in RELAY_RATE, such as `60/m` or `60/m,2000/h`.",
   }),
   "mails-per-connection": parameter(integer(1, 1_000_000), {
     fallback: "500",

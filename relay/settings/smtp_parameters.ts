@@ -1,3 +1,4 @@
+import type { Limit } from "../throttle.ts";
 import { readNamedFile } from "./environment.ts";
 import { type Kind, Wrong } from "./kind.ts";
 import { Secret } from "./secret.ts";
@@ -16,6 +17,8 @@ export interface SmtpParameters {
   readonly connections?: number;
   /** The most connections that are busy with mail for one recipient domain. */
   readonly connectionsPerDomain?: number;
+  /** How many mails may start in a time. */
+  readonly rates?: readonly Limit[];
   readonly mailsPerConnection?: number;
   readonly connectionAgeMs?: number;
   /** False: large mails go out by DATA too. */
@@ -75,6 +78,7 @@ export function readParameters(
     minTls: tlsVersion === undefined ? undefined : `TLSv${tlsVersion}` as const,
     connections: value("connections"),
     connectionsPerDomain: value("domain-connections"),
+    rates: value("rate"),
     mailsPerConnection: value("mails-per-connection"),
     connectionAgeMs: value("connection-age"),
     chunking: value("chunking") === "no" ? false : undefined,

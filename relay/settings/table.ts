@@ -140,6 +140,12 @@ export const table = {
     fallback: "none",
     description: "Attempts per recipient; `none` leaves it to RELAY_MAX_AGE. An outage of the server is no attempt.",
   }),
+  rate: optional("RELAY_RATE", text("limits such as 60/m, route:internal=30/m or domain:*=10/6s, joined by commas"), {
+    group: "Relay",
+    fallbackNote: "none",
+    description:
+      "How many mails may start in a time: of all, of one route, to one recipient domain, or with `domain:*` to each domain that has no limit of its own. After a pause so many go at once, and then evenly. A limit delays and refuses nothing; all relays of the home database keep it together.",
+  }),
   maxQueue: setting("RELAY_MAX_QUEUE", orNone(integer(1, 100_000_000)), {
     group: "Relay",
     fallback: "none",

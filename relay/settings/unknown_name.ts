@@ -3,7 +3,6 @@ import { table } from "./table.ts";
 
 // Names that belong to a later version: an error beats a limit that is believed in and does nothing.
 const LATER: Readonly<Record<string, string>> = {
-  RELAY_RATE: "this version does not limit the rate",
   RELAY_ON_BOUNCE: "this version does not read bounces",
   RELAY_REDIRECT_TO: "this version cannot redirect mail",
   RELAY_ALLOWED_RECIPIENTS: "this version cannot limit recipients",
@@ -13,7 +12,8 @@ const LATER: Readonly<Record<string, string>> = {
 const PREDECESSOR: Readonly<Record<string, string>> = {
   EMAIL_MAX_RETRIES: "it is called RELAY_MAX_ATTEMPTS here, which counts the first try too",
   EMPTY_QUEUE_SLEEP: "it is called RELAY_POLL here; write it with a unit, such as 30s",
-  EMAIL_THROTTLE: "this version does not limit the rate; remove it",
+  EMAIL_THROTTLE:
+    "it is called RELAY_RATE here, which says how many in a time; write 60/m instead of a pause of 1 second",
   EMAIL_MAX_BATCH: "the relay takes only what it can send at once and needs no such limit; remove it",
   EMAIL_MAX_DEFERRED: "an outage of the server stops the relay by itself; remove it",
   MESSAGES_BATCH_SIZE: "the client stores many messages in one statement; remove it",

@@ -145,7 +145,9 @@ create table mailchute.queue (
   -- over from a holder that is lost knows.
   intent boolean not null default false,
   -- When a person last asked to try again: its age counts from there.
-  retried_at timestamptz
+  retried_at timestamptz,
+  -- The throttle that it waits for, such as 'domain:example.com=300/m'. Claimed as soon as that has a token, and at the latest when it is due.
+  throttle text
 ) with (
   fillfactor = 80,
   autovacuum_vacuum_scale_factor = 0.02,
@@ -153,6 +155,7 @@ create table mailchute.queue (
   autovacuum_vacuum_cost_delay = 0
 );
 create index queue_due on mailchute.queue (lane, due, seq);
+create index queue_throttle on mailchute.queue (throttle, lane, seq) where throttle is not null;
 
 -- Addresses that we do not mail.
 create table mailchute.suppression (
@@ -164,6 +167,15 @@ create table mailchute.suppression (
   created_by text not null default session_user,
   primary key (address, scope)
 );
+
+-- The rates that all relays keep together: one row for each limit, in the home database.
+create table mailchute.throttle (
+  key text primary key,
+  -- When the bucket will be full.
+  full_at timestamptz not null,
+  -- What the last one who asked was given: its statement answers with it.
+  granted float8 not null
+) with (fillfactor = 50);
 
 -- The relays that serve this database, one row for each start.
 create table mailchute.relay (

@@ -26,13 +26,14 @@ return (
 create function mailchute.describe(message_seq bigint) returns jsonb
 language sql stable as $$
   with message as (
-    select m.*, q.due, q.leased_by is not null as leased, coalesce(q.attempts, 0) as attempts, q.seq is not null as open
+    select m.*, q.due, q.leased_by is not null as leased, coalesce(q.attempts, 0) as attempts, q.seq is not null as open, q.throttle
     from mailchute.message m left join mailchute.queue q on q.seq = m.seq where m.seq = message_seq
   ), recipients as (
     select r.position, mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts) as state,
       jsonb_strip_nulls(jsonb_build_object('position', r.position, 'kind', r.kind, 'address', r.email,
         'state', mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts), 'at', r.changed_at,
-        'code', a.code, 'enhanced', a.enhanced, 'reason', coalesce(r.reason, a.reply))) as shown
+        'code', a.code, 'enhanced', a.enhanced, 'reason', coalesce(r.reason, a.reply,
+          case when r.state = 'queued' then 'Waits for its turn: the limit is ' || m.throttle end))) as shown
     from message m join mailchute.recipient r on r.seq = m.seq
     left join lateral (select code, enhanced, reply from mailchute.attempt a
       where a.seq = r.seq and a.position = r.position order by a.number desc limit 1) a on true
@@ -41,7 +42,7 @@ language sql stable as $$
     'id', m.id, 'app', m.app,
     'state', (select mailchute.message_state(array_agg(r.state)) from recipients r),
     'createdAt', m.created_at, 'scheduledAt', m.scheduled_at, 'expiresAt', m.expires_at,
-    'nextAttemptAt', case when m.open and not m.leased and isfinite(m.due) then m.due end,
+    'nextAttemptAt', case when m.open and not m.leased and m.throttle is null and isfinite(m.due) then m.due end,
     'tags', to_jsonb(m.tags), 'metadata', m.metadata,
     'recipients', (select jsonb_agg(r.shown order by r.position) from recipients r),
     'attempts', coalesce((select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('number', a.number, 'at', a.at, 'address', r.email,
@@ -112,7 +113,7 @@ begin
   if expires <= at then
     perform mailchute.refuse('[{"path": "at", "message": "is not before expiresAt"}]');
   end if;
-  update mailchute.queue set due = greatest(at, statement_timestamp())
+  update mailchute.queue set due = greatest(at, statement_timestamp()), throttle = null
   where seq = message_seq and leased_by is null and attempts = 0
     -- Some recipients may have been tried while the route of the others was out, which gives the attempt back.
     and not exists (select from mailchute.attempt a where a.seq = message_seq);
@@ -162,7 +163,8 @@ begin
     (select coalesce(max(a.number), 0) from mailchute.attempt a where a.seq = message_seq), statement_timestamp())
   -- A number that was given back for those who were not tried is taken by the others.
   on conflict (seq) do update
-    set due = excluded.due, retried_at = excluded.retried_at, attempts = greatest(queue.attempts, excluded.attempts)
+    set due = excluded.due, retried_at = excluded.retried_at, attempts = greatest(queue.attempts, excluded.attempts),
+      throttle = null
     where queue.leased_by is null;
   if not found then
     return 'too_late';

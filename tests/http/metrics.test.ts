@@ -52,6 +52,12 @@ test("the numbers of the status arrive under their names", () => {
   for (const [name, value] of [["open", 9], ["limit", 10], ["full", 1]]) {
     expect(lines).toContain(`mailchute_queue_${name}{database="home"} ${value}`);
   }
+  const until = new Date("2026-11-21T12:00:30Z");
+  const limits = { reached: 2, listed: [{ limit: "domain:example.com=1/h", until }] };
+  const limited = metricsText({ ...STATUS, limits });
+  expect(limited.split("\n")).toContain("mailchute_limits_reached 2");
+  // No label holds a domain.
+  expect(limited).not.toContain("example.com");
   // A queue nobody can look into is not an empty queue.
   expect(text).not.toContain('mailchute_queue_oldest_seconds{database="crm"}');
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { age, troubles } from "../../relay/http/status.tsx";
+import { age, statusPage, troubles } from "../../relay/http/status.tsx";
 import { STATUS } from "./setup.ts";
 
 test("an age is written in two units at most", () => {
@@ -30,4 +30,15 @@ test("no trouble is found in a relay that is well, and a half-open route is one"
   expect(troubles({ ...STATUS, databases: STATUS.databases.map((database) => ({ ...database, queue })) })).toEqual([
     "The queue of database home is full (100,000): apps are refused.",
   ]);
+});
+
+test("the page lists the limits that keep mail back, with the wait of each, and nothing when there is none", async () => {
+  const now = new Date("2026-11-21T12:00:00Z");
+  const listed = [{ limit: "domain:example.com=60/m", until: new Date("2026-11-21T12:01:30Z") }];
+  const shown = async (limits: { readonly reached: number; readonly listed: typeof listed }) =>
+    await (await statusPage({ ...STATUS, limits }, { now, hasInbox: false })).text();
+  const page = await shown({ reached: 31, listed });
+  expect(page).toContain("Limits that keep mail back (and 30 more)");
+  expect(page).toMatch(/domain:example\.com=60\/m<\/th><td>1 min 30 s/);
+  expect(await shown({ reached: 0, listed: [] })).not.toContain("Limits");
 });

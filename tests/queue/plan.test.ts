@@ -1,6 +1,16 @@
 import { expect, test } from "bun:test";
 import { WAITING } from "../../relay/doctor/queue.ts";
-import { CLAIM, CLAIM_PROBE, NEXT_DUE, RELEASE, RENEW, SETTLE } from "../../relay/queue_statements.ts";
+import {
+  CLAIM,
+  CLAIM_PROBE,
+  CLAIM_WAITING,
+  NEXT_DUE,
+  RELEASE,
+  RENEW,
+  SETTLE,
+  THROTTLES,
+  UNTHROTTLE,
+} from "../../relay/queue_statements.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { accessOf, explain, explainInside, planningConnection } from "./plan.ts";
 
@@ -16,7 +26,9 @@ async function filled(): Promise<TestDatabase> {
       insert into mailchute.message (id, app, content_id, from_email, lane)
       select gen_random_uuid(), session_user, gen_random_uuid(), 'shop@example.com', i % 3 from generate_series(1, 4000) i`;
     await tx`insert into mailchute.recipient (seq, position, kind, email) select seq, 0, 'to', 'u' || seq || '@example.com' from mailchute.message`;
-    await tx`insert into mailchute.queue (seq, lane, due) select seq, lane, now() from mailchute.message`;
+    await tx`
+      insert into mailchute.queue (seq, lane, due, throttle)
+      select seq, lane, now(), case seq % 2 when 0 then 'domain:d' || seq % 7 || '.example=60/m' end from mailchute.message`;
     await tx`
       insert into mailchute.attempt (seq, number, position, outcome, phase, blame, reply, route, relay)
       select seq, 1, 0, 'deferred', 'final', 'route', 'later', 'default', 1 from mailchute.message`;
@@ -33,6 +45,14 @@ const GUARDS:
       "queue_pkey",
       "recipient_pkey",
     ]],
+    [
+      "CLAIM_WAITING",
+      CLAIM_WAITING,
+      ["1", "120000", `'{"domain:d1.example=60/m": 5}'`],
+      ["message_pkey", "queue_pkey", "queue_throttle", "recipient_pkey"],
+    ],
+    ["THROTTLES", THROTTLES, ["100"], ["queue_throttle"]],
+    ["UNTHROTTLE", UNTHROTTLE, [`'["domain:d1.example=60/m"]'`], ["queue_throttle"]],
     ["SETTLE", SETTLE, ["1", SETTLEMENTS], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
     ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
     ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],

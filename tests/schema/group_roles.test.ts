@@ -16,7 +16,7 @@ test("a role with mailchute_relay alone runs a whole relay", async () => {
   const attachment = { filename: "a.txt", contentType: "text/plain", base64: "YQ==" };
   const sent = await send(database.sql, { attachments: [attachment] });
   const bounced = await send(database.sql, { to: "b@example.com" });
-  await using running = await openTestRelay({ ...database, url }, { smtpPort: server.port });
+  await using running = await openTestRelay({ ...database, url }, { smtpPort: server.port, rate: "1/s" });
   expect(await running.relay.runOnce()).toEqual({ waiting: 0, leased: 0 });
   for (const [id, state] of [[sent, "sent"], [bounced, "bounced"]] as const) {
     const [status] = await database.sql`select mailchute.status_v1(${id}) ->> 'state' as state`;
