@@ -76,9 +76,10 @@ export class Depth {
     return this.#isFull;
   }
 
-  /** Looks, and tells the database when something has changed; to be called every `DEPTH_MS`. */
-  async look(): Promise<void> {
+  /** Looks, and tells the database when something has changed; to be called every `DEPTH_MS`. @param options `isLast`: it is counted, since nobody does so later */
+  async look({ isLast = false }: { readonly isLast?: boolean } = {}): Promise<void> {
     const { sql, relayId, limit, clock, log } = this.#options;
+    if (isLast) this.#count = undefined;
     const messages = await this.#estimate();
     this.#messages = messages;
     const isFull = this.#isFull ? messages > limit * OPENS_AT : messages >= limit;

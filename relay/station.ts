@@ -160,14 +160,15 @@ export class Station {
   }
 
   async #sayGoodbye(): Promise<void> {
+    if (this.depth?.isFull) await this.#count({ isLast: true });
     await markStopped(this.database.sql, this.#relayId)
       .catch((error) => this.#options.log.warn("stop not recorded", { error }));
   }
 
-  async #count(): Promise<void> {
+  async #count(options: { readonly isLast?: boolean } = {}): Promise<void> {
     // What nobody serves, nobody closes; and who lets a database sleep does not wake it to count.
     if (this.copy !== undefined || this.drain.isResting) return;
-    await this.depth?.look().catch((error) => this.#options.log.debug("cannot count the queue", { error }));
+    await this.depth?.look(options).catch((error) => this.#options.log.debug("cannot count the queue", { error }));
   }
 
   async #purge(): Promise<void> {

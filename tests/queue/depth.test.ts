@@ -133,3 +133,14 @@ test("a relay closes the queue at its start, opens it when it has sent enough, a
   await fill(database, 1);
   await server.whenMails(11);
 });
+
+test("run --once leaves the queue open that it has sent empty", async () => {
+  await using server = await startScriptedServer();
+  await using database = await createDatabase();
+  await fill(database, 10);
+  await using running = await openTestRelay(database, { smtpPort: server.port, maxQueue: 10 });
+  await expect(fill(database, 1)).rejects.toThrow("the queue is full");
+  expect(await running.relay.runOnce()).toEqual({ waiting: 0, leased: 0 });
+  await running.relay.stop();
+  await fill(database, 1);
+});
