@@ -3,41 +3,74 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 // Runs every test and ends with one plain line: N passed, N failed. A test whose Debian package is missing skips and says
-// "skipped: needs …"; with CI=true nothing may skip.
+// "skipped: needs …"; with CI=true nothing may skip. `npm test -- tests/smtp` runs what is named.
+
+/**
+ * How many runs there are side by side, each with its share of the files and a Postgres of its own. Most tests wait for something most of
+ * the time, so that more runs than this do not help.
+ */
+const RUNS = 3;
+const ROOT = join(import.meta.dir, "..");
+
+interface Totals {
+  readonly tests: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
 
 const folder = mkdtempSync(join(tmpdir(), "mailchute-junit-"));
-const report = join(folder, "report.xml");
-const run = Bun.spawn(
-  [
-    process.execPath,
-    "test",
-    "--reporter=junit",
-    `--reporter-outfile=${report}`,
-    "--timeout",
-    "60000",
-    ...process.argv.slice(2),
-  ],
-  { stdout: "inherit", stderr: "inherit", cwd: join(import.meta.dir, "..") },
-);
-const code = await run.exited;
-
-const totals = read(report);
+const named = process.argv.slice(2);
+const files = [...new Bun.Glob("tests/**/*.test.ts").scanSync(ROOT)].filter((file) => !file.includes("node_modules"))
+  .sort();
+// In turn, so that neighbours, which take about as long, are spread.
+const shares = named.length > 0
+  ? [named]
+  : Array.from({ length: RUNS }, (_, run) => files.filter((_, index) => index % RUNS === run));
+const results = await Promise.all(shares.map((share, run) => runTests(share, join(folder, `${run}.xml`))));
 rmSync(folder, { recursive: true, force: true });
-if (totals === undefined) {
-  console.log("Cannot read the report: a test file failed before its first test");
-  console.log("0 passed, 1 failed");
-  process.exit(1);
-}
-const { tests, skipped } = totals;
-// What fails outside a test (an unhandled error between two) has no case of its own in the report.
-const failed = totals.failed === 0 && code !== 0 ? 1 : totals.failed;
+
+const sum = (key: keyof Totals): number => results.reduce((total, result) => total + result[key], 0);
+const [tests, failed, skipped] = [sum("tests"), sum("failed"), sum("skipped")];
 const mayNotSkip = process.env.CI === "true" && skipped > 0;
 if (skipped > 0) console.log(`${skipped} skipped: see the names of the tests for the Debian package that each needs`);
 if (mayNotSkip) console.log("With CI=true nothing may skip: install the packages (.ci/run does)");
 console.log(`${tests - failed - skipped} passed, ${failed + (mayNotSkip ? skipped : 0)} failed`);
 process.exit(failed > 0 || mayNotSkip ? 1 : 0);
 
-function read(file: string): { readonly tests: number; readonly failed: number; readonly skipped: number } | undefined {
+/** Runs some of the tests. A single run is shown while it runs, several are shown one after the other. */
+async function runTests(share: readonly string[], report: string): Promise<Totals> {
+  const isAlone = shares.length === 1;
+  const run = Bun.spawn(
+    [
+      process.execPath,
+      "test",
+      "--reporter=junit",
+      `--reporter-outfile=${report}`,
+      "--timeout",
+      "60000",
+      // With the dots these are paths, and not parts of names.
+      ...share.map((path) => isAlone ? path : `./${path}`),
+    ],
+    { cwd: ROOT, stdout: isAlone ? "inherit" : "pipe", stderr: isAlone ? "inherit" : "pipe" },
+  );
+  const [out, err] = await Promise.all([read(run.stdout), read(run.stderr)]);
+  const code = await run.exited;
+  process.stdout.write(out);
+  process.stdout.write(err);
+  const totals = totalsOf(report);
+  if (totals === undefined) {
+    console.log("Cannot read a report: a test file failed before its first test");
+    return { tests: 1, failed: 1, skipped: 0 };
+  }
+  // What fails outside a test (an unhandled error between two) has no case of its own in the report.
+  return totals.failed === 0 && code !== 0 ? { ...totals, tests: totals.tests + 1, failed: 1 } : totals;
+}
+
+async function read(stream: ReadableStream<Uint8Array> | undefined): Promise<string> {
+  return stream === undefined ? "" : await new Response(stream).text();
+}
+
+function totalsOf(file: string): Totals | undefined {
   try {
     const head = /<testsuites [^>]*>/.exec(readFileSync(file, "utf8"))?.[0] ?? "";
     const number = (name: string) => Number(new RegExp(` ${name}="(\\d+)"`).exec(head)?.[1] ?? Number.NaN);

@@ -1,19 +1,8 @@
 import { expect, test } from "bun:test";
-import { DEFAULT_DEADLINES } from "../../relay/smtp/deadline.ts";
 import type { Wire } from "../../relay/smtp/dialogue.ts";
 import { Session, type SessionSettings } from "../../relay/smtp/session.ts";
+import { SESSION_SETTINGS } from "./session_record.ts";
 import { CONTENT, envelopeTo, outcomesOf } from "./setup.ts";
-
-const SETTINGS: SessionSettings = {
-  tls: "none",
-  ehloName: "relay.example",
-  auth: undefined,
-  authMechanism: undefined,
-  chunking: true,
-  dsn: true,
-  allowPlaintextAuth: false,
-  deadlines: DEFAULT_DEADLINES,
-};
 
 /** A session whose effects are written down. */
 function record(settings: Partial<SessionSettings> = {}, content = CONTENT): { session: Session; log: string[] } {
@@ -30,7 +19,7 @@ function record(settings: Partial<SessionSettings> = {}, content = CONTENT): { s
     setDeadline: (delayMs) => log.push(`deadline ${delayMs}`),
     close: () => log.push("close"),
   };
-  const session: Session = new Session(wire, { ...SETTINGS, ...settings }, {
+  const session: Session = new Session(wire, { ...SESSION_SETTINGS, ...settings }, {
     ready: () => {
       log.push("ready");
       session.deliver({ envelope: envelopeTo("ann@corp.example"), content });
