@@ -117,7 +117,7 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
       uncertain: count("uncertain"),
       failed: count("failed"),
       expired: count("expired"),
-      suppressed: 0,
+      suppressed: count("suppressed"),
       settledStale: relay.counters.settledStale,
     },
   };

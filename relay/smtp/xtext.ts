@@ -1,3 +1,5 @@
+import { needsSmtpUtf8 } from "./path.ts";
+
 /**
  * Encodes a value for ENVID or ORCPT as xtext (RFC 3461 section 4): `+`, `=` and all but visible ASCII become `+XX`.
  *
@@ -23,7 +25,7 @@ const EQUALS = 0x3d;
  * (RFC 6533 section 3: `+`, `=` and `\` become `\x{…}`, everything else stays).
  */
 export function originalRecipient(address: string): string {
-  if (/^[\u0000-\u007f]*$/.test(address)) return `rfc822;${xtext(address)}`;
+  if (!needsSmtpUtf8(address)) return `rfc822;${xtext(address)}`;
   return `utf-8;${address.replace(/[+=\\\u0000-\u0020\u007f]/g, escaped)}`;
 }
 
