@@ -42,6 +42,9 @@ const LEAVE_S = 5;
 /** A prepared statement that is not there, or is there twice: a transaction pooler lends our connections away. */
 const NOT_PREPARED: ReadonlySet<string> = new Set(["26000", "42P05"]);
 
+/** What poolers say of a connection that begins with a parameter of the server (PgBouncer: "unsupported startup parameter"). */
+const NOT_CONNECTED = "08P01";
+
 /** A statement that was not answered in time. It may have been executed. */
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
@@ -77,10 +80,14 @@ export class ConnectionPool implements Statements {
     try {
       return await this.#limited(sql, sql.unsafe(text, values, options), this.#options.statementMs);
     } catch (error) {
-      if (this.#prepare && NOT_PREPARED.has(codeOf(error))) {
+      const isRefused = isOfPooler(error);
+      if (!isRefused && !NOT_PREPARED.has(codeOf(error))) throw error;
+      if (this.#prepare) {
         this.#prepare = false;
         this.#replace(sql);
       }
+      // Nothing was asked yet.
+      if (isRefused && this.#sql !== sql) return await this.unsafe(text, values, options);
       throw error;
     }
   }
@@ -132,6 +139,10 @@ export class ConnectionPool implements Statements {
 export function isOfConnection(error: unknown): boolean {
   // SQLSTATE 57P01 to 57P03: the server ends this connection, or all.
   return !(error instanceof Error && error.name === "PostgresError") || codeOf(error).startsWith("57P");
+}
+
+function isOfPooler(error: unknown): boolean {
+  return codeOf(error) === NOT_CONNECTED && error instanceof Error && /startup parameter/i.test(error.message);
 }
 
 function codeOf(error: unknown): string {

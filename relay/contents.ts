@@ -18,8 +18,8 @@ export type StoredAttachment = MailAttachment & { readonly position: number };
 /** Larger texts are fetched when their mail is sent, so that a claimed batch stays small. */
 const INLINE_BYTES = 64 * 1024;
 
-/** Keeps the contents that several claimed messages share. */
-const CACHE_BYTES = 8 * 1024 * 1024;
+/** Kept: what claimed messages are about to need, or share. Of this size twice, since the older half goes at once. */
+const HALF_CACHE_BYTES = 4 * 1024 * 1024;
 
 /** Index: content_pkey, attachment_pkey. */
 const SMALL_CONTENTS = `
@@ -53,8 +53,9 @@ const SLICE_BYTES = 57 * 512;
 /** The contents of one database: small ones fetched in batches and cached, large ones and attachments when needed. */
 export class Contents {
   readonly #sql: Statements;
-  readonly #cache = new Map<string, Content>();
-  #cachedBytes = 0;
+  #newer = new Map<string, Content>();
+  #older: ReadonlyMap<string, Content> = new Map();
+  #newerBytes = 0;
 
   constructor(sql: Statements) {
     this.#sql = sql;
@@ -62,7 +63,7 @@ export class Contents {
 
   /** Fetches the small contents of these that are not cached yet, in one statement. */
   async prefetch(ids: Iterable<string>): Promise<void> {
-    const missing = [...new Set(ids)].filter((id) => !this.#cache.has(id));
+    const missing = [...new Set(ids)].filter((id) => this.#cached(id) === undefined);
     if (missing.length === 0) return;
     const rows = await this.#read(SMALL_CONTENTS, [JSON.stringify(missing)]);
     for (const row of rows) this.#remember(row.id as string, toContent(row));
@@ -70,7 +71,7 @@ export class Contents {
 
   /** One content; undefined when retention has deleted it. */
   async get(id: string): Promise<Content | undefined> {
-    const cached = this.#cache.get(id);
+    const cached = this.#cached(id);
     if (cached !== undefined) return cached;
     const [row] = await this.#read(CONTENT, [id]);
     return row === undefined ? undefined : toContent(row);
@@ -156,14 +157,23 @@ export class Contents {
     }
   }
 
+  #cached(id: string): Content | undefined {
+    const content = this.#newer.get(id);
+    if (content !== undefined) return content;
+    const old = this.#older.get(id);
+    if (old !== undefined) this.#remember(id, old);
+    return old;
+  }
+
   #remember(id: string, content: Content): void {
-    this.#cache.set(id, content);
-    this.#cachedBytes += sizeOf(content);
-    for (const [oldest, old] of this.#cache) {
-      if (this.#cachedBytes <= CACHE_BYTES) break;
-      this.#cache.delete(oldest);
-      this.#cachedBytes -= sizeOf(old);
+    const bytes = sizeOf(content);
+    if (this.#newerBytes + bytes > HALF_CACHE_BYTES) {
+      this.#older = this.#newer;
+      this.#newer = new Map();
+      this.#newerBytes = 0;
     }
+    this.#newer.set(id, content);
+    this.#newerBytes += bytes;
   }
 }
 

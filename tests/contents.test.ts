@@ -21,6 +21,22 @@ test("the cache of contents counts headers: 12 MB of them do not fit into its 8 
   expect(cached * headerBytes).toBeLessThan(8 * 1024 * 1024);
 });
 
+test("a content that many mails share is fetched once, whatever passes by between them", async () => {
+  await using database = await createDatabase();
+  await database.sql`
+    select count(mailchute.send(jsonb_build_object('from', 'a@example.com', 'to', 'b@example.com', 'subject', 'Hi ' || i,
+      'text', repeat('t', 30000)))) from generate_series(1, 600) i`;
+  const ids = (await database.sql`select id::text from mailchute.content`).map((row) => row.id as string);
+  const [shared, ...others] = ids as [string, ...string[]];
+  const contents = new Contents(database.sql);
+  await contents.prefetch([shared]);
+  await database.sql`delete from mailchute.content where id = ${shared}`;
+  for (let start = 0; start < others.length; start += 50) {
+    await contents.prefetch([shared, ...others.slice(start, start + 50)]);
+  }
+  expect(await contents.get(shared)).toBeDefined();
+});
+
 test("an attachment arrives byte for byte where the database writes bytea as escape", async () => {
   await using server = await startScriptedServer();
   await using database = await createDatabase();

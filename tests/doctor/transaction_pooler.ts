@@ -16,7 +16,7 @@ export interface TransactionPooler extends AsyncDisposable {
  * Starts a pooler that lends server processes for one transaction, the one that was given back last first, as PgBouncer does.
  *
  * Each client logs in to a process of its own, which then belongs to all. A notification to a process that nobody has
- * borrowed is lost.
+ * borrowed is lost. A connection that begins with a parameter that is not its own business is refused, as PgBouncer refuses it.
  */
 export async function startTransactionPooler(target: string): Promise<TransactionPooler> {
   const pooled = new URL(target);
@@ -33,6 +33,8 @@ export async function startTransactionPooler(target: string): Promise<Transactio
       socket.on("error", () => undefined);
     }
     client.on("data", (data: Buffer) => {
+      const foreign = isFirst ? foreignParameter(data) : undefined;
+      if (foreign !== undefined) return void client.end(refusal(`unsupported startup parameter: ${foreign}`));
       // Terminate: the process stays.
       if (!isFirst && data[0] === TERMINATE) return void client.end();
       isFirst = false;
@@ -71,6 +73,33 @@ export async function startTransactionPooler(target: string): Promise<Transactio
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** What PgBouncer passes on of a startup message. */
+const KNOWN: ReadonlySet<string> = new Set([
+  ...[
+    "user",
+    "database",
+    "client_encoding",
+    "application_name",
+    "DateStyle",
+    "TimeZone",
+    "standard_conforming_strings",
+  ],
+]);
+
+/** The names and values stand behind the length and the version, each with a NUL. */
+function foreignParameter(startup: Buffer): string | undefined {
+  const words = startup.toString("latin1", 8).split("\0");
+  return words.find((word, index) => index % 2 === 0 && word !== "" && !KNOWN.has(word));
+}
+
+/** An ErrorResponse. */
+function refusal(message: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0C08P01\0M${message}\0\0`);
+  const head = Buffer.from("E\0\0\0\0");
+  head.writeUInt32BE(fields.length + 4, 1);
+  return Buffer.concat([head, fields]);
 }
 
 const TERMINATE = "X".charCodeAt(0);
