@@ -25,8 +25,9 @@ export class Counters {
     this.#now = now;
   }
 
-  /** Takes in what was written. */
-  settled({ outcomes, recipients }: Settlement): void {
+  /** Takes in what was written, or refused by the fence. */
+  settled({ outcomes, recipients }: Settlement, { isOurs }: { readonly isOurs: boolean }): void {
+    if (!isOurs) return void this.settledStale++;
     for (const { kind, route } of outcomes) {
       count(this.byKind, kind);
       const counters = this.route(route);
@@ -48,11 +49,6 @@ export class Counters {
     const counters: RouteCounters = { byKind: new Map(), lastSentAtMs: undefined, trouble: undefined };
     this.#byRoute.set(name, counters);
     return counters;
-  }
-
-  /** A settlement that the fence refused. */
-  stale(): void {
-    this.settledStale++;
   }
 
   /** A route was out for one mail. */

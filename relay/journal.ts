@@ -10,6 +10,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { FlightLog } from "./flight_log.ts";
 import { JournalMemory, keyOf } from "./journal_memory.ts";
 import { type JournalRecord, type Mark, parseRecord, recordLine } from "./journal_record.ts";
 import type { RoutedOutcome } from "./transport.ts";
@@ -27,6 +28,8 @@ export class Journal {
   readonly #directory: string;
   /** What was there at the start. */
   readonly found: JournalMemory = new JournalMemory();
+  /** Beside it, which mails are in flight. */
+  readonly flights: FlightLog;
   /** Lines at the start that were not whole: the last one before a crash, or a damaged disk. */
   readonly damagedLines: number = 0;
   readonly #foundFiles: string[] = [];
@@ -67,6 +70,7 @@ export class Journal {
     this.#number = Number.parseInt(names.at(-1) ?? "0", 10) + 1;
     this.#fd = this.#create(this.#number);
     this.#dropFound();
+    this.flights = new FlightLog(directory);
   }
 
   /** Why it cannot be written, undefined while it can: while it cannot, no mail may be begun. Asking tries again. */
@@ -128,6 +132,7 @@ export class Journal {
   /** A database has taken what was found of it. */
   replayed(database: string): void {
     this.found.forget(database);
+    this.flights.replayed(database);
     this.#dropFound();
   }
 
@@ -136,6 +141,7 @@ export class Journal {
     if (this.#isClosed) return;
     this.#flush();
     this.#isClosed = true;
+    this.flights.close();
     closeSync(this.#fd);
     if (this.#files.size === 0) this.#remove(this.#number);
   }

@@ -10,6 +10,7 @@ import {
   RELEASE,
   REMAINING,
   RENEW,
+  SET_ALONE,
   SETTLE,
   THROTTLES,
   UNTHROTTLE,
@@ -32,6 +33,10 @@ export interface ClaimedMessage {
   readonly wasOurs: boolean;
   /** Its last holder had said that it may be sent (only of messages that wait for a person when nobody knows). */
   readonly intended: boolean;
+  /** At how many crashes in a row it was in flight; with the one of the holder that it was taken over from, if nobody asked that one to stop. */
+  readonly crashes: number;
+  /** Its holder died, or we ourselves hold it, while nothing else was in flight. */
+  readonly wasAlone: boolean;
   readonly id: string;
   readonly contentId: string;
   readonly from: { readonly email: string; readonly name: string | null };
@@ -70,6 +75,8 @@ export interface Settlement {
   readonly givesAttemptBack?: boolean;
   /** The wait before the next attempt; `"held"` without end; undefined: all recipients are final. */
   readonly next: number | "held" | undefined;
+  /** Crashes in a row at which it was in flight, when this is about another one. @default {0} the attempt has come to its end */
+  readonly crashes?: number;
   /** Those who were not tried wait for this throttle, at the longest until `next`. */
   readonly throttle?: string | undefined;
   /** What the attempt brought; empty when there was none (expired before it began). */
@@ -111,6 +118,8 @@ export type Unstarted = Pick<ClaimedMessage, "seq" | "lease" | "attempt"> & {
   readonly delayMs: number;
   /** It waits for this throttle, at the longest for the delay. */
   readonly throttle?: string | undefined;
+  /** Crashes in a row at which it was in flight. @default {as many as before} */
+  readonly crashes?: number | undefined;
 };
 
 /** The queue of one database, as seen by one relay. */
@@ -142,6 +151,11 @@ export class Queue {
     return (await this.#sql.unsafe(INTEND, [this.#relayId, seq, lease], { prepare: true })).length > 0;
   }
 
+  /** Says whether nothing else is in flight while this message is. @returns whether it is still ours */
+  async setAlone({ seq, lease }: Held, isAlone: boolean): Promise<boolean> {
+    return (await this.#sql.unsafe(SET_ALONE, [this.#relayId, seq, lease, isAlone])).length > 0;
+  }
+
   /** Claims messages that wait for throttles: at most so many for each. */
   async claimWaiting(most: ReadonlyMap<string, number>): Promise<Claim> {
     const input = JSON.stringify(Object.fromEntries(most));
@@ -166,8 +180,8 @@ export class Queue {
 
   /** Gives back what was not started. @returns the messages that were still ours */
   async release(held: readonly Unstarted[]): Promise<ReadonlySet<string>> {
-    const input = bySeq(held, ({ lease, attempt, delayMs, throttle }) => ({
-      ...{ lease, attempt, delay: delayMs, throttle: throttle ?? null },
+    const input = bySeq(held, ({ lease, attempt, delayMs, throttle, crashes }) => ({
+      ...{ lease, attempt, delay: delayMs, throttle: throttle ?? null, crashes: crashes ?? null },
     }));
     return seqs(await this.#sql.unsafe(RELEASE, [this.#relayId, input], { prepare: true }));
   }
@@ -209,6 +223,8 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
     takenOver: row.taken_over as boolean,
     wasOurs: row.was_ours as boolean,
     intended: row.intended as boolean,
+    crashes: row.crashes as number,
+    wasAlone: row.was_alone as boolean,
     id: row.id as string,
     contentId: row.content_id as string,
     from: { email: row.from_email as string, name: row.from_name as string | null },
@@ -225,13 +241,14 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
 }
 
 function toInput(settlement: Settlement): Record<string, unknown> {
-  const { lease, attempt, givesAttemptBack, next, throttle, outcomes, recipients } = settlement;
+  const { lease, attempt, givesAttemptBack, next, crashes = 0, throttle, outcomes, recipients } = settlement;
   return {
     lease,
     attempt,
     attempts: givesAttemptBack ? attempt - 1 : attempt,
     delay: typeof next === "number" ? next : null,
     held: next === "held",
+    crashes,
     throttle: throttle ?? null,
     recipients,
     outcomes: outcomes.map(({ position, kind, phase, blame, reply, reason, route }) => ({

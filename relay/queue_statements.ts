@@ -3,9 +3,17 @@
 //
 // $1 is the relay's id, where there is one.
 
+/**
+ * Index: relay_pkey, only for what is taken over. Its holder died, or stands still: what stopped when it was asked to has not crashed. What it
+ * had begun only its journal tells, which is lost: all that it held may have been in flight.
+ */
+const WAS_LOST = `(case when q.leased_by is null or q.leased_by = $1::bigint then false
+      else (select r.stopped_at from mailchute.relay r where r.id = q.leased_by) is null end)`;
+
 /** What a claim changes: it is an attempt until it is given back. */
-const CLAIMED =
-  "due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1, intent = false, throttle = null";
+const CLAIMED = `
+    due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1,
+    intent = false, throttle = null, crashes = q.crashes + case when ${WAS_LOST} then 1 else 0 end, alone = q.alone and ${WAS_LOST}`;
 
 /**
  * Index: queue_due, one range of it per lane. `= any(array(…))` and not a join: under a generic plan the join becomes a hash join over
@@ -96,7 +104,8 @@ export const SETTLE = `${LOCKED}, said as materialized (
   delete from mailchute.queue q where q.seq = any (array(select seq from said where is_final)) returning q.seq
 ), kept as (
   update mailchute.queue q
-  set leased_by = null, intent = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempts')::int,
+  set leased_by = null, intent = false, alone = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempts')::int,
+    crashes = coalesce(((select by_seq from input) -> q.seq::text ->> 'crashes')::smallint, 0),
     throttle = (select by_seq from input) -> q.seq::text ->> 'throttle',
     due = coalesce(now() + make_interval(secs => ((select by_seq from input) -> q.seq::text ->> 'delay')::float8 / 1000), 'infinity')
   where q.seq = any (array(select seq from said where not is_final))
@@ -123,7 +132,8 @@ select seq::text from ours`;
 /** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long their route is expected to be out or full. `throttle`: what they wait for. */
 export const RELEASE = `${LOCKED}
 update mailchute.queue q
-set leased_by = null, intent = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempt')::int - 1,
+set leased_by = null, intent = false, alone = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempt')::int - 1,
+  crashes = coalesce(((select by_seq from input) -> q.seq::text ->> 'crashes')::smallint, q.crashes),
   throttle = (select by_seq from input) -> q.seq::text ->> 'throttle',
   due = now() + make_interval(secs => ((select by_seq from input) -> q.seq::text ->> 'delay')::float8 / 1000)
 where q.seq = any (array(select seq from locked))
@@ -132,6 +142,11 @@ returning q.seq::text as seq`;
 /** Index: queue_pkey. Says of a message that must not be sent twice that its final dot may be written from now on. */
 export const INTEND = `
 update mailchute.queue q set intent = true where q.seq = $2::bigint and q.lease = $3::bigint and q.leased_by = $1::bigint
+returning q.seq::text as seq`;
+
+/** Index: queue_pkey. Says whether nothing else is in flight while this message is. */
+export const SET_ALONE = `
+update mailchute.queue q set alone = $4::boolean where q.seq = $2::bigint and q.lease = $3::bigint and q.leased_by = $1::bigint
 returning q.seq::text as seq`;
 
 /** Index: queue_pkey. Prolongs leases; a row that is not answered is no longer ours. */
@@ -180,10 +195,10 @@ with pick as materialized (${pick}
   update mailchute.queue q
   set ${change}
   where q.seq = any (array(select seq from pick))
-  returning q.seq, q.lease, q.attempts, q.retried_at
+  returning q.seq, q.lease, q.attempts, q.retried_at, q.crashes, q.alone
 )
 select c.seq::text, c.lease::text, c.attempts, extract(epoch from c.retried_at) * 1000 as retried_at_ms,
-  p.leased_by is not null as taken_over, p.intent as intended, coalesce(p.leased_by = $1::bigint, false) as was_ours, m.*, r.recipients,
+  c.crashes, c.alone as was_alone, p.leased_by is not null as taken_over, p.intent as intended, coalesce(p.leased_by = $1::bigint, false) as was_ours, m.*, r.recipients,
   extract(epoch from now()) * 1000 as now_ms, p.throttle
 from claimed c
 join pick p on p.seq = c.seq

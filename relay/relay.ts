@@ -10,6 +10,7 @@ import type { RetentionRules } from "./retention.ts";
 import type { Route } from "./route.ts";
 import type { RoutingRule } from "./routing.ts";
 import { type RateLimit, RateLimits } from "./rate_limit.ts";
+import { Solitude } from "./solitude.ts";
 import { Station } from "./station.ts";
 import { ThrottleTable } from "./throttle_table.ts";
 import { Throttles } from "./throttles.ts";
@@ -69,9 +70,10 @@ export class Relay {
   static async open(options: RelayOptions): Promise<Relay> {
     const counters = new Counters(() => options.clock.now());
     const rates = ratesOf(options);
+    const solitude = new Solitude(options.clock);
     const stations: Station[] = [];
     for (const database of options.databases) {
-      stations.push(await Station.open(database, { ...options, counters, rates }));
+      stations.push(await Station.open(database, { ...options, counters, rates, solitude }));
     }
     return new Relay(stations, { ...options, counters });
   }
@@ -112,6 +114,8 @@ export class Relay {
     const { clock, graceMs, log, routes } = this.#options;
     if (this.#draining) return;
     this.#draining = true;
+    // Whoever asked for the end may enforce it: that is no crash.
+    this.#options.journal.flights.close();
     for (const { drain } of this.stations) drain.stop();
     const grace = Promise.withResolvers<void>();
     let cancel = clock.after(graceMs, () => {

@@ -1,9 +1,11 @@
 import type { Clock } from "./clock.ts";
+import { aftermath } from "./crash.ts";
 import type { Journal } from "./journal.ts";
 import type { Remembered } from "./journal_memory.ts";
 import type { Log } from "./log.ts";
 import type { RetryRules } from "./policy.ts";
 import type { ClaimedMessage, Queue, Settlement, Unstarted } from "./queue.ts";
+import { reportNotReached } from "./report.ts";
 import { conclude, type ConcludedLeg } from "./settlement.ts";
 
 /** What a replay needs. Time and chance are arguments. */
@@ -25,22 +27,30 @@ const BATCH = 500;
 /**
  * Brings to an end what a dead predecessor in the same state directory held, before anything is claimed: an outcome in the journal is
  * written to the database; an intent alone is an uncertain mail; everything else had not reached the end of its content, and is
- * given back as if it had not been claimed.
+ * given back as if it had not been claimed. For what was in flight when it died, the crash is counted.
  */
 export async function replay(options: ReplayOptions): Promise<void> {
   const { queue, journal, database, instance, rules, clock, random, log } = options;
   const { messages, nowMs: databaseMs } = await queue.adopt(instance);
   const nowMs = clock.now();
   const settlements: Settlement[] = [];
-  const unstarted: (Unstarted & { readonly delayMs: number })[] = [];
+  const unstarted: Unstarted[] = [];
+  let inFlight = 0;
   for (const message of messages) {
     const { seq, lease, attempt } = message;
     const legs = legsFrom(message, { remembered: journal.found.get({ database, seq, lease }), nowMs });
-    const conclusion = conclude(message, legs, { rules, random, nowMs, aheadMs: databaseMs - nowMs });
+    const known = conclude(message, legs, { rules, random, nowMs, aheadMs: databaseMs - nowMs });
+    const wasInFlight = journal.flights.wasInFlight(database, seq);
+    if (wasInFlight) inFlight++;
+    const conclusion = aftermath(message, { conclusion: known, wasInFlight });
     if (conclusion.kind === "settle") settlements.push(conclusion.settlement);
-    else unstarted.push({ seq, lease, attempt, delayMs: 0 });
+    else unstarted.push({ seq, lease, attempt, delayMs: 0, crashes: conclusion.crashes });
   }
-  for (const batch of batches(settlements)) await queue.settle(batch);
+  const claimed = new Map(messages.map((message) => [message.seq, message]));
+  for (const batch of batches(settlements)) {
+    await queue.settle(batch);
+    for (const each of batch) reportNotReached(log, claimed.get(each.seq) as ClaimedMessage, each);
+  }
   for (const batch of batches(unstarted)) await queue.release(batch);
   if (messages.length > 0) {
     const uncertain = settlements.filter(({ outcomes }) => outcomes.some(({ kind }) => kind === "uncertain")).length;
@@ -48,6 +58,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
       database,
       messages: messages.length,
       fromJournal: settlements.length,
+      inFlight,
       uncertain,
     });
   }

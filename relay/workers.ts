@@ -1,7 +1,9 @@
 import type { Clock } from "./clock.ts";
 import type { Contents } from "./contents.ts";
 import type { Counters } from "./counters.ts";
+import { preclude } from "./crash.ts";
 import { prepare, toEnvelope } from "./delivery.ts";
+import { Flights } from "./flights.ts";
 import { type Holding, Holdings, type Leg, legsOf } from "./holdings.ts";
 import type { Intake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
@@ -14,9 +16,10 @@ import { PATIENCE_MS, type Room, roomFor } from "./room.ts";
 import type { Route } from "./route.ts";
 import { RouteLine } from "./route_line.ts";
 import type { RoutingRule } from "./routing.ts";
-import { conclude, type ConcludedLeg, earliestLook, expire, type LegResult, loss } from "./settlement.ts";
+import { conclude, type ConcludedLeg, type ConclusionContext, earliestLook, type LegResult } from "./settlement.ts";
 import { Settler } from "./settler.ts";
 import { Skipped } from "./skipped.ts";
+import type { Solitude } from "./solitude.ts";
 import type { RouteTrouble } from "./transport.ts";
 import { markOf, mayCommit, witnessOf } from "./witness.ts";
 
@@ -37,6 +40,8 @@ export interface WorkersOptions {
   readonly database: string;
   readonly journal: Journal;
   readonly intake: Intake;
+  /** Keeps all else back while one mail is tried alone. */
+  readonly solitude: Solitude;
   readonly contents: Contents;
   readonly routes: readonly Route[];
   readonly routing: readonly RoutingRule[];
@@ -61,6 +66,7 @@ export class Workers {
   readonly #holdings: Holdings;
   readonly #settler: Settler;
   readonly #releaser: Releaser;
+  readonly #flights: Flights;
   readonly #lines: ReadonlyMap<string, RouteLine>;
   readonly #gaveUp = new AbortController();
   readonly #stopped = new AbortController();
@@ -73,8 +79,9 @@ export class Workers {
     this.#holdings = new Holdings((holding, lease) => options.journal.moved(markOf(holding, options.database), lease));
     const { routes, queue, clock, log, onDatabase, onRoom } = options;
     const isOnly = routes.length === 1;
-    const work = (leg: Leg, line: RouteLine) => this.#deliver(leg, line);
-    const onIdle = () => this.#working === 0 && this.#idle?.();
+    const work = (leg: Leg, line: RouteLine) => this.#fly(leg, line);
+    this.#flights = new Flights(options);
+    const onIdle = () => this.underWay === 0 && this.#idle?.();
     this.#lines = new Map(
       routes.map((route) => [route.name, new RouteLine({ route, isOnly, clock, work, onIdle })]),
     );
@@ -98,14 +105,13 @@ export class Workers {
 
   /** Mails that are on their way through a route at the moment. */
   get underWay(): number {
-    return this.#working;
+    return [...this.#lines.values()].reduce((sum, { working }) => sum + working, 0);
   }
 
   /** How many messages to claim now. */
   room(): Room {
     const rooms = [...this.#lines.values()].map((line) => line.room());
-    const patienceMs = this.skipped.isKept ? Infinity : PATIENCE_MS;
-    return roomFor(rooms, this.#options.clock.now(), patienceMs);
+    return roomFor(rooms, this.#options.clock.now(), this.skipped.isKept ? Infinity : PATIENCE_MS);
   }
 
   /** Until when `run --once` should wait for what was given back; see there. */
@@ -125,10 +131,8 @@ export class Workers {
   /** Gives back what was not started, also what waits for a connection, and starts nothing more. */
   giveBackUnstarted(): void {
     this.#stopped.abort();
-    const nowMs = this.#options.clock.now();
-    for (const line of this.#lines.values()) {
-      for (const leg of line.takeWaiting()) this.#end(leg, { kind: "skipped", againMs: nowMs });
-    }
+    const result = { kind: "skipped", againMs: this.#options.clock.now() } as const;
+    for (const line of this.#lines.values()) for (const leg of line.takeWaiting()) this.#end(leg, result);
   }
 
   /** Stops waiting for the server and the database: what is still held keeps its lease and is taken up when that ends. */
@@ -160,26 +164,15 @@ export class Workers {
   }
 
   async #ended(): Promise<void> {
-    if (this.#working > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+    if (this.underWay > 0) await new Promise<void>((resolve) => this.#idle = resolve);
     await this.#settler.drained();
     await this.#releaser.finished();
   }
 
-  get #working(): number {
-    return [...this.#lines.values()].reduce((sum, { working }) => sum + working, 0);
-  }
-
   #begin(holding: Holding): void {
-    const { routing, rules, clock } = this.#options;
-    const { message } = holding;
-    if (message.takenOver && !message.wasOurs) {
-      const context = { rules, random: this.#options.random, nowMs: clock.now(), aheadMs: this.#aheadMs };
-      const lost = loss(message, context);
-      if (lost !== undefined) return this.#settler.add(lost);
-    }
-    const expired = expire(message, { rules, nowMs: clock.now(), aheadMs: this.#aheadMs });
-    if (expired !== undefined) return this.#settler.add(expired);
-    holding.legs = legsOf(holding, routing);
+    const settlement = preclude(holding.message, this.#context());
+    if (settlement !== undefined) return this.#settler.add(settlement);
+    holding.legs = legsOf(holding, this.#options.routing);
     // Nobody is left to be sent to: somebody else has changed the recipients.
     if (holding.legs.length === 0) return this.#conclude(holding);
     for (const leg of holding.legs) this.#place(leg);
@@ -203,6 +196,12 @@ export class Workers {
     }
     if (leg.againMs < Infinity) return this.#end(leg, { kind: "skipped", againMs: leg.againMs });
     this.#end(leg, { kind: "failed", reason: "No route: no rule of RELAY_ROUTES fits this recipient" });
+  }
+
+  /** With the mail on record as in flight, and alone where it has to be. */
+  async #fly(leg: Leg, line: RouteLine): Promise<void> {
+    const againMs = await this.#flights.take(leg.holding, () => this.#deliver(leg, line), this.#stopped.signal);
+    if (againMs !== undefined && this.#holdings.has(leg.holding)) this.#end(leg, { kind: "skipped", againMs });
   }
 
   async #deliver(leg: Leg, line: RouteLine): Promise<void> {
@@ -262,14 +261,16 @@ export class Workers {
   }
 
   #conclude(holding: Holding): void {
-    const { rules, clock, random } = this.#options;
-    const { message } = holding;
     const legs = holding.legs.filter(isConcluded);
-    this.skipped.note(message.seq, earliestLook(legs));
-    const context = { rules, random, nowMs: clock.now(), aheadMs: this.#aheadMs };
-    const conclusion = conclude(message, legs, context);
+    this.skipped.note(holding.message.seq, earliestLook(legs));
+    const conclusion = conclude(holding.message, legs, this.#context());
     if (conclusion.kind === "settle") this.#settler.add(conclusion.settlement);
     else this.#releaser.add(holding, conclusion.againMs, conclusion.throttle);
+  }
+
+  #context(): ConclusionContext {
+    const { rules, clock, random } = this.#options;
+    return { rules, random, nowMs: clock.now(), aheadMs: this.#aheadMs };
   }
 
   #settled(settlements: readonly Settlement[], ours: ReadonlySet<string>): void {
@@ -278,8 +279,7 @@ export class Workers {
     const holdings: Holding[] = [];
     for (const settlement of settlements) {
       const isOurs = ours.has(settlement.seq);
-      if (isOurs) counters.settled(settlement);
-      else counters.stale();
+      counters.settled(settlement, { isOurs });
       const holding = this.#holdings.get(settlement.seq);
       if (holding === undefined) continue;
       if (isOurs) reportNotReached(log, holding.message, settlement);

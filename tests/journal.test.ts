@@ -29,10 +29,12 @@ function heldTimers() {
   };
 }
 
+/** The files of the journal itself; beside them lies the flight log. */
+const filesIn = (directory: string): readonly string[] =>
+  readdirSync(directory).filter((name) => name.endsWith(".journal")).sort();
+
 const linesIn = (directory: string): readonly string[] =>
-  readdirSync(directory).sort().flatMap((name) =>
-    readFileSync(join(directory, name), "utf8").split("\n").filter(Boolean)
-  );
+  filesIn(directory).flatMap((name) => readFileSync(join(directory, name), "utf8").split("\n").filter(Boolean));
 
 test("a line that is cut anywhere, or has one other character, is no record", () => {
   const line = recordLine({ kind: "outcome", mark: MARK, outcomes: [sent(0)] }).trimEnd();
@@ -81,7 +83,7 @@ test("what a process left is found again: outcomes, intents alone as uncertain, 
   first.moved({ ...MARK, seq: "8" }, "9");
   first.intent({ ...MARK, database: "other", seq: "1" }, "default", [0]);
   first.close();
-  const [name = ""] = readdirSync(folder.path);
+  const [name = ""] = filesIn(folder.path);
   const whole = readFileSync(join(folder.path, name), "utf8");
   writeFileSync(join(folder.path, name), whole.slice(0, -20));
 
@@ -109,15 +111,15 @@ test("files are deleted when all in them is settled, and no sooner", () => {
   const journal = new Journal(folder.path, after);
   const marks = Array.from({ length: 30_000 }, (_, seq) => ({ ...MARK, seq: String(seq) }));
   for (const mark of marks) journal.intent(mark, "default", [0]);
-  expect(readdirSync(folder.path).length).toBeGreaterThan(2);
+  expect(filesIn(folder.path).length).toBeGreaterThan(2);
   for (const mark of marks.slice(1)) journal.settled(mark);
-  const left = readdirSync(folder.path);
+  const left = filesIn(folder.path);
   expect(left).toHaveLength(2);
   const memory = new JournalMemory();
   for (const line of linesIn(folder.path)) memory.add(parseRecord(line) as JournalRecord);
   expect(memory.get(marks[0] as Mark)).toBeDefined();
   journal.settled(marks[0] as Mark);
-  expect(readdirSync(folder.path)).toHaveLength(1);
+  expect(filesIn(folder.path)).toHaveLength(1);
   journal.close();
   expect(readdirSync(folder.path)).toEqual([]);
 });
@@ -159,7 +161,7 @@ test("its folder and files are for this user alone", () => {
   chmodSync(folder.path, 0o755);
   const directory = join(folder.path, "journal");
   const journal = new Journal(directory, systemClock.after);
-  const [name = ""] = readdirSync(directory);
+  const [name = ""] = filesIn(directory);
   expect((statSync(directory).mode & 0o777).toString(8)).toBe("700");
   expect((statSync(join(directory, name)).mode & 0o777).toString(8)).toBe("600");
   journal.close();

@@ -17,6 +17,8 @@ function message(attempt = 1, held = false): ClaimedMessage {
       takenOver: false,
       wasOurs: false,
       intended: false,
+      crashes: 0,
+      wasAlone: false,
       id: "id",
       contentId: "content",
     },

@@ -144,6 +144,10 @@ create table mailchute.queue (
   -- Of a message that must not be sent twice (hold): its holder may have written its final dot. Said before it is, so that whoever takes
   -- over from a holder that is lost knows.
   intent boolean not null default false,
+  -- Nothing else is in flight in its relay: should that die now, this mail is to blame.
+  alone boolean not null default false,
+  -- At how many crashes of relays in a row it was in flight, since the last attempt that came to its end.
+  crashes smallint not null default 0,
   -- When a person last asked to try again: its age counts from there.
   retried_at timestamptz,
   -- The throttle that it waits for, such as 'domain:example.com=300/m'. Claimed as soon as that has a token, and at the latest when it is due.

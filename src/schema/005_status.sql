@@ -26,14 +26,16 @@ return (
 create function mailchute.describe(message_seq bigint) returns jsonb
 language sql stable as $$
   with message as (
-    select m.*, q.due, q.leased_by is not null as leased, coalesce(q.attempts, 0) as attempts, q.seq is not null as open, q.throttle
+    select m.*, q.due, q.leased_by is not null as leased, coalesce(q.attempts, 0) as attempts, q.seq is not null as open, q.throttle, q.crashes
     from mailchute.message m left join mailchute.queue q on q.seq = m.seq where m.seq = message_seq
   ), recipients as (
     select r.position, mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts) as state,
       jsonb_strip_nulls(jsonb_build_object('position', r.position, 'kind', r.kind, 'address', r.email,
         'state', mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts), 'at', r.changed_at,
         'code', a.code, 'enhanced', a.enhanced, 'reason', coalesce(r.reason, a.reply,
-          case when r.state = 'queued' then 'Waits for its turn: the limit is ' || m.throttle end))) as shown
+          case when r.state <> 'queued' then null
+            when m.throttle is not null then 'Waits for its turn: the limit is ' || m.throttle
+            when m.crashes >= 3 then 'Was in flight at ' || m.crashes || ' crashes of the relay in a row: it is tried alone' end))) as shown
     from message m join mailchute.recipient r on r.seq = m.seq
     left join lateral (select code, enhanced, reply from mailchute.attempt a
       where a.seq = r.seq and a.position = r.position order by a.number desc limit 1) a on true
@@ -164,7 +166,7 @@ begin
   -- A number that was given back for those who were not tried is taken by the others.
   on conflict (seq) do update
     set due = excluded.due, retried_at = excluded.retried_at, attempts = greatest(queue.attempts, excluded.attempts),
-      throttle = null
+      throttle = null, crashes = 0
     where queue.leased_by is null;
   if not found then
     return 'too_late';

@@ -211,3 +211,14 @@ describe("a second copy without an uncertain attempt is counted for", () => {
     });
   }
 });
+
+test("a mail is failed for the deaths of relays only where there were so many", () => {
+  const reason = "The relay has died 4 times in a row with this mail in flight, the last time with nothing else";
+  const failed = row({ recipients: [{ position: 0, email: ANN, state: "failed", reason }], attempts: [] });
+  const death: Trouble = { kind: "killed", relay: "a", fromMs: T0, toMs: T0 };
+  const after = (deaths: number) => findingsOf({ mails: [failed], copies: [], troubles: Array(deaths).fill(death) });
+  expect(after(3)).toEqual(["state_without_reason"]);
+  expect(after(4)).toEqual([]);
+  const other = row({ recipients: [{ position: 0, email: ANN, state: "failed", reason: "No route" }], attempts: [] });
+  expect(findingsOf({ mails: [other], copies: [], troubles: Array(4).fill(death) })).toEqual(["lost"]);
+});

@@ -150,7 +150,8 @@ function judgeRecipient(
   const { position, email, state, reason } = recipient;
   const attempts = row.attempts.filter((attempt) => attempt.position === position);
   const received = copies.filter(({ recipients }) => recipients.includes(email));
-  const wrong = faultOfState(state, { attempts, reason, entry });
+  const deaths = history.troubles.filter(({ kind }) => kind === "killed" || kind === "frozen").length;
+  const wrong = faultOfState(state, { attempts, reason, entry, deaths });
   if (wrong !== undefined) tell(wrong.kind, `${email} ${wrong.what}`);
 
   const taken = received.filter(({ answer }) => answer === undefined || answer.code < 400)
@@ -173,12 +174,17 @@ interface StateFacts {
   readonly attempts: readonly AttemptRow[];
   readonly reason: string | null;
   readonly entry: Entry;
+  /** How often a relay died, or looked like it. */
+  readonly deaths: number;
 }
+
+/** Deaths after which a mail may be blamed: three in a row with it in flight, and one with it alone. */
+const DEATHS_TO_FAIL = 4;
 
 /** Why a recipient must not be in this state at the end of a run; undefined: it may. */
 function faultOfState(
   state: string,
-  { attempts, reason, entry }: StateFacts,
+  { attempts, reason, entry, deaths }: StateFacts,
 ): Pick<Finding, "kind" | "what"> | undefined {
   const has = (outcome: AttemptRow["outcome"]) => attempts.some((attempt) => attempt.outcome === outcome);
   const without = (what: string) => ({ kind: "state_without_reason" as const, what });
@@ -194,10 +200,14 @@ function faultOfState(
       return has("uncertain") ? undefined : without("is held, and no attempt is uncertain");
     case "canceled":
       return entry.canceled === undefined ? without(`is canceled by nobody: ${reason}`) : undefined;
-    default:
-      // Whatever else is open at the end waits for nothing; nothing here fails or expires.
-      return { kind: "lost", what: `is ${state} at the end (${reason})` };
+    case "failed":
+      if (!/^The relay has died \d+ times in a row with this mail in flight/.test(reason ?? "")) break;
+      return deaths < DEATHS_TO_FAIL
+        ? without(`is failed for the deaths of relays, of which there were ${deaths}`)
+        : undefined;
   }
+  // Whatever else is open at the end waits for nothing; nothing here expires.
+  return { kind: "lost", what: `is ${state} at the end (${reason})` };
 }
 
 /** A row of the queue stands for open recipients, and for nothing else. */

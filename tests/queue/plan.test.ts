@@ -7,6 +7,7 @@ import {
   NEXT_DUE,
   RELEASE,
   RENEW,
+  SET_ALONE,
   SETTLE,
   THROTTLES,
   UNTHROTTLE,
@@ -38,23 +39,31 @@ async function filled(): Promise<TestDatabase> {
 
 const GUARDS:
   readonly (readonly [name: string, statement: string, values: readonly string[], indexes: readonly string[]])[] = [
-    ["CLAIM", CLAIM, ["1", "120000", "100", "true"], ["message_pkey", "queue_due", "queue_pkey", "recipient_pkey"]],
+    ["CLAIM", CLAIM, ["1", "120000", "100", "true"], [
+      "message_pkey",
+      "queue_due",
+      "queue_pkey",
+      "recipient_pkey",
+      "relay_pkey",
+    ]],
     ["CLAIM_PROBE", CLAIM_PROBE, ["1", "120000", "1", "true"], [
       "message_pkey",
       "queue_due",
       "queue_pkey",
       "recipient_pkey",
+      "relay_pkey",
     ]],
     [
       "CLAIM_WAITING",
       CLAIM_WAITING,
       ["1", "120000", `'{"domain:d1.example=60/m": 5}'`],
-      ["message_pkey", "queue_pkey", "queue_throttle", "recipient_pkey"],
+      ["message_pkey", "queue_pkey", "queue_throttle", "recipient_pkey", "relay_pkey"],
     ],
     ["THROTTLES", THROTTLES, ["100"], ["queue_throttle"]],
     ["UNTHROTTLE", UNTHROTTLE, [`'["domain:d1.example=60/m"]'`], ["queue_throttle"]],
     ["SETTLE", SETTLE, ["1", SETTLEMENTS], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
     ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
+    ["SET_ALONE", SET_ALONE, ["1", "1", "1", "true"], ["queue_pkey"]],
     ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],
     ["NEXT_DUE", NEXT_DUE, [], ["queue_due"]],
     ["WAITING of doctor", WAITING, [], ["queue_due"]],

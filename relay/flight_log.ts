@@ -1,0 +1,106 @@
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+
+/**
+ * DESIGN: which mails are in flight right now, on disk before they are composed, so that the next relay in this state directory knows which of
+ * them may have killed this one. One slot of a fixed size for each mail that is in flight at a time, written over with the next:
+ * one small pwrite(2) when it begins and one when it ends (0.6 µs each), and no fsync, since a machine that loses power is no mail's fault.
+ * It is a help for blame and nothing that a mail hangs on: what cannot be written is not counted.
+ */
+export class FlightLog {
+  /** Names of mails that were in flight when the predecessors died. */
+  readonly #found = new Map<string, Set<string>>();
+  readonly #foundFiles: string[] = [];
+  readonly #path: string;
+  readonly #free: number[] = [];
+  readonly #slot = new Uint8Array(SLOT_BYTES);
+  #slots = 0;
+  #fd: number | undefined;
+
+  /**
+   * @param directory made if it is not there
+   * @throws {Error} when it cannot be read or written
+   */
+  constructor(directory: string) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const names = readdirSync(directory).filter((name) => FILE.test(name)).sort();
+    for (const name of names) {
+      const path = join(directory, name);
+      this.#foundFiles.push(path);
+      for (const line of readFileSync(path, "utf8").split("\n")) this.#find(line);
+    }
+    const number = Number.parseInt(names.at(-1) ?? "0", 10) + 1;
+    this.#path = join(directory, `${String(number).padStart(10, "0")}.flights`);
+    this.#fd = openSync(this.#path, "wx", 0o600);
+    this.#dropFound();
+  }
+
+  /** Notes that a mail begins. @returns what to end it by */
+  begin(database: string, seq: string): number {
+    const slot = this.#free.pop() ?? this.#slots++;
+    const line = `${JSON.stringify([database, seq])}\n`;
+    this.#slot.fill(BLANK);
+    const { read } = ENCODER.encodeInto(line, this.#slot);
+    // A name that is too long for a slot is not noted.
+    if (read === line.length) this.#write(slot);
+    return slot;
+  }
+
+  /** Notes that it has ended, in whatever way. */
+  end(slot: number): void {
+    this.#slot.fill(BLANK);
+    this.#write(slot);
+    this.#free.push(slot);
+  }
+
+  /** Whether a predecessor died with this mail in flight. */
+  wasInFlight(database: string, seq: string): boolean {
+    return this.#found.get(database)?.has(seq) === true;
+  }
+
+  /** A database has taken what was found of it. */
+  replayed(database: string): void {
+    this.#found.delete(database);
+    this.#dropFound();
+  }
+
+  /** From here on an end was asked for, and no mail is to blame for it. */
+  close(): void {
+    if (this.#fd === undefined) return;
+    closeSync(this.#fd);
+    this.#fd = undefined;
+    rmSync(this.#path, { force: true });
+  }
+
+  #find(line: string): void {
+    const text = line.trim();
+    if (text === "") return;
+    try {
+      const [database, seq] = JSON.parse(text) as readonly [string, string];
+      const known = this.#found.get(database);
+      if (known === undefined) this.#found.set(database, new Set([seq]));
+      else known.add(seq);
+    } catch {
+      // Not written to its end: nobody can be blamed by it.
+    }
+  }
+
+  #write(slot: number): void {
+    if (this.#fd === undefined) return;
+    try {
+      writeSync(this.#fd, this.#slot, 0, SLOT_BYTES, slot * SLOT_BYTES);
+    } catch {
+      // A full disk; the journal says so.
+    }
+  }
+
+  #dropFound(): void {
+    if (this.#found.size > 0) return;
+    for (const path of this.#foundFiles.splice(0)) rmSync(path, { force: true });
+  }
+}
+
+const FILE = /^\d{10}\.flights$/;
+const SLOT_BYTES = 128;
+const BLANK = 0x20;
+const ENCODER = new TextEncoder();
