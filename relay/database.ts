@@ -201,11 +201,16 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
+/** Who a relay is. */
+export interface RelayIdentity {
+  /** Of its state directory. */
+  readonly instance: string;
+  readonly host: string;
+  readonly pid: number;
+}
+
 /** Records this start. @returns the relay's id in this database */
-export async function registerRelay(
-  sql: Statements,
-  relay: { readonly instance: string; readonly host: string; readonly pid: number },
-): Promise<string> {
+export async function registerRelay(sql: Statements, relay: RelayIdentity): Promise<string> {
   const [row] = await sql.unsafe(
     "insert into mailchute.relay (instance, host, pid, version) values ($1::uuid, $2, $3::int, $4) returning id::text as id",
     [relay.instance, relay.host, relay.pid, PROGRAM_VERSION],
@@ -213,11 +218,16 @@ export async function registerRelay(
   return row?.id as string;
 }
 
-/** Says that the relay is alive; `asleep` as the claim loop left it, and so the end of a rest that has just been said. */
-export async function beat(sql: Statements, relayId: string): Promise<void> {
-  await sql.unsafe("update mailchute.relay set heartbeat_at = greatest(heartbeat_at, now()) where id = $1::bigint", [
-    relayId,
-  ]);
+/**
+ * Says that the relay is alive; `asleep` as the claim loop left it, and so the end of a rest that has just been said. Who did not reach the database
+ * for a day has been forgotten by the others, and comes back under the id that its leases carry.
+ */
+export async function beat(sql: Statements, relay: RelayIdentity & { readonly relayId: string }): Promise<void> {
+  await sql.unsafe(
+    `insert into mailchute.relay (id, instance, host, pid, version) overriding system value values ($1::bigint, $2::uuid, $3, $4::int, $5)
+    on conflict (id) do update set heartbeat_at = greatest(relay.heartbeat_at, now())`,
+    [relay.relayId, relay.instance, relay.host, relay.pid, PROGRAM_VERSION],
+  );
 }
 
 /** Tells enqueue whether it has to ring. @param silentMs no heartbeat comes before that is over */

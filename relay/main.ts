@@ -11,6 +11,7 @@ import { grantsCommand } from "./commands/grants.ts";
 import { healthcheckCommand } from "./commands/healthcheck.ts";
 import { listCommand } from "./commands/list.ts";
 import { migrateCommand } from "./commands/migrate.ts";
+import { purgeCommand } from "./commands/purge.ts";
 import { retryCommand } from "./commands/retry.ts";
 import { runCommand } from "./commands/run.ts";
 import { showCommand } from "./commands/show.ts";
@@ -44,6 +45,7 @@ const commands: readonly Command[] = [
   showCommand,
   retryCommand,
   cancelCommand,
+  purgeCommand,
   adoptCopyCommand,
   healthcheckCommand,
 ];

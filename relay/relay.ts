@@ -72,8 +72,14 @@ export class Relay {
     const rates = ratesOf(options);
     const solitude = new Solitude(options.clock);
     const stations: Station[] = [];
-    for (const database of options.databases) {
-      stations.push(await Station.open(database, { ...options, counters, rates, solitude }));
+    try {
+      for (const database of options.databases) {
+        stations.push(await Station.open(database, { ...options, counters, rates, solitude }));
+      }
+    } catch (error) {
+      // Whoever looks at the others must not take this one for alive, or for dead.
+      await Promise.all(stations.map((station) => station.close()));
+      throw error;
     }
     return new Relay(stations, { ...options, counters });
   }

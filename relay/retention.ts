@@ -1,4 +1,5 @@
 import type { TransactionSql } from "postgres";
+import type { Statements } from "./connection_pool.ts";
 
 // DESIGN: messages are walked in the order of their numbers, a window at a time, from the oldest. `seq` and `created_at` grow together, so
 // the walk ends at the first window that is too young; a message that stays open for long is stepped over and seen again in the next walk.
@@ -10,6 +11,18 @@ export interface RetentionRules {
   /** Subject, text, HTML and attachments. */
   readonly contentMs: number;
 }
+
+/** Which of them. */
+export interface PurgeFilter {
+  /** Messages in these final states. @default {all of them} */
+  readonly states?: readonly string[];
+}
+
+/** Whether a message $4 lets through: a JSON array of states, or null for all. Its state is looked up only when somebody asks for some. */
+const isWanted = (seq: string): string =>
+  `($4::text is null or (
+      select mailchute.message_state(array_agg(r.state)) from mailchute.recipient r where r.seq = ${seq}
+    ) = any (array(select jsonb_array_elements_text($4::text::jsonb))))`;
 
 /**
  * Index: message_pkey (the window), queue_pkey and recipient_pkey (is it final, and since when). Locks what is past its time against a retry,
@@ -23,6 +36,7 @@ with seen as materialized (
   where not exists (select from mailchute.queue q where q.seq = s.seq)
     and not exists (select from mailchute.recipient r where r.seq = s.seq
       and r.changed_at >= now() - make_interval(secs => least($2::float8, $3::float8) / 1000))
+    and ${isWanted("s.seq")}
 ), locked as materialized (
   select m.seq from mailchute.message m where m.seq = any (array(select seq from old)) for update skip locked
 )
@@ -44,6 +58,7 @@ with old as materialized (
     and not exists (
       select from mailchute.message m where m.content_id = o.content_id and (
         exists (select from mailchute.queue q where q.seq = m.seq)
+        or not ${isWanted("m.seq")}
         or exists (select from mailchute.recipient r where r.seq = m.seq and r.changed_at >= now() - make_interval(secs => $3::float8 / 1000))))
 ), deleted_attachments as (
   delete from mailchute.attachment where content_id = any (array(select content_id from stale))
@@ -75,15 +90,17 @@ interface Transactions {
 export async function purge(
   sql: Transactions,
   rules: RetentionRules,
+  filter: PurgeFilter = {},
 ): Promise<{ readonly messages: number; readonly contents: number }> {
   const { messagesMs, contentMs } = rules;
+  const states = statesOf(filter);
   let messages = 0;
   let contents = 0;
   for (let from: string | undefined = "0"; from !== undefined;) {
     const after: string = from;
     const window = await sql.begin("isolation level read committed", async (tx) => {
-      const [found] = await tx.unsafe(FIND_OLD, [after, messagesMs, contentMs]);
-      const [deleted] = await tx.unsafe(DELETE_OLD, [JSON.stringify(found?.old), messagesMs, contentMs]);
+      const [found] = await tx.unsafe(FIND_OLD, [after, messagesMs, contentMs, states]);
+      const [deleted] = await tx.unsafe(DELETE_OLD, [JSON.stringify(found?.old), messagesMs, contentMs, states]);
       const next = found?.goes_on ? found.last as string : undefined;
       return { next, messages: deleted?.messages as number, contents: deleted?.contents as number };
     });
@@ -92,4 +109,51 @@ export async function purge(
     from = window.next;
   }
   return { messages, contents };
+}
+
+/** Reads the whole history, and locks nothing. $2: who must have content to count. */
+const COUNT_OLD = `
+select x.state, count(*)::int as messages
+from mailchute.message m
+cross join lateral (
+  select mailchute.message_state(array_agg(r.state)) as state, max(r.changed_at) as ended_at from mailchute.recipient r where r.seq = m.seq
+) x
+where x.ended_at < now() - make_interval(secs => $1::float8 / 1000)
+  and not exists (select from mailchute.queue q where q.seq = m.seq)
+  and (not $2::boolean or exists (select from mailchute.content c where c.id = m.content_id))
+  and ($3::text is null or x.state = any (array(select jsonb_array_elements_text($3::text::jsonb))))
+group by 1 order by 1`;
+
+/** Counts what `purge` would delete now, by state; with `contentOnly` those of whose content something is left. */
+export async function countOld(
+  sql: Statements,
+  { contentMs }: RetentionRules,
+  filter: PurgeFilter & { readonly contentOnly: boolean },
+): Promise<readonly { readonly state: string; readonly messages: number }[]> {
+  const rows = await sql.unsafe(COUNT_OLD, [contentMs, filter.contentOnly, statesOf(filter)]);
+  return rows.map(({ state, messages }) => ({ state: state as string, messages: messages as number }));
+}
+
+function statesOf({ states }: PurgeFilter): string | null {
+  return states === undefined ? null : JSON.stringify(states);
+}
+
+/**
+ * Relays that stopped an hour ago, or have been silent for a day. Every enqueue reads that table. Kept while a message carries their lease: by
+ * these rows a relay knows its dead predecessors. The queue is read as a whole, and only when there is a relay to forget.
+ */
+const FORGET_RELAYS = `
+with old as materialized (
+  select r.id from mailchute.relay r
+  where r.id <> $1::bigint and (r.stopped_at < now() - interval '1 hour' or r.heartbeat_at < now() - interval '1 day')
+), needed as materialized (
+  select distinct q.leased_by as id from mailchute.queue q where q.leased_by is not null and exists (select from old)
+)
+delete from mailchute.relay r
+where r.id = any (array(select id from old)) and not exists (select from needed n where n.id = r.id)
+returning r.id`;
+
+/** Deletes the records of relays that are no more. @returns how many */
+export async function forgetRelays(sql: Statements, relayId: string): Promise<number> {
+  return (await sql.unsafe(FORGET_RELAYS, [relayId])).length;
 }

@@ -7,7 +7,7 @@ import { periodic } from "./periodic.ts";
 import { PlaceGuard } from "./place_guard.ts";
 import { Queue } from "./queue.ts";
 import { replay } from "./replay.ts";
-import { purge, type RetentionRules } from "./retention.ts";
+import { forgetRelays, purge, type RetentionRules } from "./retention.ts";
 import { ThrottleTable } from "./throttle_table.ts";
 
 /** The bell of the database: what `mailchute.enqueue_v1` notifies. */
@@ -82,7 +82,7 @@ export class Station {
       this.#stopPeriodic.push(periodic(task, { everyMs, clock, onError }));
     every(
       HEARTBEAT_MS,
-      () => this.copy === undefined && !this.drain.isResting ? beat(sql, relayId) : Promise.resolve(),
+      () => this.copy === undefined && !this.drain.isResting ? beat(sql, { ...options, relayId }) : Promise.resolve(),
     );
     every(options.leaseMs / RENEWALS_PER_LEASE, () => this.drain.renew());
     every(PURGE_MS, () => this.drain.isResting ? Promise.resolve() : this.#purge());
@@ -97,9 +97,14 @@ export class Station {
   static async open(database: RelayDatabase, options: StationOptions): Promise<Station> {
     const relayId = await registerRelay(database.sql, options);
     const station = new Station(database, { ...options, relayId });
-    if (await station.#place.mayDrain()) await station.#takeOver();
-    // It serves nothing, and so must not look alive.
-    else await markStopped(database.sql, relayId);
+    try {
+      if (await station.#place.mayDrain()) await station.#takeOver();
+      // It serves nothing, and so must not look alive.
+      else await markStopped(database.sql, relayId);
+    } catch (error) {
+      await station.close();
+      throw error;
+    }
     await station.#count();
     return station;
   }
@@ -174,6 +179,7 @@ export class Station {
   async #purge(): Promise<void> {
     this.#purgedMs = this.#options.clock.now();
     await new ThrottleTable(this.database.sql).forget();
+    await forgetRelays(this.database.sql, this.#relayId);
     const purged = await purge(this.database.sql, this.#options.retention);
     if (purged.messages + purged.contents > 0) {
       this.#options.log.info("purged", { database: this.database.name, ...purged });

@@ -22,9 +22,12 @@ group by 1 order by 1`;
 const OLDEST_DUE =
   "select extract(epoch from now() - min(due))::float8 as seconds from mailchute.queue where due <= now()";
 
+/** Not those that have stopped, nor those after which another has started in the same state directory. */
 const RELAYS = `
-select host, pid, version, started_at, heartbeat_at, stopped_at is null and heartbeat_at > now() - interval '1 minute' as alive
-from mailchute.relay where heartbeat_at > now() - interval '1 day' order by id desc limit 20`;
+select r.host, r.pid, r.version, r.started_at, r.heartbeat_at, r.heartbeat_at > now() - interval '1 minute' as alive
+from mailchute.relay r where r.heartbeat_at > now() - interval '1 day' and r.stopped_at is null
+  and not exists (select from mailchute.relay later where later.instance = r.instance and later.id > r.id)
+order by r.id desc limit 20`;
 
 const HTTP_TIMEOUT_MS = 3_000;
 
@@ -90,7 +93,7 @@ export const statusCommand: Command = {
       ]);
       context.print(
         rows.length === 0
-          ? "no relay in the last day"
+          ? "no relay serves it, and none has gone without a word in the last day"
           : table([["relay", "host", "version", "last heartbeat"], ...rows]),
       );
     }
