@@ -1,4 +1,5 @@
 import { type DatabaseSettings, readDatabaseUrls } from "./settings/database_url.ts";
+import { leaseNotice } from "./lease.ts";
 import type { RateLimit } from "./rate_limit.ts";
 import { ONLY_ROUTE } from "./routing.ts";
 import { createEnvironment, type Environment } from "./settings/environment.ts";
@@ -192,6 +193,8 @@ function readNotices(values: Values, databases: readonly DatabaseSettings[]): re
       "DEFAULT_FROM_EMAIL has no effect: apps name their own sender, and this version sends nothing of its own",
     );
   }
+  const shortLease = leaseNotice(values.leaseMs);
+  if (shortLease !== undefined) notices.push(shortLease);
   for (const database of databases) {
     if (database.kind !== "postgres" || !database.pooled) continue;
     const base = database.name === "home" ? "DATABASE_URL" : `DATABASE_URL_${database.name.toUpperCase()}`;

@@ -2,6 +2,7 @@ import postgres, { type Sql } from "postgres";
 import { withoutForeignParameters } from "../src/client_parameters.ts";
 import type { Clock } from "./clock.ts";
 import { ConnectionPool, type Statements } from "./connection_pool.ts";
+import { statementLimitMs } from "./lease.ts";
 import { addressOf } from "./place.ts";
 import { migrate, schemaProblem, schemaState } from "./migrate.ts";
 import { PROGRAM_VERSION } from "./schema.ts";
@@ -73,11 +74,6 @@ const CONNECT_TIMEOUT_S = 10;
 /** Often enough that no firewall forgets a connection that has nothing to say. */
 const KEEP_ALIVE_S = 30;
 
-/** The longest wait for an answer: a lease outlives one renewal that gets none, and the next. */
-const STATEMENT_MS = 20_000;
-const SHORTEST_STATEMENT_MS = 2_000;
-const STATEMENTS_PER_LEASE = 6;
-
 /**
  * What the relay asks again and again it finds by an index, and its plans are kept. One that was made while a table was empty
  * would read all of it, for hours, once it has grown: a first campaign would take ten times as long.
@@ -136,7 +132,7 @@ export async function openDatabase(options: ConnectOptions, timing: Timing): Pro
     // A pooler keeps no plans, and knows no such parameter.
     open: ({ prepare, onClose }) => connect({ url, pooled: !prepare, keepsPlans: prepare, onClose }),
     prepare: !options.pooled,
-    statementMs: Math.max(SHORTEST_STATEMENT_MS, Math.min(timing.leaseMs / STATEMENTS_PER_LEASE, STATEMENT_MS)),
+    statementMs: statementLimitMs(timing.leaseMs),
     clock: timing.clock,
   });
   try {

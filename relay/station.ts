@@ -2,6 +2,7 @@ import { Contents } from "./contents.ts";
 import { beat, markServing, markStopped, registerRelay, type RelayDatabase, setAsleep } from "./database.ts";
 import { Depth, DEPTH_MS } from "./depth.ts";
 import { Drain, type DrainOptions } from "./drain.ts";
+import { RENEWALS_PER_LEASE } from "./lease.ts";
 import { Listener } from "./listener.ts";
 import { periodic } from "./periodic.ts";
 import { PlaceGuard } from "./place_guard.ts";
@@ -18,8 +19,6 @@ const CLOSE_MS = 1_000;
 const PURGE_MS = 10 * 60_000;
 /** How soon a relay finds mail that a lost one has left to wait for a limit. */
 const DISCOVER_MS = 30_000;
-/** A relay that misses two renewals in a row still holds its leases. */
-const RENEWALS_PER_LEASE = 4;
 
 /** What the stations of a relay share. */
 export interface StationOptions

@@ -81,6 +81,8 @@ export type MailContent = Uint8Array | StreamedContent;
 
 /** Who is told right before and right after the server may have taken a mail, so that a crash in between leaves a trace. */
 export interface Witness {
+  /** Asked right before MAIL: false when the mail must not be begun any more; then `send` says `unavailable`, and `aborted`. */
+  mayBegin?(): boolean;
   /**
    * The bytes that end the content are about to be written, for the recipients at these positions.
    *

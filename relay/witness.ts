@@ -2,6 +2,7 @@ import type { Clock } from "./clock.ts";
 import type { Holding } from "./holdings.ts";
 import type { Journal } from "./journal.ts";
 import type { Mark } from "./journal_record.ts";
+import { lasts } from "./lease.ts";
 import type { RetryRules } from "./policy.ts";
 import type { Queue } from "./queue.ts";
 import type { Witness } from "./transport.ts";
@@ -12,16 +13,22 @@ export interface WitnessOptions {
   /** The name of the database. */
   readonly database: string;
   readonly route: string;
+  readonly leaseMs: number;
   readonly clock: Clock;
 }
 
 /** Watches over one delivery: what the server may have taken is in the journal before it can have it. */
-export function witnessOf(holding: Holding, { journal, database, route, clock }: WitnessOptions): Witness {
+export function witnessOf(
+  holding: Holding,
+  { journal, database, route, leaseMs, clock }: WitnessOptions,
+): Required<Witness> {
   return {
+    // It may have waited for its connection for long.
+    mayBegin: () => lasts(holding, { nowMs: clock.now(), leaseMs }),
     committing(positions) {
-      // A relay that was frozen in the middle of a dialogue: another may be sending this mail by now.
-      if (holding.leaseEndsMs <= clock.now()) {
-        throw new Error("Its lease has ended while it was being sent: another relay may have taken it over");
+      // A relay that was frozen in the middle of a dialogue, or has lost its database: another may be sending this mail by now, or soon.
+      if (!lasts(holding, { nowMs: clock.now(), leaseMs })) {
+        throw new Error("Its lease was not renewed while it was being sent: another relay may take it over");
       }
       journal.intent(markOf(holding, database), route, positions);
     },

@@ -211,7 +211,8 @@ export class Workers {
     const { breaker, name, transport } = line.route;
     if (!this.#holdings.has(holding)) return;
     // A relay that was frozen finds its leases at their end: what it starts now, another may be sending.
-    if (holding.leaseEndsMs <= clock.now()) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
+    const witness = witnessOf(holding, { ...this.#options, route: name });
+    if (!witness.mayBegin()) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
     if (line.isOut) return this.#place(leg);
     holding.started = true;
     try {
@@ -221,13 +222,13 @@ export class Workers {
       if (refusal !== undefined) return this.#end(leg, refusal);
       if (!await mayCommit(holding, this.#options)) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
       // Another mail may have become the probe meanwhile, or the lease ended. Nothing may be waited for between here and `started`.
-      if (line.isOut || holding.leaseEndsMs <= clock.now()) return this.#place(leg);
+      if (line.isOut || !witness.mayBegin()) return this.#place(leg);
       breaker.started(message.id, clock.now());
       const delivery = await transport.send(
         toEnvelope(message, recipients, returnPath),
         prepared.wire,
         this.#stopped.signal,
-        witnessOf(holding, { ...this.#options, route: name }),
+        witness,
       );
       if (delivery.kind === "unavailable") return this.#unavailable(leg, { line, trouble: delivery.trouble });
       reportSuccess(log, name, breaker.succeeded(clock.now()));

@@ -175,6 +175,14 @@ export class Pool implements LinkEvents {
 
   /** The next mail in the line that may go now. */
   #next(): Job | undefined {
+    for (let job = this.#take(); job !== undefined; job = this.#take()) {
+      if (mayBegin(job)) return job;
+      job.settle(aborted("It has waited for its connection for too long"));
+    }
+    return undefined;
+  }
+
+  #take(): Job | undefined {
     return this.#waiting.take(({ domains }) => this.#domains.allows(domains));
   }
 
@@ -184,7 +192,8 @@ export class Pool implements LinkEvents {
    */
   #nextBehind(): Job | undefined {
     const next = this.#waiting.find(({ domains }) => this.#domains.allows(domains));
-    return next === undefined || sizeOf(next.mail.content) > ONE_WRITE_BYTES ? undefined : this.#next();
+    const fits = next !== undefined && sizeOf(next.mail.content) <= ONE_WRITE_BYTES && mayBegin(next);
+    return fits ? this.#take() : undefined;
   }
 
   #begin(link: Link, job: Job): void {
@@ -280,6 +289,10 @@ export class Pool implements LinkEvents {
   #closeWhenEmpty(): void {
     if (this.#links.size === 0) this.#closed?.resolve();
   }
+}
+
+function mayBegin({ mail: { witness } }: Job): boolean {
+  return witness?.mayBegin?.() !== false;
 }
 
 function aborted(reason: string): TransactionResult {

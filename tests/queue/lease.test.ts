@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { createDatabase } from "../database.ts";
+import { type Clock, systemClock } from "../../relay/clock.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { openQueue, untilSeen } from "./setup.ts";
@@ -99,4 +100,92 @@ test("a relay that claims its own message again, its lease having ended under wa
   expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "sent"]]);
   expect(server.mails).toHaveLength(1);
   expect(running.relay.counters.settledStale).toBe(0);
+});
+
+/** A relay whose leases nobody renews: the clock of its timers stands still, and that of the time is set by the test. */
+function stillClock(): { readonly clock: Clock; pass(ms: number): void } {
+  let passedMs = 0;
+  const startedMs = systemClock.now();
+  return {
+    clock: {
+      now: () => startedMs + passedMs,
+      after: (delayMs, callback) => delayMs > 1_000 ? () => undefined : systemClock.after(delayMs, callback),
+    },
+    pass: (ms) => void (passedMs += ms),
+  };
+}
+
+const LONG_LEASE_MS = 120_000;
+const LAST_QUARTER_MS = LONG_LEASE_MS * 3 / 4;
+
+/** One mail, and a server that lets time pass in one phase of its dialogue. */
+async function deliverWhile(database: TestDatabase, phase: "rcpt" | "content", passMs: number) {
+  const time = stillClock();
+  const id = await enqueue(database);
+  let hasPassed = false;
+  const pass = () => {
+    if (!hasPassed) time.pass(passMs);
+    hasPassed = true;
+    return undefined;
+  };
+  const server = await startScriptedServer({ on: { [phase]: pass } });
+  const running = await openTestRelay(database, { smtpPort: server.port, leaseMs: LONG_LEASE_MS, clock: time.clock });
+  return { id, server, running };
+}
+
+for (
+  const [what, passMs, brokenOff] of [
+    ["a lease that has a quarter left", LAST_QUARTER_MS - 1_000, 0],
+    ["a lease in its last quarter", LAST_QUARTER_MS, 1],
+  ] as const
+) {
+  test(`on ${what} the final dot is ${brokenOff ? "not " : ""}written, and the mail is sent once`, async () => {
+    await using database = await createDatabase();
+    const { id, server, running } = await deliverWhile(database, "rcpt", passMs);
+    await using _server = server;
+    await using _running = running;
+    running.relay.start();
+    await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
+    const broken = running.lines.filter((line) => line.includes("Its lease was not renewed while it was being sent"));
+    expect(broken).toHaveLength(brokenOff);
+    expect(server.mails).toHaveLength(1);
+    const { attempts } = await describeMessage(database, id);
+    expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "sent"]]);
+  });
+}
+
+test("a mail that has waited for its connection until the last quarter of its lease is given back, and not begun", async () => {
+  const time = stillClock();
+  await using database = await createDatabase();
+  const ids = [await enqueue(database), await enqueue(database)];
+  const claimed = Promise.withResolvers<void>();
+  await using server = await startScriptedServer({
+    offer: [],
+    on: {
+      content: async () => {
+        // The second waits behind the first, on the only connection.
+        if (server.mails.length > 0) return undefined;
+        await claimed.promise;
+        time.pass(LAST_QUARTER_MS);
+        return undefined;
+      },
+    },
+  });
+  await using running = await openTestRelay(database, {
+    ...{ smtpPort: server.port, connections: 1, leaseMs: LONG_LEASE_MS, clock: time.clock },
+  });
+  running.relay.start();
+  await server.whenSaid("DATA");
+  await untilSeen(database, () => running.relay.stations[0]?.drain.inFlight === 2, "both are held");
+  claimed.resolve();
+  await until(async () => {
+    for (const id of ids) if ((await describeMessage(database, id)).state !== "sent") return false;
+    return true;
+  }, "both are sent");
+  expect(server.mails).toHaveLength(2);
+  const said = server.transcripts.map(({ client }) => client).join("");
+  expect(said.match(/^MAIL /gm)).toHaveLength(2);
+  expect(running.lines.filter((line) => line.includes("delivery failed"))).toEqual([]);
+  const [second] = await database.sql`select count(*)::int as attempts, max(number) as number from mailchute.attempt`;
+  expect({ ...second }).toEqual({ attempts: 2, number: 1 });
 });
