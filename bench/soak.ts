@@ -1,23 +1,27 @@
 import { parseArgs } from "node:util";
 import { runHistory } from "../tests/history/run_history.ts";
+import { databaseOutage, type OutageRun } from "../tests/history/outage.ts";
 import { CONNECTIONS, killAgainAndAgain, rollingRestart, type ScenarioRun } from "../tests/history/scenarios.ts";
 import type { Run } from "../tests/history/stage.ts";
 import { summarise, tellRun } from "../tests/history/tell.ts";
 import { rewriteFigures, withSoak } from "./figures_page.ts";
 import { renderSoak, type SoakResult } from "./soak_report.ts";
 
-// The program: `bun bench/soak.ts [history|rolling|kills] [--seed N] [--seconds 60] [--seeds 1] [--write]`.
+// The program: `bun bench/soak.ts [history|rolling|kills|outage] [--seed N] [--seconds 60] [--seeds 1] [--write]`.
 
 const USAGE = `usage: bun bench/soak.ts [NAME] [--seed N] [--seconds 60] [--seeds 1] [--write]
 
-  NAME       only this one: history (things go wrong by a seed), rolling (SIGTERM every 5 s), kills (kill -9 fifteen times over 20,000 mails)
+  NAME       only this one: history (things go wrong by a seed), rolling (SIGTERM every 5 s), kills (kill -9 fifteen times over 20,000 mails),
+             outage (Postgres stopped for 60 s in the middle of 8,000 mails, twice: the second time with a kill -9 meanwhile)
   --seed     the first seed [default: from the clock]
   --seconds  how long things go wrong in each run of history
   --seeds    how many runs of history, each with the next seed
   --write    write the result into docs/figures.md`;
 
+const NAMES = ["history", "rolling", "kills", "outage"] as const;
+
 interface Wanted {
-  readonly name: "history" | "rolling" | "kills" | undefined;
+  readonly name: typeof NAMES[number] | undefined;
   readonly seed: number;
   readonly seconds: number;
   readonly seeds: number;
@@ -26,6 +30,7 @@ interface Wanted {
 
 const ROLLING = { mails: 20_000, restarts: 6, everyMs: 5_000 };
 const KILLS = { mails: 20_000, kills: 15 };
+const OUTAGE = { mails: 8_000, awayMs: 60_000 };
 
 const wanted = parse(process.argv.slice(2));
 if (wanted === undefined) {
@@ -72,8 +77,31 @@ async function soak({ name, seed, seconds, seeds, write }: Wanted): Promise<bool
       console.log(`${kills.copiesTooMany} copies too many: ${most} are allowed, one for each connection and kill`);
     }
   }
+  const outages: OutageRun[] = [];
+  for (const kills of asked("outage") ? [false, true] : []) {
+    const how = kills ? ", kill -9 meanwhile" : "";
+    console.log(`Postgres stopped for ${OUTAGE.awayMs} ms in the middle of ${OUTAGE.mails} mails${how} …`);
+    const outage = await databaseOutage({ ...OUTAGE, kills });
+    outages.push(outage);
+    tell(outage.run);
+    // Every dialogue has ended before the kill.
+    isWithinLimit &&= outage.copiesTooMany === 0;
+    console.log(
+      `/readyz: ${outage.readyz}; taken by the server meanwhile: ${outage.takenWhileAway}, of these in the journal: ${outage.inJournal}; ` +
+        `next mail ${outage.againAfterMs} ms after its return, all settled after ${outage.settledAfterMs} ms; copies too many: ${outage.copiesTooMany}`,
+    );
+  }
   if (write && rolling !== undefined && kills !== undefined) {
-    const result: SoakResult = { histories, seconds, rolling, kills, restarts: ROLLING.restarts, killed: KILLS.kills };
+    const result: SoakResult = {
+      histories,
+      seconds,
+      rolling,
+      kills,
+      restarts: ROLLING.restarts,
+      killed: KILLS.kills,
+      outages,
+      awayMs: OUTAGE.awayMs,
+    };
     rewriteFigures((page) => withSoak(page, renderSoak(result, new Date())));
   }
   const found = runs.reduce((sum, { verdict }) => sum + verdict.findings.length, 0);
@@ -102,9 +130,8 @@ function parse(args: readonly string[]): Wanted | string | undefined {
     if (values.help) return undefined;
     const [name, ...more] = positionals;
     if (more.length > 0) return "Cannot run more than one by name: leave the names out to run all";
-    if (name !== undefined && name !== "history" && name !== "rolling" && name !== "kills") {
-      return `Cannot run ${name}: there are history, rolling, kills`;
-    }
+    const known = NAMES.find((each) => each === name);
+    if (name !== known) return `Cannot run ${name}: there are ${NAMES.join(", ")}`;
     const { write } = values;
     if (write && name !== undefined) return "Cannot write docs/figures.md from a part: leave out the name";
     const numbers = {
@@ -117,7 +144,7 @@ function parse(args: readonly string[]): Wanted | string | undefined {
         return `Cannot use --${option}: it has to be a whole number${option === "seed" ? "" : " of 1 or more"}`;
       }
     }
-    return { name, ...numbers, write };
+    return { name: known, ...numbers, write };
   } catch (error) {
     return `Cannot read the command line: ${error instanceof Error ? error.message : error}`;
   }

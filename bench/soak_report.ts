@@ -1,4 +1,5 @@
 import { cpus } from "node:os";
+import type { OutageRun } from "../tests/history/outage.ts";
 import type { ScenarioRun } from "../tests/history/scenarios.ts";
 import type { Run } from "../tests/history/stage.ts";
 import { commit } from "./machine.ts";
@@ -13,11 +14,14 @@ export interface SoakResult {
   readonly restarts: number;
   readonly kills: ScenarioRun;
   readonly killed: number;
+  /** Without a kill -9 in the middle, and with one. */
+  readonly outages: readonly OutageRun[];
+  readonly awayMs: number;
 }
 
 /** Writes the section of docs/figures.md. */
 export function renderSoak(result: SoakResult, now: Date): string {
-  const { histories, seconds, rolling, restarts, kills, killed } = result;
+  const { histories, seconds, rolling, restarts, kills, killed, outages, awayMs } = result;
   const [cpu] = cpus();
   const seeds = histories.map(({ seed }) => seed);
   return [
@@ -46,6 +50,9 @@ export function renderSoak(result: SoakResult, now: Date): string {
       row("runs by seed", histories),
       row(`rolling restart: SIGTERM ${restarts} times`, [rolling.run]),
       row(`kill -9 ${killed} times, one state directory`, [kills.run]),
+      ...outages.map(({ run }, index) =>
+        row(`Postgres away for ${awayMs / 1_000} s${index === 0 ? "" : ", kill -9 meanwhile"}`, [run])
+      ),
     ]),
   ].join("\n\n");
 }

@@ -123,6 +123,18 @@ export class Seat {
     await this.#ended;
   }
 
+  /** The present state directory. */
+  get directory(): string {
+    return this.#directory;
+  }
+
+  /** What `/readyz` says; empty while nobody answers. */
+  async readyz(): Promise<string> {
+    const url = /"status":"([^"]+)"/.exec(this.#process.output())?.[1];
+    if (url === undefined) return "";
+    return await fetch(new URL("/readyz", url)).then((response) => response.text(), () => "");
+  }
+
   /** What the present process has printed last. */
   lastWords(lines: number): string {
     return this.#process.output().trimEnd().split("\n").slice(-lines).join("\n");

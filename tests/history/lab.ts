@@ -14,8 +14,8 @@ export interface Lab extends AsyncDisposable {
   readonly apps: DatabaseProxy;
   /** As superuser, past the proxies; another one after a restart. */
   admin(): Sql;
-  /** `fast` ends all sessions; `immediate` is a crash: at its start it recovers from its log. Resolves when it serves again. */
-  restart(mode: "fast" | "immediate"): Promise<void>;
+  /** `fast` ends all sessions; `immediate` is a crash: at its start it recovers from its log. Resolves when it serves again, and not before `whileAway` does. */
+  restart(mode: "fast" | "immediate", whileAway?: () => Promise<void>): Promise<void>;
   /** Ends the sessions of all relays. */
   cutBackends(): Promise<void>;
 }
@@ -33,13 +33,14 @@ export async function openLab(): Promise<Lab> {
   const apps = await startDatabaseProxy(server.url);
   let restarting = Promise.resolve();
 
-  const restart = async (mode: "fast" | "immediate") => {
+  const restart = async (mode: "fast" | "immediate", whileAway?: () => Promise<void>) => {
     await admin.end({ timeout: 0 });
     // SIGQUIT is the immediate shutdown; the first line of the file is the server's process id.
     if (mode === "immediate") {
       process.kill(Number(readFileSync(join(cluster, "data/postmaster.pid"), "utf8").split("\n")[0]), "SIGQUIT");
     }
     await server.stop();
+    await whileAway?.();
     server = await startEmbedded({ directory: cluster });
     admin = connect();
     for (const proxy of [relays, apps]) proxy.moveTo(server.url);
@@ -47,7 +48,7 @@ export async function openLab(): Promise<Lab> {
   return {
     ...{ directory, relays, apps },
     admin: () => admin,
-    restart: (mode) => restarting = restarting.then(() => restart(mode)),
+    restart: (mode, whileAway) => restarting = restarting.then(() => restart(mode, whileAway)),
     async cutBackends() {
       await admin`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'mailchute relay'`;
     },

@@ -10,7 +10,8 @@ export interface ScenarioRun {
 }
 
 const LEASE_MS = 5_000;
-const SETTLE_WITHIN_MS = 120_000;
+/** How long the relays may take for what is left at the end. */
+export const SETTLE_WITHIN_MS = 120_000;
 /** What a relay has by default. */
 export const CONNECTIONS = 4;
 
@@ -52,13 +53,14 @@ export async function killAgainAndAgain(
   return close(await stage.end({ startedMs, settleWithinMs: SETTLE_WITHIN_MS, tolerated: TOLERATED }));
 }
 
-function close(run: Run): ScenarioRun {
+/** What a run came to. */
+export function close(run: Run): ScenarioRun {
   const tokens = new Set(run.history.copies.map(({ token }) => token));
   return { run, copiesTooMany: run.history.copies.length - tokens.size };
 }
 
 /** Enqueues the mails with these numbers in one transaction. */
-async function enqueue(
+export async function enqueue(
   { lab, ledger }: Stage,
   { from, to }: { readonly from: number; readonly to: number },
 ): Promise<void> {
