@@ -16,7 +16,7 @@ export interface DrainOptions extends Omit<WorkersOptions, "intake" | "onRoom" |
   readonly rates?: Rates | undefined;
   /** The longest wait between two looks. */
   readonly pollMs: number;
-  /** False in a copy of the database. */
+  /** False in a copy of the database, and when its schema does not fit this program. */
   readonly mayClaim: () => Promise<boolean>;
   /** Tells enqueue whether it has to ring. */
   readonly sleep: (asleep: boolean) => Promise<void>;
@@ -34,11 +34,11 @@ const JOURNAL_RETRY_MS = 1_000;
 const GONE_MS = 30_000;
 const WATCH_MS = 1_000;
 
-/** How often a copy of a database is looked at: somebody may have adopted it. */
-const COPY_MS = 10_000;
+/** How often a database is looked at in which nothing may be claimed: somebody may have adopted the copy. */
+const REFUSED_MS = 10_000;
 
 /** What a look found: all the room was filled, all that was due was claimed (maybe nothing), there was no room, or nothing of it is ours to send. */
-type Look = "filled" | "some" | "nothing" | "no_room" | "copy" | "failed";
+type Look = "filled" | "some" | "nothing" | "no_room" | "refused" | "failed";
 
 /** Takes what is due in one database through the routes. */
 export class Drain {
@@ -162,7 +162,7 @@ export class Drain {
     while (!this.#stopping) {
       const look = await this.#look();
       const idle = this.#workers.size === 0;
-      if (look === "failed" || look === "copy" || this.#isGone) break;
+      if (look === "failed" || look === "refused" || this.#isGone) break;
       if (idle && (look === "nothing" || look === "no_room")) {
         const untilMs = this.#workers.worthWaitingUntilMs(probed) ?? await this.#intake.worthWaitingUntilMs();
         if (untilMs !== undefined) await this.#pause(untilMs + RELEASE_MS - this.#options.clock.now());
@@ -209,7 +209,7 @@ export class Drain {
     if (this.#journalTrouble !== undefined) return "no_room";
     if (room < 1) return "no_room";
     try {
-      if (!await mayClaim()) return "copy";
+      if (!await mayClaim()) return "refused";
       const claimedMs = clock.now();
       const taken = await this.#intake.claim(room, { probe: isProbe, ownOnly: claimedMs < this.#ownOnlyUntilMs });
       if (taken === undefined) return "no_room";
@@ -231,7 +231,7 @@ export class Drain {
   }
 
   async #waitMs(look: Look, pollMs: number): Promise<number> {
-    if (look === "copy") return this.#options.idleMs ?? COPY_MS;
+    if (look === "refused") return this.#options.idleMs ?? REFUSED_MS;
     return look === "no_room" ? this.#roomWaitMs() : await this.#sleepMs(pollMs);
   }
 

@@ -18,6 +18,8 @@ export interface FlightsOptions {
   readonly database: string;
   /** Shared by all databases of the relay. */
   readonly solitude: Solitude;
+  /** False when this program may begin nothing in this database any more. */
+  readonly mayBegin: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -32,7 +34,8 @@ export class Flights {
 
   /** Does the work on a mail when its turn comes. @returns when it may come, if it did not: nothing was done */
   async take(holding: Holding, work: () => Promise<void>, signal: AbortSignal): Promise<number | undefined> {
-    const { solitude, clock } = this.#options;
+    const { solitude, clock, mayBegin } = this.#options;
+    if (!mayBegin()) return clock.now();
     const isAlone = mustBeAlone(holding.message);
     const entered = isAlone ? solitude.enterAlone(signal) : solitude.enter(signal);
     if (entered !== true && !await entered) return clock.now() + (signal.aborted ? 0 : NOT_ALONE_MS);

@@ -8,12 +8,15 @@ import { periodic } from "./periodic.ts";
 import { PlaceGuard } from "./place_guard.ts";
 import { Queue } from "./queue.ts";
 import { replay } from "./replay.ts";
+import { SchemaGuard } from "./schema_guard.ts";
 import { forgetRelays, purge, type RetentionRules } from "./retention.ts";
 import { ThrottleTable } from "./throttle_table.ts";
 
 /** The bell of the database: what `mailchute.enqueue_v1` notifies. */
 const CHANNEL = "mailchute";
 const HEARTBEAT_MS = 15_000;
+/** How soon a relay notices that a migration has made it too old. */
+const SCHEMA_MS = 10_000;
 /** How long the last words to a database may take. */
 const CLOSE_MS = 1_000;
 const PURGE_MS = 10 * 60_000;
@@ -22,7 +25,7 @@ const DISCOVER_MS = 30_000;
 
 /** What the stations of a relay share. */
 export interface StationOptions
-  extends Omit<DrainOptions, "queue" | "database" | "contents" | "sleep" | "mayClaim" | "rest"> {
+  extends Omit<DrainOptions, "queue" | "database" | "contents" | "sleep" | "mayClaim" | "mayBegin" | "rest"> {
   readonly instance: string;
   readonly host: string;
   readonly pid: number;
@@ -43,6 +46,7 @@ export class Station {
   readonly #stopPeriodic: (() => void)[] = [];
   readonly #listener: Listener;
   readonly #place: PlaceGuard;
+  readonly #schema: SchemaGuard;
   #purgedMs: number;
 
   private constructor(database: RelayDatabase, options: StationOptions & { readonly relayId: string }) {
@@ -57,10 +61,15 @@ export class Station {
       ...{ sql: database.sql, address: database.address, clock, log },
       onAdopted: () => this.#beginToServe(),
     });
+    this.#schema = new SchemaGuard({
+      ...{ sql: database.sql, display: database.display, log },
+      onChange: () => this.drain.ring(),
+    });
     this.drain = new Drain({
       ...options,
       log,
-      mayClaim: () => this.#place.mayDrain(),
+      mayClaim: async () => this.schemaProblem === undefined && await this.#place.mayDrain(),
+      mayBegin: () => this.schemaProblem === undefined,
       queue: this.#queue,
       database: database.name,
       contents: new Contents(database.sql),
@@ -84,8 +93,10 @@ export class Station {
       () => this.copy === undefined && !this.drain.isResting ? beat(sql, { ...options, relayId }) : Promise.resolve(),
     );
     every(options.leaseMs / RENEWALS_PER_LEASE, () => this.drain.renew());
-    every(PURGE_MS, () => this.drain.isResting ? Promise.resolve() : this.#purge());
-    every(DISCOVER_MS, () => this.drain.isResting ? Promise.resolve() : this.drain.discover());
+    every(SCHEMA_MS, () => this.drain.isResting ? Promise.resolve() : this.#schema.look());
+    const serves = () => !this.drain.isResting && this.schemaProblem === undefined;
+    every(PURGE_MS, () => serves() ? this.#purge() : Promise.resolve());
+    every(DISCOVER_MS, () => serves() ? this.drain.discover() : Promise.resolve());
     const { maxQueue: limit } = options;
     this.depth = limit === undefined ? undefined : new Depth({ ...options, sql, relayId, limit, log });
     // That a database does not answer, the drain says.
@@ -111,6 +122,11 @@ export class Station {
   /** One sentence when the database is a copy, from which nothing is sent. */
   get copy(): string | undefined {
     return this.#place.copy;
+  }
+
+  /** One sentence while nothing is claimed, because the schema does not fit this program. */
+  get schemaProblem(): string | undefined {
+    return this.#schema.problem;
   }
 
   /** Listens for the bell until `close`; where that cannot be (a transaction pooler), the poll has to do. */
@@ -148,6 +164,7 @@ export class Station {
       return await setAsleep(this.database.sql, this.#relayId, true, restMs);
     }
     this.#listener.wake();
+    await this.#schema.look().catch((error) => this.#options.log.warn("upkeep failed", { error }));
     if (this.#options.clock.now() - this.#purgedMs < PURGE_MS) return;
     await this.#purge().catch((error) => this.#options.log.warn("upkeep failed", { error }));
   }

@@ -44,9 +44,10 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
     if (relay.stations.some(({ drain }) => drain.journalTrouble !== undefined)) {
       reasons.push("journal cannot be written");
     }
-    for (const { name, reachable, copy } of (await status(options, startedAt)).databases) {
+    for (const { name, reachable, copy, schemaProblem } of (await status(options, startedAt)).databases) {
       if (!reachable) reasons.push(`database ${name} does not answer`);
       else if (copy !== undefined) reasons.push(`database ${name} is a copy`);
+      else if (schemaProblem !== undefined) reasons.push(`the schema of database ${name} does not fit this program`);
     }
     for (const { name, breaker } of options.routes) {
       if (breaker.stateAt(clock.now()) !== "closed") reasons.push(`route ${name} is out`);
@@ -95,7 +96,12 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
         queue: { messages: depth.messages, limit: depth.limit, isFull: depth.isFull },
       }),
     };
-    const found = { ...base, ...(station.copy === undefined ? {} : { copy: station.copy }) };
+    const { copy, schemaProblem } = station;
+    const found = {
+      ...base,
+      ...(copy === undefined ? {} : { copy }),
+      ...(schemaProblem === undefined ? {} : { schemaProblem }),
+    };
     try {
       const oldestMs = await within(STATUS_MS, { clock: options.clock, work: station.oldestDueMs() });
       return { ...found, reachable: true, ...(oldestMs === undefined ? {} : { oldestDueSeconds: oldestMs / 1_000 }) };

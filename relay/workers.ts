@@ -3,7 +3,7 @@ import type { Contents } from "./contents.ts";
 import type { Counters } from "./counters.ts";
 import { preclude } from "./crash.ts";
 import { prepare, toEnvelope } from "./delivery.ts";
-import { Flights } from "./flights.ts";
+import { Flights, type FlightsOptions } from "./flights.ts";
 import { type Holding, Holdings, type Leg, legsOf } from "./holdings.ts";
 import type { Intake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
@@ -19,7 +19,6 @@ import type { RoutingRule } from "./routing.ts";
 import { conclude, type ConcludedLeg, type ConclusionContext, earliestLook, type LegResult } from "./settlement.ts";
 import { Settler } from "./settler.ts";
 import { Skipped } from "./skipped.ts";
-import type { Solitude } from "./solitude.ts";
 import type { RouteTrouble } from "./transport.ts";
 import { markOf, mayCommit, witnessOf } from "./witness.ts";
 
@@ -34,14 +33,12 @@ import { markOf, mayCommit, witnessOf } from "./witness.ts";
 // A leg goes to the next of its routes only while nothing of it can have been taken: its breaker is open, or `send` says `unavailable`.
 
 /** What the workers need. Time, chance and the doors to the outside are arguments. */
-export interface WorkersOptions {
+export interface WorkersOptions extends Pick<FlightsOptions, "solitude" | "mayBegin"> {
   readonly queue: Queue;
   /** The name of the database. */
   readonly database: string;
   readonly journal: Journal;
   readonly intake: Intake;
-  /** Keeps all else back while one mail is tried alone. */
-  readonly solitude: Solitude;
   readonly contents: Contents;
   readonly routes: readonly Route[];
   readonly routing: readonly RoutingRule[];

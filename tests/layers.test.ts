@@ -28,7 +28,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "flow",
     files:
-      /^relay\/(counters|crash|delivery|drain|flights|holdings|intake|listener|outage|place_guard|relay|releaser|report|replay|rest|route_line|settlement|settler|skipped|station|watch|witness|workers)\.ts$/,
+      /^relay\/(counters|crash|delivery|drain|flights|holdings|intake|listener|outage|place_guard|relay|releaser|report|replay|rest|route_line|schema_guard|settlement|settler|skipped|station|watch|witness|workers)\.ts$/,
     mayImport: ["domain", "pure relay", "edges", "flow"],
   },
   {

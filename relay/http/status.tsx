@@ -43,9 +43,10 @@ export function statusPage(
 /** Says what keeps mail from flowing, one sentence each, the worst first. */
 export function troubles(status: RelayStatus): readonly string[] {
   const found: string[] = [];
-  for (const { name, reachable, lastError, copy } of status.databases) {
+  for (const { name, reachable, lastError, copy, schemaProblem } of status.databases) {
     if (!reachable) found.push(`Database ${name} does not answer${lastError === undefined ? "" : `: ${lastError}`}.`);
     else if (copy !== undefined) found.push(`Database ${name} is ${copy}.`);
+    else if (schemaProblem !== undefined) found.push(`${schemaProblem}.`);
   }
   for (const { name, queue } of status.databases) {
     if (queue?.isFull) {

@@ -12,6 +12,8 @@ export interface DatabaseStatus {
   readonly lastError?: string;
   /** It is a copy, from which nothing is sent: of what, and who decides. */
   readonly copy?: string;
+  /** Nothing is claimed: why its schema does not fit this program, and the fix. */
+  readonly schemaProblem?: string;
   /** With RELAY_MAX_QUEUE: about how many messages are open, and whether apps are refused for it. */
   readonly queue?: { readonly messages: number; readonly limit: number; readonly isFull: boolean };
   /** LISTEN works; otherwise mail waits for the poll. */
