@@ -119,8 +119,8 @@ export class Intake {
   async claim(room: number, how: ClaimOptions): Promise<Taken | undefined> {
     const { queue, rates } = this.#options;
     if (rates === undefined) {
-      const { messages, nowMs } = await queue.claim(room, how);
-      return { messages, nowMs, filled: messages.length === room };
+      const { messages, nowMs, hasMore } = await queue.claim(room, how);
+      return { messages, nowMs, filled: hasMore };
     }
     const plan = this.#plan(room, rates.throttles);
     if (plan === undefined) return undefined;
@@ -138,7 +138,7 @@ export class Intake {
     const messages = [...waited?.messages ?? [], ...fresh?.messages ?? []];
     for (const { key } of this.#gates) rates.throttles.claimed(key, this, { might: plan.gated, has: messages.length });
     const nowMs = waited !== undefined && waited.messages.length > 0 ? waited.nowMs : fresh?.nowMs ?? Number.NaN;
-    const hasMore = fresh === undefined || fresh.messages.length === plan.fresh;
+    const hasMore = fresh === undefined || fresh.hasMore;
     return { messages, nowMs, filled: messages.length > 0 && hasMore };
   }
 

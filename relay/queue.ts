@@ -1,4 +1,5 @@
 import type { Statements } from "./connection_pool.ts";
+import { type Lane, LaneShares, type PerLane } from "./lane_shares.ts";
 import {
   ADOPT,
   CLAIM,
@@ -25,6 +26,7 @@ import type { RoutedOutcome } from "./transport.ts";
 export interface ClaimedMessage {
   readonly seq: string;
   readonly lease: string;
+  readonly lane: Lane;
   /** The number of the attempt that may begin now. */
   readonly attempt: number;
   /** True when a lease had run out, of this or another relay. */
@@ -102,6 +104,12 @@ export interface Claim {
   readonly nowMs: number;
 }
 
+/** A claim of what is due. */
+export interface FreshClaim extends Claim {
+  /** There may be more. */
+  readonly hasMore: boolean;
+}
+
 /** What to claim. */
 export interface ClaimOptions {
   /** The one message that is due longest, in whichever lane. @default {false} */
@@ -127,6 +135,7 @@ export class Queue {
   readonly #sql: Statements;
   readonly #relayId: string;
   readonly #leaseMs: number;
+  readonly #shares = new LaneShares();
 
   constructor(sql: Statements, options: { readonly relayId: string; readonly leaseMs: number }) {
     this.#sql = sql;
@@ -134,11 +143,20 @@ export class Queue {
     this.#leaseMs = options.leaseMs;
   }
 
-  /** Claims at most `limit` due messages, high before normal before low, oldest first; or with `probe` the one that is due longest. */
-  async claim(limit: number, options: ClaimOptions = {}): Promise<Claim> {
+  /**
+   * Claims at most `limit` due messages, oldest first: high before normal before low, but for a small share of the lower ones; or with
+   * `probe` the one that is due longest.
+   */
+  async claim(limit: number, options: ClaimOptions = {}): Promise<FreshClaim> {
     const { probe, ownOnly } = options;
     const values = [this.#relayId, this.#leaseMs, limit, ownOnly !== true];
-    return toClaim(await this.#sql.unsafe(probe ? CLAIM_PROBE : CLAIM, values, { prepare: true }));
+    if (probe) {
+      const claim = toClaim(await this.#sql.unsafe(CLAIM_PROBE, values, { prepare: true }));
+      return { ...claim, hasMore: claim.messages.length === limit };
+    }
+    const order = this.#shares.order(limit);
+    const claim = toClaim(await this.#sql.unsafe(CLAIM, [...values, JSON.stringify(order)], { prepare: true }));
+    return { ...claim, hasMore: this.#shares.took(limit, { order, got: perLane(claim.messages) }) };
   }
 
   /** Takes over, as they are, the messages that dead predecessors held. */
@@ -215,10 +233,17 @@ function toClaim(rows: readonly Record<string, unknown>[]): Claim {
   return { messages: rows.map(toClaimed), nowMs: Number(rows[0]?.now_ms ?? Number.NaN) };
 }
 
+function perLane(messages: readonly ClaimedMessage[]): PerLane {
+  const got: [number, number, number] = [0, 0, 0];
+  for (const { lane } of messages) got[lane]++;
+  return got;
+}
+
 function toClaimed(row: Record<string, unknown>): ClaimedMessage {
   return {
     seq: row.seq as string,
     lease: row.lease as string,
+    lane: row.lane as Lane,
     attempt: row.attempts as number,
     takenOver: row.taken_over as boolean,
     wasOurs: row.was_ours as boolean,

@@ -1,12 +1,14 @@
 import type { Clock } from "./clock.ts";
 import type { Leg } from "./holdings.ts";
+import { LaneOrder } from "./lane_order.ts";
 import { Pace } from "./pace.ts";
 import type { RouteRoom } from "./room.ts";
 import type { Route } from "./route.ts";
 
 // DESIGN: every route of a station has a line of its own, with its own workers and its own share of what the relay holds, so that a
 // route that is out or slow takes no room from the others. A leg counts in its line from the moment that it is put there until its
-// message is settled or given back, or until it moves to the line of another route.
+// message is settled or given back, or until it moves to the line of another route. Within a line, high mail goes before what was claimed
+// earlier: it waits only for what the workers have begun.
 
 /** The most mails held for each connection, at whatever pace: a stop gives back no more. */
 const MOST_PER_CONNECTION = 100;
@@ -35,7 +37,7 @@ export interface RouteLineOptions {
 export class RouteLine {
   readonly route: Route;
   readonly #options: RouteLineOptions;
-  readonly #waiting: Leg[] = [];
+  readonly #waiting = new LaneOrder<Leg>();
   readonly #pace: Pace;
   readonly #most: number;
   #held = 0;
@@ -93,7 +95,7 @@ export class RouteLine {
   push(leg: Leg): void {
     leg.line = this;
     this.#held++;
-    this.#waiting.push(leg);
+    this.#waiting.push(leg, leg.holding.message.lane);
     if (this.#working >= this.#most) return;
     this.#working++;
     void this.#run();
@@ -107,7 +109,7 @@ export class RouteLine {
 
   /** Hands out all that no worker has begun. */
   takeWaiting(): readonly Leg[] {
-    return this.#waiting.splice(0);
+    return this.#waiting.takeAll();
   }
 
   /** Counts mails of this route that were settled. */

@@ -16,7 +16,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "pure relay",
     files:
-      /^relay\/(bell|breaker|clock|duration|journal_memory|journal_record|lease|mail_content|mask|pace|periodic|place|policy|rate_limit|room|route|routing|solitude|throttle|throttle_bucket|transport|turns|smtp\/(advice|auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|transaction_frame|trouble_advice|xtext))\.ts$/,
+      /^relay\/(bell|breaker|clock|duration|journal_memory|journal_record|lane_order|lane_shares|lease|mail_content|mask|pace|periodic|place|policy|rate_limit|room|route|routing|solitude|throttle|throttle_bucket|transport|turns|smtp\/(advice|auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|transaction_frame|trouble_advice|xtext))\.ts$/,
     mayImport: ["domain", "pure relay"],
   },
   {

@@ -13,6 +13,7 @@ function message(attempt = 1, held = false): ClaimedMessage {
     ...{
       seq: "1",
       lease: "2",
+      lane: 1,
       attempt,
       takenOver: false,
       wasOurs: false,

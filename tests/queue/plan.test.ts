@@ -39,7 +39,13 @@ async function filled(): Promise<TestDatabase> {
 
 const GUARDS:
   readonly (readonly [name: string, statement: string, values: readonly string[], indexes: readonly string[]])[] = [
-    ["CLAIM", CLAIM, ["1", "120000", "100", "true"], [
+    ["CLAIM", CLAIM, [
+      "1",
+      "120000",
+      "100",
+      "true",
+      `'[{"lane": 2, "most": 6}, {"lane": 0, "most": 100}, {"lane": 1, "most": 100}]'`,
+    ], [
       "message_pkey",
       "queue_due",
       "queue_pkey",
