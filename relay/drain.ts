@@ -237,15 +237,16 @@ export class Drain {
 
   /** Goes to sleep, looks when something is due, and says how long to wait for the bell. */
   async #sleepMs(pollMs: number): Promise<number> {
-    const { queue } = this.#options;
+    const { queue, idleMs } = this.#options;
     try {
       if (!this.#asleep) await this.#setAsleep(true);
-      const dueMs = await queue.nextDueMs();
+      const tokenMs = this.#intake.waitMs(Math.min(pollMs, this.#options.pollMs));
+      // What is due after the next look does not matter, unless there may be a rest.
+      const dueMs = await queue.nextDueMs({ sinceClaim: true, withinMs: idleMs === undefined ? tokenMs : undefined });
       this.#outage.note("look", undefined);
       const mayRest = this.#workers.size === 0 && !this.#intake.isWaiting;
       const restMs = mayRest ? await this.#rest.begin(dueMs) : undefined;
       if (restMs !== undefined) return restMs;
-      const tokenMs = this.#intake.waitMs(Math.min(pollMs, this.#options.pollMs));
       if (dueMs === undefined) return tokenMs;
       // Due and not claimed a second time: another relay has it locked.
       if (dueMs <= 0) return pollMs > FIRST_POLL_MS ? pollMs : 0;

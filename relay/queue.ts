@@ -1,5 +1,8 @@
+import { lastOf, perLane, toClaim } from "./claim_rows.ts";
+import type { Clock } from "./clock.ts";
 import type { Statements } from "./connection_pool.ts";
-import { type Lane, LaneShares, type PerLane } from "./lane_shares.ts";
+import { LaneFloors } from "./lane_floors.ts";
+import { type Lane, LaneShares } from "./lane_shares.ts";
 import {
   ADOPT,
   CLAIM,
@@ -118,6 +121,17 @@ export interface ClaimOptions {
   readonly ownOnly?: boolean;
 }
 
+/** What to look at, so that nobody walks once more over what was sent and cannot be cleared away (lane_floors.ts). */
+export interface NextDueOptions {
+  /**
+   * Leaves out what was due at the last claim, if that took all it found. What was locked then, or is late, a later claim finds.
+   * @default {false}
+   */
+  readonly sinceClaim?: boolean;
+  /** How far ahead. @default {undefined} without an end */
+  readonly withinMs?: number | undefined;
+}
+
 /** A message and the lease that we hold on it. */
 export type Held = Pick<ClaimedMessage, "seq" | "lease">;
 
@@ -130,15 +144,25 @@ export type Unstarted = Pick<ClaimedMessage, "seq" | "lease" | "attempt"> & {
   readonly crashes?: number | undefined;
 };
 
+/** What a queue needs. */
+export interface QueueOptions {
+  readonly relayId: string;
+  readonly leaseMs: number;
+  readonly clock: Pick<Clock, "now">;
+}
+
 /** The queue of one database, as seen by one relay. */
 export class Queue {
   readonly #sql: Statements;
   readonly #relayId: string;
   readonly #leaseMs: number;
+  readonly #clock: Pick<Clock, "now">;
   readonly #shares = new LaneShares();
+  readonly #floors = new LaneFloors();
 
-  constructor(sql: Statements, options: { readonly relayId: string; readonly leaseMs: number }) {
+  constructor(sql: Statements, options: QueueOptions) {
     this.#sql = sql;
+    this.#clock = options.clock;
     this.#relayId = options.relayId;
     this.#leaseMs = options.leaseMs;
   }
@@ -155,8 +179,14 @@ export class Queue {
       return { ...claim, hasMore: claim.messages.length === limit };
     }
     const order = this.#shares.order(limit);
-    const claim = toClaim(await this.#sql.unsafe(CLAIM, [...values, JSON.stringify(order)], { prepare: true }));
-    return { ...claim, hasMore: this.#shares.took(limit, { order, got: perLane(claim.messages) }) };
+    const atMs = this.#clock.now();
+    const lanes = JSON.stringify(this.#floors.under(order, atMs));
+    const rows = await this.#sql.unsafe(CLAIM, [...values, lanes], { prepare: true });
+    const claim = toClaim(rows);
+    const got = perLane(claim.messages);
+    const hasMore = this.#shares.took(limit, { order, got });
+    this.#floors.note({ order, got, last: lastOf(rows), hasMore, atMs, nowMs: claim.nowMs });
+    return { ...claim, hasMore };
   }
 
   /** Takes over, as they are, the messages that dead predecessors held. */
@@ -210,9 +240,10 @@ export class Queue {
     return seqs(await this.#sql.unsafe(RENEW, [this.#relayId, input, this.#leaseMs], { prepare: true }));
   }
 
-  /** Milliseconds until the next row falls due (a schedule, a retry or the end of a lease); 0 or less: now; undefined: none. */
-  async nextDueMs(): Promise<number | undefined> {
-    const [row] = await this.#sql.unsafe(NEXT_DUE, [], { prepare: true });
+  /** Milliseconds until the next row falls due (a schedule, a retry or the end of a lease); 0 or less: now; undefined: none, as far as was asked. */
+  async nextDueMs({ sinceClaim, withinMs }: NextDueOptions = {}): Promise<number | undefined> {
+    const agoMs = sinceClaim ? this.#floors.emptiedMs(this.#clock.now()) : undefined;
+    const [row] = await this.#sql.unsafe(NEXT_DUE, [agoMs ?? null, withinMs ?? null], { prepare: true });
     return row?.wait_ms === null || row?.wait_ms === undefined ? undefined : Number(row.wait_ms);
   }
 
@@ -227,42 +258,6 @@ export class Queue {
     const [row] = await this.#sql.unsafe(REMAINING, [JSON.stringify([...givenBack])]);
     return { waiting: row?.waiting as number, leased: row?.leased as number };
   }
-}
-
-function toClaim(rows: readonly Record<string, unknown>[]): Claim {
-  return { messages: rows.map(toClaimed), nowMs: Number(rows[0]?.now_ms ?? Number.NaN) };
-}
-
-function perLane(messages: readonly ClaimedMessage[]): PerLane {
-  const got: [number, number, number] = [0, 0, 0];
-  for (const { lane } of messages) got[lane]++;
-  return got;
-}
-
-function toClaimed(row: Record<string, unknown>): ClaimedMessage {
-  return {
-    seq: row.seq as string,
-    lease: row.lease as string,
-    lane: row.lane as Lane,
-    attempt: row.attempts as number,
-    takenOver: row.taken_over as boolean,
-    wasOurs: row.was_ours as boolean,
-    intended: row.intended as boolean,
-    crashes: row.crashes as number,
-    wasAlone: row.was_alone as boolean,
-    id: row.id as string,
-    contentId: row.content_id as string,
-    from: { email: row.from_email as string, name: row.from_name as string | null },
-    replyTo: row.reply_to as ClaimedMessage["replyTo"],
-    returnPath: row.return_path as string | null,
-    unsubscribe: row.unsubscribe as string | null,
-    onUncertain: row.on_uncertain as ClaimedMessage["onUncertain"],
-    firstDueMs: Number(row.first_due_ms),
-    expiresAtMs: row.expires_at_ms === null ? null : Number(row.expires_at_ms),
-    retriedAtMs: row.retried_at_ms === null ? null : Number(row.retried_at_ms),
-    waitedFor: row.throttle as string | null,
-    recipients: row.recipients as readonly ClaimedRecipient[],
-  };
 }
 
 function toInput(settlement: Settlement): Record<string, unknown> {

@@ -1,3 +1,5 @@
+import { LATE_MS } from "./lane_floors.ts";
+
 // Every SQL that names a lease, and what looks into the queue. Text to paste into psql; the comment names the index that it must use, and
 // tests/queue/plan.test.ts asks EXPLAIN for it.
 //
@@ -16,24 +18,32 @@ const CLAIMED = `
     intent = false, throttle = null, crashes = q.crashes + case when ${WAS_LOST} then 1 else 0 end, alone = q.alone and ${WAS_LOST}`;
 
 /**
- * Index: queue_due, one range of it per lane. $5 names the lanes in order, each with the most to take of it, as [{"lane", "most"}, …]; a range is not begun
- * once the claim is full, so nothing is locked that is not taken. `= any(array(…))` and not a join: under a generic plan the join becomes a
- * hash join over the whole queue. `offset 0` keeps the planner from turning the lookups by key into one.
+ * Index: queue_due, one range of it per lane. $5 names the lanes in order, each with the most to take of it and the row behind which to begin, as
+ * [{"lane", "most", "due", "seq"}, …]; a range is not begun once the claim is full, so nothing is locked that is not taken. `= any(array(…))`
+ * and not a join: under a generic plan the join becomes a hash join over the whole queue. `offset 0` keeps the planner from turning the
+ * lookups by key into one.
  *
  * Its commit waits for the disk, though the answer costs one flush less without (synchronous_commit, 0.4 to 3 ms a claim): a claim that a crash of
  * Postgres undid would leave a mail due that is on the wire, and its outcome would be refused as nobody's.
  */
-export const CLAIM: string = claimOf(`
-  select x.seq, x.leased_by, x.intent, x.throttle, x.lane
+export const CLAIM: string = claimOf(
+  `
+  select x.seq, x.leased_by, x.intent, x.throttle, x.lane, x.due
   from jsonb_array_elements($5::text::jsonb) as v(asked)
   cross join lateral (
-    select q.seq, q.leased_by, q.intent, q.throttle, q.lane from mailchute.queue q
-    where q.lane = (v.asked ->> 'lane')::smallint and q.due <= now() and (q.leased_by is null or q.leased_by = $1::bigint or $4::boolean)
+    select q.seq, q.leased_by, q.intent, q.throttle, q.lane, q.due from mailchute.queue q
+    where q.lane = (v.asked ->> 'lane')::smallint and (q.due, q.seq) > ((v.asked ->> 'due')::timestamptz, (v.asked ->> 'seq')::bigint)
+      and q.due <= now() and (q.leased_by is null or q.leased_by = $1::bigint or $4::boolean)
     order by q.due, q.seq
     limit (v.asked ->> 'most')::int
     for update skip locked
   ) x
-  limit $3::int`);
+  limit $3::int`,
+  {
+    floor: `case when p.seq = any (array(select distinct on (lane) seq from pick order by lane, due desc, seq desc))
+      then least(p.due, now() - interval '${LATE_MS} milliseconds')::text end`,
+  },
+);
 
 /**
  * Index: queue_due, its first entry per lane. One mail to try a route with that was out: the one that has been due longest, in whichever lane,
@@ -166,15 +176,19 @@ export const ADOPT: string = claimOf(
   where q.leased_by in (select r.id from mailchute.relay r where r.instance = $3::uuid and r.id <> $1::bigint)
   order by q.seq
   for update`,
-  "due = now() + make_interval(secs => $2::float8 / 1000), leased_by = $1::bigint",
+  { change: "due = now() + make_interval(secs => $2::float8 / 1000), leased_by = $1::bigint" },
 );
 
-/** Index: queue_due, its first entry per lane. Held rows are due at infinity. */
+/**
+ * Index: queue_due, its first entry per lane, of those that fall due from $1 milliseconds ago to $2 milliseconds from now. Held rows are due at infinity.
+ */
 export const NEXT_DUE = `
 select min(x.due) as due, extract(epoch from min(x.due) - now()) * 1000 as wait_ms
 from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
 cross join lateral (
-  select q.due from mailchute.queue q where q.lane = v.lane and q.due < 'infinity' order by q.due, q.seq limit 1
+  select q.due from mailchute.queue q where q.lane = v.lane and q.due > coalesce(now() - make_interval(secs => $1::float8 / 1000), '-infinity')
+    and q.due < coalesce(now() + make_interval(secs => $2::float8 / 1000), 'infinity')
+  order by q.due, q.seq limit 1
 ) x`;
 
 /** Leases of relays that stopped or whose heart has not beaten for a minute. Reads the whole queue: only `run --once` asks, at its end. */
@@ -189,7 +203,9 @@ select count(*) filter (where leased_by is null and (due <= now() or seq = any (
   count(*) filter (where leased_by is not null)::int as leased
 from mailchute.queue where due < 'infinity'`;
 
-function claimOf(pick: string, change: string = CLAIMED): string {
+/** A claim of what `pick` selects. `floor`: of the last row of each lane, when it was due. */
+function claimOf(pick: string, options: { readonly change?: string; readonly floor?: string } = {}): string {
+  const { change = CLAIMED, floor = "null" } = options;
   return `
 with pick as materialized (${pick}
 ), claimed as (
@@ -200,7 +216,7 @@ with pick as materialized (${pick}
 )
 select c.seq::text, c.lease::text, p.lane, c.attempts, extract(epoch from c.retried_at) * 1000 as retried_at_ms,
   c.crashes, c.alone as was_alone, p.leased_by is not null as taken_over, p.intent as intended, coalesce(p.leased_by = $1::bigint, false) as was_ours, m.*, r.recipients,
-  extract(epoch from now()) * 1000 as now_ms, p.throttle
+  extract(epoch from now()) * 1000 as now_ms, p.throttle, ${floor} as floor
 from claimed c
 join pick p on p.seq = c.seq
 cross join lateral (

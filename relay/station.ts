@@ -55,7 +55,7 @@ export class Station {
     this.#options = options;
     this.#relayId = relayId;
     this.#purgedMs = clock.now();
-    this.#queue = new Queue(database.sql, { relayId, leaseMs: options.leaseMs });
+    this.#queue = new Queue(database.sql, { relayId, leaseMs: options.leaseMs, clock });
     const log = options.log.with({ database: database.name });
     this.#place = new PlaceGuard({
       ...{ sql: database.sql, address: database.address, clock, log },

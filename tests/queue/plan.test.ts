@@ -19,6 +19,11 @@ const PAIRS = `'{"1": {"lease": 1, "attempt": 1, "delay": 0}}'`;
 const SETTLEMENTS =
   `'{"1": {"lease": 1, "attempt": 1, "attempts": 1, "delay": null, "held": false, "outcomes": [], "recipients": []}}'`;
 
+/** One lane from its first entry, two behind a floor. */
+const LANES =
+  `'[{"lane": 2, "most": 6, "due": "-infinity", "seq": "0"}, {"lane": 0, "most": 100, "due": "2026-01-01 12:00:00.123456+00", "seq": "7"},
+  {"lane": 1, "most": 100, "due": "2026-01-01T12:00:00.000Z", "seq": "0"}]'`;
+
 /** A queue of some thousand rows, without statistics yet. Written past enqueue, which would take a second. */
 async function filled(): Promise<TestDatabase> {
   const database = await createDatabase();
@@ -39,13 +44,7 @@ async function filled(): Promise<TestDatabase> {
 
 const GUARDS:
   readonly (readonly [name: string, statement: string, values: readonly string[], indexes: readonly string[]])[] = [
-    ["CLAIM", CLAIM, [
-      "1",
-      "120000",
-      "100",
-      "true",
-      `'[{"lane": 2, "most": 6}, {"lane": 0, "most": 100}, {"lane": 1, "most": 100}]'`,
-    ], [
+    ["CLAIM", CLAIM, ["1", "120000", "100", "true", LANES], [
       "message_pkey",
       "queue_due",
       "queue_pkey",
@@ -71,7 +70,8 @@ const GUARDS:
     ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
     ["SET_ALONE", SET_ALONE, ["1", "1", "1", "true"], ["queue_pkey"]],
     ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],
-    ["NEXT_DUE", NEXT_DUE, [], ["queue_due"]],
+    ["NEXT_DUE", NEXT_DUE, ["null", "null"], ["queue_due"]],
+    ["NEXT_DUE since a claim", NEXT_DUE, ["250", "5000"], ["queue_due"]],
     ["WAITING of doctor", WAITING, [], ["queue_due"]],
   ];
 

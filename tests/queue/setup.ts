@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import postgres, { type Sql } from "postgres";
+import { type Clock, systemClock } from "../../relay/clock.ts";
 import { registerRelay } from "../../relay/database.ts";
 import { type ClaimedMessage, Queue, type Settlement } from "../../relay/queue.ts";
 import type { RoutedOutcome } from "../../relay/transport.ts";
@@ -16,11 +17,11 @@ export interface TestQueue {
 /** Registers one more relay and gives its queue. */
 export async function openQueue(
   database: { readonly sql: Sql },
-  options: { readonly leaseMs?: number; readonly instance?: string } = {},
+  options: { readonly leaseMs?: number; readonly instance?: string; readonly clock?: Pick<Clock, "now"> } = {},
 ): Promise<TestQueue> {
-  const { leaseMs = 60_000, instance = randomUUID() } = options;
+  const { leaseMs = 60_000, instance = randomUUID(), clock = systemClock } = options;
   const relayId = await registerRelay(database.sql, { instance, host: "test", pid: process.pid });
-  return { queue: new Queue(database.sql, { relayId, leaseMs }), relayId, instance };
+  return { queue: new Queue(database.sql, { relayId, leaseMs, clock }), relayId, instance };
 }
 
 /** Enqueues many mails with one statement, to u1@example.com and so on. */

@@ -136,7 +136,7 @@ async function servesOneMail(url: string): Promise<void> {
       `select mailchute.send('{"from": "Shop <shop@example.com>", "to": "ann@example.com", "subject": "Hi", "text": "Hi"}') as id`,
     );
     const relayId = await registerRelay(sql, { instance: randomUUID(), host: "test", pid: 1 });
-    const queue = new Queue(sql, { relayId, leaseMs: 60_000 });
+    const queue = new Queue(sql, { relayId, ...timing });
     const { messages } = await queue.claim(10);
     expect(messages.map(({ id }) => id)).toEqual([sent?.id as string]);
     const [{ seq, lease, attempt }] = messages as [typeof messages[number]];

@@ -1,0 +1,52 @@
+import type { Floor } from "./lane_floors.ts";
+import type { Lane, PerLane } from "./lane_shares.ts";
+import type { Claim, ClaimedMessage, ClaimedRecipient } from "./queue.ts";
+
+// The rows that a claim answers with (queue_statements.ts), as the relay reads them.
+
+/** What a claim answers. */
+export function toClaim(rows: readonly Record<string, unknown>[]): Claim {
+  return { messages: rows.map(toClaimed), nowMs: Number(rows[0]?.now_ms ?? Number.NaN) };
+}
+
+/** How many messages of each lane there are. */
+export function perLane(messages: readonly ClaimedMessage[]): PerLane {
+  const got: [number, number, number] = [0, 0, 0];
+  for (const { lane } of messages) got[lane]++;
+  return got;
+}
+
+/** The last row of each lane; only these say when they were due. */
+export function lastOf(rows: readonly Record<string, unknown>[]): ReadonlyMap<Lane, Floor> {
+  const last = new Map<Lane, Floor>();
+  for (const { lane, floor, seq } of rows) {
+    if (floor !== null) last.set(lane as Lane, { due: floor as string, seq: seq as string });
+  }
+  return last;
+}
+
+function toClaimed(row: Record<string, unknown>): ClaimedMessage {
+  return {
+    seq: row.seq as string,
+    lease: row.lease as string,
+    lane: row.lane as Lane,
+    attempt: row.attempts as number,
+    takenOver: row.taken_over as boolean,
+    wasOurs: row.was_ours as boolean,
+    intended: row.intended as boolean,
+    crashes: row.crashes as number,
+    wasAlone: row.was_alone as boolean,
+    id: row.id as string,
+    contentId: row.content_id as string,
+    from: { email: row.from_email as string, name: row.from_name as string | null },
+    replyTo: row.reply_to as ClaimedMessage["replyTo"],
+    returnPath: row.return_path as string | null,
+    unsubscribe: row.unsubscribe as string | null,
+    onUncertain: row.on_uncertain as ClaimedMessage["onUncertain"],
+    firstDueMs: Number(row.first_due_ms),
+    expiresAtMs: row.expires_at_ms === null ? null : Number(row.expires_at_ms),
+    retriedAtMs: row.retried_at_ms === null ? null : Number(row.retried_at_ms),
+    waitedFor: row.throttle as string | null,
+    recipients: row.recipients as readonly ClaimedRecipient[],
+  };
+}
