@@ -59,13 +59,20 @@ export async function explain(sql: Sql, statement: string, values: readonly stri
 /** One statement that a function of the schema ran, with its access paths. */
 export interface NestedStatement extends Access {
   readonly text: string;
+  readonly plan: PlanNode;
 }
 
-/** Runs a statement and answers with what auto_explain saw inside of it: the real plans of the functions' own statements. */
+/**
+ * Runs a statement and answers with what auto_explain saw inside of it: the real plans of the functions' own statements.
+ *
+ * @param options `isAnalyzed`: with the rows that each node has handled
+ */
 export async function explainInside(
   database: TestDatabase,
   statement: string,
+  options: { readonly isAnalyzed?: boolean } = {},
 ): Promise<readonly NestedStatement[]> {
+  const { isAnalyzed = false } = options;
   const seen: NestedStatement[] = [];
   const sql = postgres(database.url, {
     max: 1,
@@ -73,7 +80,7 @@ export async function explainInside(
       const start = message?.indexOf("{") ?? -1;
       if (message === undefined || start < 0 || !message.includes("plan:")) return;
       const explained = JSON.parse(message.slice(start)) as { readonly "Query Text": string; readonly Plan: PlanNode };
-      seen.push({ text: explained["Query Text"].trim(), ...accessOf(explained.Plan) });
+      seen.push({ text: explained["Query Text"].trim(), plan: explained.Plan, ...accessOf(explained.Plan) });
     },
   });
   try {
@@ -84,7 +91,9 @@ export async function explainInside(
         ["auto_explain.log_nested_statements", "on"],
         ["auto_explain.log_format", "json"],
         ["auto_explain.log_level", "notice"],
-        ["enable_seqscan", "off"],
+        ["auto_explain.log_analyze", String(isAnalyzed)],
+        // Who looks at the work wants the plan that would be taken; who looks at the ways, an index wherever there is one.
+        ["enable_seqscan", String(isAnalyzed)],
         ["plan_cache_mode", "force_generic_plan"],
       ]
     ) await sql.unsafe(`set ${name} = ${value}`);
