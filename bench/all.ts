@@ -6,7 +6,18 @@ import { enqueue } from "./enqueue.ts";
 import { latency } from "./latency.ts";
 import { memory } from "./memory.ts";
 import { roundTrips } from "./round_trips.ts";
+import { scale } from "./scale.ts";
 import { send } from "./send.ts";
 
 /** Every benchmark, in the order of the page. */
-export const BENCHMARKS: readonly Benchmark[] = [deliver, send, roundTrips, latency, enqueue, bulk, compose, memory];
+export const BENCHMARKS: readonly Benchmark[] = [
+  deliver,
+  send,
+  roundTrips,
+  latency,
+  enqueue,
+  bulk,
+  scale,
+  compose,
+  memory,
+];
