@@ -3,6 +3,7 @@ import { bulk } from "./bulk.ts";
 import { compose } from "./compose.ts";
 import { deliver } from "./deliver.ts";
 import { enqueue } from "./enqueue.ts";
+import { lanes } from "./lanes.ts";
 import { latency } from "./latency.ts";
 import { memory } from "./memory.ts";
 import { roundTrips } from "./round_trips.ts";
@@ -15,6 +16,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   send,
   roundTrips,
   latency,
+  lanes,
   enqueue,
   bulk,
   scale,

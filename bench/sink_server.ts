@@ -5,8 +5,8 @@ import type { Socket } from "bun";
 
 /** What a watcher may want to know. */
 export interface SinkEvents {
-  /** MAIL has arrived. */
-  readonly onMail?: () => void;
+  /** MAIL has arrived: the whole command. */
+  readonly onMail?: (command: string) => void;
   /** The final dot has arrived. */
   readonly onAccepted?: () => void;
   /** Replies go out. */
@@ -74,10 +74,10 @@ export function take(visitor: Visitor, arrived: string, events: SinkEvents = {})
       return replies;
     }
     const verb = text.slice(0, 4).toUpperCase();
+    if (verb === "MAIL") events.onMail?.(text.slice(0, end));
     // After DATA the line break stays: a mail may be nothing but its final dot.
     text = text.slice(verb === "DATA" ? end : end + 2);
     if (verb === "DATA") visitor.inData = true;
-    if (verb === "MAIL") events.onMail?.();
     replies += replyTo(verb);
   }
 }
