@@ -1,4 +1,5 @@
 import type { Benchmark } from "./benchmark.ts";
+import { bundle } from "./bundle.ts";
 import { bulk } from "./bulk.ts";
 import { compose } from "./compose.ts";
 import { deliver } from "./deliver.ts";
@@ -21,5 +22,6 @@ export const BENCHMARKS: readonly Benchmark[] = [
   bulk,
   scale,
   compose,
+  bundle,
   memory,
 ];

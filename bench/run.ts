@@ -6,6 +6,7 @@ import { type Lab, openLab } from "./lab.ts";
 import { describeMachine } from "./machine.ts";
 import { renderPage, renderSection } from "./report.ts";
 import type { SinkKind } from "./sink.ts";
+import { load, renderTargets } from "./targets.ts";
 
 // The program: `bun bench/run.ts [NAME] [--quick] [--sink smtp-sink|bun] [--write]`.
 
@@ -38,13 +39,18 @@ if (wanted === undefined) {
 async function run(lab: Lab, { name, effort, write }: Wanted): Promise<void> {
   const facts = describeMachine(lab, new Date());
   console.log(facts.map(([fact, value]) => `${fact}: ${value}`).join("\n"));
-  const sections: Section[] = [];
+  const sections = new Map<string, Section>();
+  const before = load();
   for (const benchmark of BENCHMARKS.filter((benchmark) => name === undefined || benchmark.name === name)) {
     const section = await benchmark.run(lab, effort);
     console.log(`\n${renderSection(section)}`);
-    sections.push(section);
+    sections.set(benchmark.name, section);
   }
-  if (write) rewriteFigures((page) => withBenchmarks(page, renderPage(facts, sections)));
+  const targets = renderTargets(sections, { isQuick: effort === "quick", loads: [before, load()] });
+  console.log(`\n${targets}`);
+  if (write) {
+    rewriteFigures((page) => withBenchmarks(page, renderPage(facts, { targets, sections: [...sections.values()] })));
+  }
 }
 
 /** Reads the command line: what is wanted, undefined for help, or what is wrong with it. */

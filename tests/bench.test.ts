@@ -3,10 +3,12 @@ import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BENCHMARKS } from "../bench/all.ts";
+import type { Section } from "../bench/benchmark.ts";
 import { type Lab, openLab } from "../bench/lab.ts";
 import { measure, quantile, spread } from "../bench/measure.ts";
 import { renderPage, renderSection } from "../bench/report.ts";
 import { runProgram } from "../bench/relay_process.ts";
+import { renderTargets, TARGETS } from "../bench/targets.ts";
 import { serveSink, take, type Visitor } from "../bench/sink_server.ts";
 
 const RUN = join(import.meta.dir, "../bench/run.ts");
@@ -114,6 +116,7 @@ describe("the sink", () => {
 
 describe("each benchmark runs once, tiny", () => {
   let lab: Promise<Lab> | undefined;
+  const sections = new Map<string, Section>();
   const open = () =>
     lab ??= openLab({ durable: false, sinkKind: "bun", parent: existsSync("/dev/shm") ? "/dev/shm" : tmpdir() });
   afterAll(async () => await (await lab)?.[Symbol.asyncDispose]());
@@ -121,6 +124,7 @@ describe("each benchmark runs once, tiny", () => {
   for (const benchmark of BENCHMARKS) {
     test(benchmark.name, async () => {
       const section = await benchmark.run(await open(), "tiny");
+      sections.set(benchmark.name, section);
       for (const { unit, rows } of section.tables) {
         for (const row of rows) {
           expect({ unit, row, isNumber: Number.isFinite(row.median) && row.low <= row.high }).toMatchObject({
@@ -133,6 +137,28 @@ describe("each benchmark runs once, tiny", () => {
       expect(section.tables.flatMap(({ rows }) => rows).length).toBeGreaterThan(1);
     }, 60_000);
   }
+
+  test("and each target finds its rows among what they found", () => {
+    expect(sections.size).toBe(BENCHMARKS.length);
+    const page = renderTargets(sections, { isQuick: false, loads: [1, 1] });
+    const lines = page.split("\n").filter((line) => line.startsWith("| "));
+    expect(lines).toHaveLength(TARGETS.length + 2);
+    expect(lines.filter((line) => line.includes("not measured"))).toHaveLength(1);
+  });
+});
+
+test("a target that is not reached says so, and so does one whose benchmark was not run", () => {
+  const row = (name: string, median: number) => ({ name, median, low: median, high: median, ratios: [] });
+  const sections = new Map([["latency", {
+    title: "Latency",
+    method: "Fair.",
+    tables: [{ unit: "ms, commit → MAIL at the server", rows: [row("relay, p50", 5.01), row("relay, p99", 4)] }],
+  }]]);
+  const page = renderTargets(sections, { isQuick: true, loads: [0.5, 12.25] });
+  expect(page).toContain("before the run 0.5, after it 12.3. A quick look");
+  expect(page).toMatch(/^\| commit → claimed, idle relay, p50 +\| ≤ 5 ms +\| 5\.01 ms +\| +\| \*\*not met\*\* +\|$/m);
+  expect(page).toMatch(/^\| round trips a mail [^|]+\| 1 +\| not in this run +\| +\| not measured +\|$/m);
+  expect(page).toMatch(/^\| bulk enqueue, 50,000 [^|]+\|[^|]+\| `sendMany` is not there yet +\|/m);
 });
 
 test("the page tells each ratio, with its peer, under the facts of the machine", () => {
@@ -142,11 +168,9 @@ test("the page tells each ratio, with its peer, under the facts of the machine",
     { name: "ours", median: 1_234.5, low: 1_000, high: 2_000, ratios },
     { name: "peer", median: 5.25, low: 5, high: 50.54, ratios: [] },
   ];
-  const page = renderPage([["CPU", "fast"]], [{
-    title: "Deliver",
-    method: "Fair.",
-    tables: [{ unit: "mails/s", rows }],
-  }]);
+  const sections = [{ title: "Deliver", method: "Fair.", tables: [{ unit: "mails/s", rows }] }];
+  const page = renderPage([["CPU", "fast"]], { targets: "## Targets\n\nAll met.", sections });
+  expect(page.indexOf("## Targets")).toBeLessThan(page.indexOf("## Deliver"));
   expect(page.split("\n").filter((line) => line.startsWith("| ")).map((line) => line.replace(/ +/g, " "))).toEqual([
     "| | |",
     "| --- | ---- |",
