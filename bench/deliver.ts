@@ -11,6 +11,7 @@ import {
   stockJobs,
 } from "./peers/graphile_worker.ts";
 import { NODEMAILER_SETTINGS, type NodemailerPool, nodemailerPool } from "./peers/nodemailer_pool.ts";
+import { PG_BOSS_SETTINGS, pgBoss, type PgBossQueue } from "./peers/pg_boss.ts";
 import { openRelay, type RelayTarget } from "./relay_here.ts";
 import { runRelayOnce } from "./relay_process.ts";
 import { startSink } from "./sink.ts";
@@ -29,6 +30,9 @@ const HERE = "relay, in this process";
 const PROCESS = "relay, `run --once` with its start and end";
 const NODEMAILER = "nodemailer's pool, without any queue";
 const GRAPHILE = "graphile-worker + nodemailer's pool";
+const PG_BOSS = "pg-boss + nodemailer's pool";
+
+const PEERS = [NODEMAILER, GRAPHILE, PG_BOSS];
 
 /** From a full queue to SMTP 250 and settled. */
 export const deliver: Benchmark = {
@@ -39,16 +43,17 @@ export const deliver: Benchmark = {
     const url = await lab.createDatabase();
     const sql = postgres(url, { max: 1, onnotice: () => {} });
     await using graphile = await graphileWorker(url);
+    await using boss = await pgBoss(url);
     const target = { url, smtpPort: sink.port, connections: CONNECTIONS };
     const pool = nodemailerPool({ port: sink.port, connections: CONNECTIONS });
     const stateDirectory = join(lab.directory, "deliver");
     try {
       const contenders: readonly Contender[] = [
-        { name: HERE, against: [NODEMAILER, GRAPHILE], sample: () => inThisProcess(sql, { target, count: ours }) },
+        { name: HERE, against: PEERS, sample: () => inThisProcess(sql, { target, count: ours }) },
         { name: NODEMAILER, sample: () => perSecond(peers, () => sendAll(pool, peers)) },
         {
           name: PROCESS,
-          against: [NODEMAILER, GRAPHILE],
+          against: PEERS,
           async sample() {
             await stockMails(sql, ours);
             const { elapsedMs } = await runRelayOnce(target, { stateDirectory });
@@ -57,6 +62,7 @@ export const deliver: Benchmark = {
           },
         },
         { name: GRAPHILE, sample: () => withGraphile(sql, { graphile, pool, count: peers }) },
+        { name: PG_BOSS, sample: () => withPgBoss(sql, { boss, pool, count: peers }) },
       ];
       const rows = await measure(contenders, { rounds, better: "more" });
       return {
@@ -69,7 +75,8 @@ export const deliver: Benchmark = {
           `nodemailer: ${CONNECTIONS} connections, ${NODEMAILER_SETTINGS}, ${
             CONNECTIONS * 4
           } mails handed to it at a time, same runtime. ` +
-          `graphile-worker: ${GRAPHILE_SETTINGS}; a job composes and sends one mail through the same pool.`,
+          `graphile-worker: ${GRAPHILE_SETTINGS}; a job composes and sends one mail through the same pool. ` +
+          `pg-boss: ${PG_BOSS_SETTINGS}, through the same pool.`,
         tables: [{ unit: "mails/s", rows }],
       };
     } finally {
@@ -99,6 +106,16 @@ async function withGraphile(
   const rate = await perSecond(count, () => graphile.drain((mail) => pool.send(mail)));
   await checkNoJobs(sql);
   return rate;
+}
+
+async function withPgBoss(
+  sql: postgres.Sql,
+  options: { readonly boss: PgBossQueue; readonly pool: NodemailerPool; readonly count: number },
+): Promise<number> {
+  const { boss, pool, count } = options;
+  await boss.stock(count);
+  await sql.unsafe("vacuum analyze").simple();
+  return await perSecond(count, () => boss.drain(count, (mail) => pool.send(mail)));
 }
 
 /** Keeps the pool's own queue filled: more than its connections, not so many that the garbage of waiting mails is measured. */

@@ -25,7 +25,10 @@ export function describeMachine(lab: Lab, now: Date): Facts {
     ["Bun", Bun.version],
     ["Postgres", `${lab.postgresVersion}, embedded, 128 MB shared buffers, fsync on, else its defaults`],
     ["SMTP server", lab.sinkKind === "bun" ? `bench/sink_server.ts${missing()}` : "smtp-sink of Postfix"],
-    ["Peers", ["nodemailer", "graphile-worker", "postgres"].map((name) => `${name} ${versionOf(name)}`).join(", ")],
+    [
+      "Peers",
+      ["nodemailer", "graphile-worker", "pg-boss", "postgres"].map((name) => `${name} ${versionOf(name)}`).join(", "),
+    ],
   ];
 }
 
