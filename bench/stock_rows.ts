@@ -37,7 +37,7 @@ export async function stockRows(sql: Sql, { finished = 0, waiting = 0, lane }: S
   );
   await sql.unsafe(
     `insert into mailchute.recipient (seq, position, kind, email, state)
-    select $1::bigint + i, 0, 'to', 'reader' || $1::bigint + i || '@example.com', case when i <= $2::bigint then 'sent' else 'queued' end
+    select $1::bigint + i, 0, 'to', 'reader' || lpad(($1::bigint + i)::text, 9, '0') || '@example.com', case when i <= $2::bigint then 'sent' else 'queued' end
     from generate_series(1, $3::bigint) i`,
     [last, finished, all],
   );
