@@ -101,7 +101,7 @@ async function loop(sql: Sql): Promise<readonly string[]> {
   expect(await queue.nextDueMs()).toBeLessThan(0);
   expect(await queue.nextDueMs({ sinceClaim: true, withinMs: 50 })).toBeLessThan(0);
   await setAsleep(statements, relayId, true);
-  await beat(statements, relayId);
+  await beat(statements, { relayId, instance: crypto.randomUUID(), host: "test", pid: 1 });
   const limit = { key: THROTTLE, limit: { count: 60, periodMs: 60_000 }, first: 1, most: 5, owed: 0 };
   await new ThrottleTable(statements).take([limit]);
   const log = createLog({ write: () => undefined, now: () => 0, level: "error" });
