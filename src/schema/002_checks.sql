@@ -28,14 +28,10 @@ create function mailchute.mailbox_email(value text) returns text
 language sql immutable parallel safe
 return coalesce(substring(value from '^\s*(?:"(?:[^"\\]|\\.)*"|[^]"(),:;<>@[\\]*)\s*<([^<>]*)>\s*$'), trim(value));
 
--- Tells whether an address matches one of the patterns; `*` stands for any run of characters. Folds ASCII only: in most locales lower() makes
--- an i of U+0130 and a k of U+212A, which are letters of another domain.
+-- Tells whether an address matches one of the patterns.
 create function mailchute.address_matches(address text, patterns text[]) returns boolean
 language sql immutable parallel safe
-return exists (
-  select from unnest(patterns) as p(pattern)
-  where lower(address collate "C") like replace(replace(replace(replace(lower(pattern collate "C"), '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
-);
+return coalesce(lower(address collate "C") like any (mailchute.like_patterns(patterns)), false);
 
 -- The faults of a list of mailboxes ({"email", "name"}), as issues.
 create function mailchute.mailbox_issues(list jsonb, path text) returns jsonb

@@ -49,113 +49,41 @@ exception when datetime_field_overflow or invalid_datetime_format or invalid_tim
   perform mailchute.refuse(jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not a time')));
 end $$;
 
--- Puts one mail into the queue, in the caller's transaction. `created` is false when the id or the idempotency key was there.
--- It waits for nobody, except a transaction that has just inserted the same id or the same key.
-create function mailchute.enqueue_v1(request jsonb) returns table (id uuid, created boolean)
-language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp as $$
-#variable_conflict use_column
+-- Stores the attachments of a new content.
+create function mailchute.add_attachments(new_content uuid, attachments jsonb) returns void
+language plpgsql as $$
 declare
-  caller record;
-  issues jsonb;
-  new_id uuid;
-  new_seq bigint;
-  -- An id of its own, so that two transactions with the same content, or two apps with the same id, meet nowhere.
-  new_content uuid := mailchute.new_id();
-  key text;
-  hash bytea;
-  known record;
-  open_recipients integer;
-  attachment_bytes bigint;
-  scheduled timestamptz;
-  expires timestamptz;
-  tags text[] := '{}';
-  to_count integer;
-  cc_count integer;
+  total_bytes bigint;
 begin
-  issues := mailchute.request_issues(request);
-  if issues <> '[]' then
-    perform mailchute.refuse(issues);
-  end if;
-  select * into caller from mailchute.current_app();
-  -- A Sender header is checked for its form in there too.
-  if caller.senders <> array['*'] or caller.recipients is not null or request ? 'headers' then
-    perform mailchute.check_allowed(request, caller.app, caller.senders, caller.recipients);
-  end if;
-
-  new_id := (request ->> 'id')::uuid;
-  key := request ->> 'idempotencyKey';
-  -- Only when given: the exception block in there costs a subtransaction.
-  if (request ->> 'scheduledAt') is not null then
-    scheduled := mailchute.to_time(request ->> 'scheduledAt', 'scheduledAt');
-  end if;
-  if (request ->> 'expiresAt') is not null then
-    expires := mailchute.to_time(request ->> 'expiresAt', 'expiresAt');
-  end if;
-  if expires <= greatest(coalesce(scheduled, statement_timestamp()), statement_timestamp()) then
-    perform mailchute.refuse('[{"path": "expiresAt", "message": "is not after the time of sending"}]');
-  end if;
-  if (request ->> 'tags') is not null then
-    tags := array(select tag from jsonb_array_elements_text(request -> 'tags') as t(tag));
-  end if;
-  if key is not null then
-    hash := sha256(convert_to((request - 'id' - 'idempotencyKey')::text, 'UTF8'));
-  end if;
-
-  -- Before anything is written, since much comes when this refuses. A mail that is there already is no further one.
-  if exists (select from mailchute.relay where full_until > statement_timestamp())
-    and not exists (select from mailchute.message m where m.id = new_id and m.app = caller.app)
-    and not exists (select from mailchute.message m where m.app = caller.app and m.idempotency_key = key) then
-    raise exception 'Cannot enqueue the mail: the queue is full' using errcode = 'MC005',
-      hint = 'Try again later; RELAY_MAX_QUEUE, a setting of the relay, says how many messages may wait';
-  end if;
-
-  insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,
-    return_path, unsubscribe, tags, metadata, lane, on_uncertain, scheduled_at, expires_at)
-  values (new_id, caller.app, new_content, key, hash, request -> 'from' ->> 'email', request -> 'from' ->> 'name',
-    coalesce(nullif(request -> 'replyTo', 'null'), '[]'), request ->> 'returnPath', request ->> 'unsubscribe',
-    tags,
-    coalesce(nullif(request -> 'metadata', 'null'), '{}'),
-    case request ->> 'priority' when 'high' then 0 when 'low' then 2 else 1 end,
-    request ->> 'onUncertain', scheduled, expires)
-  on conflict do nothing
-  returning message.seq into new_seq;
-
-  if new_seq is null then
-    select m.id, m.request_hash into known from mailchute.message m where m.app = caller.app and m.idempotency_key = key;
-    if not found then
-      return query select new_id, false;
-      return;
-    end if;
-    if known.request_hash is distinct from hash then
-      raise exception 'Idempotency key % was used for another mail', key using errcode = 'MC004',
-        hint = 'Use a new key for a new mail; the same key returns the first mail only for the same request';
-    end if;
-    return query select known.id, false;
+  if jsonb_typeof(attachments) <> 'array' then
     return;
   end if;
-
-  insert into mailchute.content (id, subject, text, html, headers)
-  values (new_content, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(nullif(request -> 'headers', 'null'), '[]'));
-
-  if jsonb_array_length(coalesce(nullif(request -> 'attachments', 'null'), '[]')) > 0 then
-    begin
-      with stored as (
-        insert into mailchute.attachment (content_id, position, filename, content_type, cid, bytes)
-        select new_content, a.place - 1, a.item ->> 'filename', a.item ->> 'contentType', a.item ->> 'contentId', decode(a.item ->> 'base64', 'base64')
-        from jsonb_array_elements(request -> 'attachments') with ordinality as a(item, place)
-        returning octet_length(bytes) as bytes
-      )
-      select sum(stored.bytes) into attachment_bytes from stored;
-    exception when invalid_parameter_value then
-      perform mailchute.refuse('[{"path": "attachments", "message": "have content that is not base64"}]');
-    end;
-    if attachment_bytes > 25000000 then
-      perform mailchute.refuse('[{"path": "attachments", "message": "have more than 25,000,000 bytes"}]');
-    end if;
+  with stored as (
+    insert into mailchute.attachment (content_id, position, filename, content_type, cid, bytes)
+    select new_content, a.place - 1, a.item ->> 'filename', a.item ->> 'contentType', a.item ->> 'contentId', decode(a.item ->> 'base64', 'base64')
+    from jsonb_array_elements(attachments) with ordinality as a(item, place)
+    returning octet_length(bytes) as bytes
+  )
+  select sum(stored.bytes) into total_bytes from stored;
+  if total_bytes > 25000000 then
+    perform mailchute.refuse('[{"path": "attachments", "message": "have more than 25,000,000 bytes"}]');
   end if;
+exception when invalid_parameter_value then
+  perform mailchute.refuse('[{"path": "attachments", "message": "have content that is not base64"}]');
+end $$;
 
-  to_count := jsonb_array_length(coalesce(nullif(request -> 'to', 'null'), '[]'));
-  cc_count := jsonb_array_length(coalesce(nullif(request -> 'cc', 'null'), '[]'));
+-- Stores the recipients of a new message; true when one of them is not suppressed.
+create function mailchute.add_recipients(new_seq bigint, app text, request jsonb) returns boolean
+language plpgsql as $$
+declare
+  addresses jsonb := coalesce(nullif(request -> 'to', 'null'), '[]');
+  to_count integer := jsonb_array_length(addresses);
+  cc_count integer;
+  is_open boolean;
+begin
+  addresses := addresses || coalesce(nullif(request -> 'cc', 'null'), '[]');
+  cc_count := jsonb_array_length(addresses) - to_count;
+  addresses := addresses || coalesce(nullif(request -> 'bcc', 'null'), '[]');
   with stored as (
     insert into mailchute.recipient (seq, position, kind, email, name, state, reason)
     select new_seq, r.place - 1, case when r.place <= to_count then 'to' when r.place <= to_count + cc_count then 'cc' else 'bcc' end,
@@ -163,24 +91,174 @@ begin
     from (
       select item, place, (
         select 'On the suppression list: ' || s.reason from mailchute.suppression s
-        where s.address = lower(item ->> 'email') and s.scope in ('all', 'app:' || caller.app)
+        where s.address = lower(item ->> 'email') and s.scope in ('all', 'app:' || app)
           and (s.until is null or s.until > statement_timestamp())
         limit 1) as why
-      from jsonb_array_elements(coalesce(nullif(request -> 'to', 'null'), '[]') || coalesce(nullif(request -> 'cc', 'null'), '[]')
-        || coalesce(nullif(request -> 'bcc', 'null'), '[]')) with ordinality as e(item, place)
+      from jsonb_array_elements(addresses) with ordinality as e(item, place)
     ) r
     returning state
   )
-  select count(*) filter (where stored.state = 'queued') into open_recipients from stored;
+  select bool_or(stored.state = 'queued') into is_open from stored;
+  return is_open;
+end $$;
 
-  if open_recipients > 0 then
-    insert into mailchute.queue (seq, lane, due)
-    values (new_seq, case request ->> 'priority' when 'high' then 0 when 'low' then 2 else 1 end,
-      greatest(coalesce(scheduled, statement_timestamp()), statement_timestamp()));
+-- Puts one mail into the queue, in the caller's transaction. `created` is false when the id or the idempotency key was there.
+-- It waits for nobody, except a transaction that has just inserted the same id or the same key.
+--
+-- Written to be short in Postgres' time: each SQL statement in here costs as much as dozens of expressions, so the common mail makes one look at the
+-- tables and four inserts, and what few mails have is read only from those.
+create function mailchute.enqueue_v1(request jsonb, out id uuid, out created boolean)
+language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp as $$
+#variable_conflict use_column
+declare
+  plain boolean := mailchute.is_plain(request);
+  has_options boolean;
+  issues jsonb;
+  app_name text;
+  senders text[];
+  recipients text[];
+  may_send boolean;
+  is_full boolean;
+  is_asleep boolean;
+  suppressed text;
+  new_id uuid;
+  new_seq bigint;
+  -- An id of its own, so that two transactions with the same content, or two apps with the same id, meet nowhere.
+  new_content uuid := mailchute.new_id();
+  from_email text;
+  only_email text;
+  key text;
+  hash bytea;
+  known record;
+  is_open boolean;
+  -- What few mails have; without it, what the columns hold.
+  reply_to jsonb;
+  return_path text;
+  unsubscribe text;
+  headers jsonb;
+  tags text[];
+  metadata jsonb;
+  priority smallint;
+  on_uncertain text;
+  scheduled timestamptz;
+  expires timestamptz;
+begin
+  if plain then
+    has_options := request - array['id', 'from', 'to', 'subject', 'text', 'html'] <> '{}';
+    only_email := request #>> '{to,0,email}';
+  end if;
+  if not plain or has_options then
+    issues := mailchute.request_issues(request);
+    if issues <> '[]' then
+      perform mailchute.refuse(issues);
+    end if;
+    has_options := true;
+  end if;
+  new_id := (request ->> 'id')::uuid;
+  from_email := request -> 'from' ->> 'email';
+
+  -- Who asks, how the relays are, and whether the one recipient is suppressed.
+  select a.name, a.senders, a.recipients, lower(from_email collate "C") like any (a.senders_like), r.is_full, r.is_asleep,
+    (select s.reason from mailchute.suppression s
+      where s.address = lower(only_email) and s.scope in ('all', 'app:' || coalesce(a.name, session_user::text))
+        and (s.until is null or s.until > statement_timestamp())
+      limit 1)
+  into app_name, senders, recipients, may_send, is_full, is_asleep, suppressed
+  from (
+    select bool_or(full_until > statement_timestamp()) as is_full, bool_or(asleep and heartbeat_at > statement_timestamp() - interval '2 minutes') as is_asleep
+    from mailchute.relay
+  ) r
+  left join (mailchute.app_role c join mailchute.app a on a.name = c.app) on c.role = session_user;
+  if app_name is null then
+    app_name := mailchute.owner_app();
+    senders := array['*'];
+  end if;
+  -- A Sender header is checked for its form in there too.
+  if recipients is not null or not may_send or has_options and request ?| array['headers', 'returnPath'] then
+    perform mailchute.check_allowed(request, app_name, senders, recipients);
+  end if;
+
+  if has_options then
+    key := request ->> 'idempotencyKey';
+    -- Only when given: the exception block in there costs a subtransaction.
+    if (request ->> 'scheduledAt') is not null then
+      scheduled := mailchute.to_time(request ->> 'scheduledAt', 'scheduledAt');
+    end if;
+    if (request ->> 'expiresAt') is not null then
+      expires := mailchute.to_time(request ->> 'expiresAt', 'expiresAt');
+    end if;
+    if expires <= greatest(scheduled, statement_timestamp()) then
+      perform mailchute.refuse('[{"path": "expiresAt", "message": "is not after the time of sending"}]');
+    end if;
+    if (request ->> 'tags') is not null then
+      tags := array(select tag from jsonb_array_elements_text(request -> 'tags') as t(tag));
+    end if;
+    if key is not null then
+      hash := sha256(convert_to((request - 'id' - 'idempotencyKey')::text, 'UTF8'));
+    end if;
+    reply_to := nullif(request -> 'replyTo', 'null');
+    return_path := request ->> 'returnPath';
+    unsubscribe := request ->> 'unsubscribe';
+    headers := nullif(request -> 'headers', 'null');
+    metadata := nullif(request -> 'metadata', 'null');
+    priority := case request ->> 'priority' when 'high' then 0 when 'low' then 2 end;
+    on_uncertain := request ->> 'onUncertain';
+  end if;
+
+  -- Before anything is written, since much comes when this refuses. A mail that is there already is no further one.
+  if is_full
+    and not exists (select from mailchute.message m where m.id = new_id and m.app = app_name)
+    and not exists (select from mailchute.message m where m.app = app_name and m.idempotency_key = key) then
+    raise exception 'Cannot enqueue the mail: the queue is full' using errcode = 'MC005',
+      hint = 'Try again later; RELAY_MAX_QUEUE, a setting of the relay, says how many messages may wait';
+  end if;
+
+  insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,
+    return_path, unsubscribe, tags, metadata, lane, on_uncertain, scheduled_at, expires_at)
+  values (new_id, app_name, new_content, key, hash, from_email, request -> 'from' ->> 'name',
+    coalesce(reply_to, '[]'), return_path, unsubscribe, coalesce(tags, '{}'), coalesce(metadata, '{}'), coalesce(priority, 1), on_uncertain,
+    scheduled, expires)
+  on conflict do nothing
+  returning message.seq into new_seq;
+
+  if new_seq is null then
+    select m.id, m.request_hash into known from mailchute.message m where m.app = app_name and m.idempotency_key = key;
+    if not found then
+      id := new_id;
+      created := false;
+      return;
+    end if;
+    if known.request_hash is distinct from hash then
+      raise exception 'Idempotency key % was used for another mail', key using errcode = 'MC004',
+        hint = 'Use a new key for a new mail; the same key returns the first mail only for the same request';
+    end if;
+    id := known.id;
+    created := false;
+    return;
+  end if;
+
+  insert into mailchute.content (id, subject, text, html, headers)
+  values (new_content, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(headers, '[]'));
+  if has_options and request ? 'attachments' then
+    perform mailchute.add_attachments(new_content, request -> 'attachments');
+  end if;
+
+  if plain then
+    insert into mailchute.recipient (seq, position, kind, email, name, state, reason)
+    values (new_seq, 0, 'to', only_email, nullif(request #>> '{to,0,name}', ''), case when suppressed is null then 'queued' else 'suppressed' end,
+      'On the suppression list: ' || suppressed);
+    is_open := suppressed is null;
+  else
+    is_open := mailchute.add_recipients(new_seq, app_name, request);
+  end if;
+
+  if is_open then
+    insert into mailchute.queue (seq, lane, due) values (new_seq, coalesce(priority, 1), greatest(scheduled, statement_timestamp()));
     -- NOTIFY takes a lock for the whole database at commit: ring only while a relay sleeps (and lives).
-    if exists (select from mailchute.relay where asleep and heartbeat_at > statement_timestamp() - interval '2 minutes') then
+    if is_asleep then
       perform pg_notify('mailchute', '');
     end if;
   end if;
-  return query select new_id, true;
+  id := new_id;
+  created := true;
 end $$;

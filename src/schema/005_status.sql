@@ -61,7 +61,7 @@ language plpgsql stable security definer set search_path = pg_catalog, mailchute
 declare
   caller_app text;
 begin
-  select c.app into caller_app from mailchute.current_app() c;
+  caller_app := mailchute.current_app();
   return (select mailchute.describe(m.seq) from mailchute.message m where m.id = message_id and m.app = caller_app);
 end $$;
 
@@ -88,7 +88,7 @@ declare
   caller_app text;
   message_seq bigint;
 begin
-  select c.app into caller_app from mailchute.current_app() c;
+  caller_app := mailchute.current_app();
   select m.seq into message_seq from mailchute.message m where m.id = message_id and m.app = caller_app;
   if not found then
     return 'unknown';
@@ -107,7 +107,7 @@ begin
   if at is null or not isfinite(at) then
     perform mailchute.refuse('[{"path": "at", "message": "must be a time"}]');
   end if;
-  select c.app into caller_app from mailchute.current_app() c;
+  caller_app := mailchute.current_app();
   select m.seq, m.expires_at into message_seq, expires from mailchute.message m where m.id = message_id and m.app = caller_app;
   if not found then
     return 'unknown';

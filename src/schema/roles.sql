@@ -36,6 +36,8 @@ begin
   end if;
   if exists (select from pg_roles where rolname = 'mailchute_admin') then
     grant select, insert, update, delete on mailchute.app, mailchute.app_role, mailchute.suppression to mailchute_admin;
+    -- A column of app is made with it.
+    grant execute on function mailchute.like_patterns(text[]) to mailchute_admin;
     grant update on mailchute.recipient, mailchute.message to mailchute_admin;
     grant insert, update, delete on mailchute.queue, mailchute.place to mailchute_admin;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_admin;

@@ -56,13 +56,17 @@ async function templateOf(database: TestDatabase, name: string): Promise<TestDat
 
 /** Carries all rows over, as a dump that is restored. */
 async function restore(from: Sql, into: Sql): Promise<void> {
-  const tables =
-    await from`select relname as name from pg_class where relnamespace = 'mailchute'::regnamespace and relkind = 'r'`;
-  for (const { name } of tables) {
+  // As pg_dump does, without the columns that the table makes itself.
+  const tables = await from`
+    select c.relname as name, string_agg(quote_ident(a.attname), ', ' order by a.attnum) as columns
+    from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+    where c.relnamespace = 'mailchute'::regnamespace and c.relkind = 'r' group by c.oid`;
+  for (const { name, columns } of tables) {
     const [row] = await from.unsafe(`select coalesce(jsonb_agg(t), '[]')::text as rows from mailchute.${name} t`);
     await into.unsafe(`delete from mailchute.${name}`);
     await into.unsafe(
-      `insert into mailchute.${name} overriding system value select * from jsonb_populate_recordset(null::mailchute.${name}, $1::text::jsonb)`,
+      `insert into mailchute.${name} (${columns}) overriding system value
+      select ${columns} from jsonb_populate_recordset(null::mailchute.${name}, $1::text::jsonb)`,
       [row?.rows as string],
     );
   }

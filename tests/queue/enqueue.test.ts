@@ -162,3 +162,17 @@ test("under repeatable read a key that another transaction has just used is refu
   }));
   expect(await answer).toBe("40001");
 });
+
+test("no row holds a state, a kind, a lane or a policy that there is not", async () => {
+  await using database = await createDatabase();
+  await enqueue(database.sql);
+  const changes = [
+    "update mailchute.recipient set state = 'delivered'",
+    "update mailchute.recipient set kind = 'from'",
+    "update mailchute.message set lane = 3",
+    "update mailchute.message set on_uncertain = 'maybe'",
+  ];
+  for (const change of changes) {
+    expect({ change, code: await codeOf(database.sql.unsafe(change)) }).toEqual({ change, code: "23514" });
+  }
+});
