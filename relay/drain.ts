@@ -8,7 +8,8 @@ import { Workers, type WorkersOptions } from "./workers.ts";
 
 // DESIGN: one drain serves one database. Its loop claims as much as the workers have room for, and otherwise sleeps until the bell
 // (NOTIFY, or room), the next due time, the poll, or the breaker's next probe. Before it sleeps it says so in the database, where
-// enqueue reads it, and looks once more: a commit between the two can miss the bell, and then waits for the first, short poll.
+// enqueue reads it, and looks once more: a commit between the two can miss the bell, and then waits for the first, short poll. While mail
+// flows it does not sleep, and looks often.
 
 /** What a drain needs, beside what its workers do. */
 export interface DrainOptions extends Omit<WorkersOptions, "intake" | "onRoom" | "onDatabase">, RestOptions {
@@ -232,7 +233,7 @@ export class Drain {
 
   async #waitMs(look: Look, pollMs: number): Promise<number> {
     if (look === "refused") return this.#options.idleMs ?? REFUSED_MS;
-    return look === "no_room" ? this.#roomWaitMs() : await this.#sleepMs(pollMs);
+    return look === "no_room" ? this.#roomWaitMs() : this.#rest.flowMs || await this.#sleepMs(pollMs);
   }
 
   /** Goes to sleep, looks when something is due, and says how long to wait for the bell. */

@@ -69,6 +69,25 @@ const withoutPolls: Clock = {
   after: (delayMs, callback) => delayMs < 50 ? systemClock.after(delayMs, callback) : () => undefined,
 };
 
+/** A clock that stands still when it is told to; the timers of 10 ms, by which the claim loop looks again, wait for it to go on. */
+function stoppedClock(): Clock & { stop(): void; go(): void } {
+  let stoppedMs: number | undefined;
+  let waiting: (() => void)[] = [];
+  return {
+    now: () => stoppedMs ?? systemClock.now(),
+    after(delayMs, callback) {
+      if (stoppedMs === undefined || delayMs !== 10) return systemClock.after(delayMs, callback);
+      waiting.push(callback);
+      return () => waiting = waiting.filter((other) => other !== callback);
+    },
+    stop: () => stoppedMs = systemClock.now(),
+    go() {
+      stoppedMs = undefined;
+      for (const callback of waiting.splice(0)) callback();
+    },
+  };
+}
+
 test("an idle relay is rung awake by a commit, without any poll", async () => {
   await using server = await startScriptedServer();
   await using database = await createDatabase();
@@ -81,6 +100,28 @@ test("an idle relay is rung awake by a commit, without any poll", async () => {
   const id = await enqueue(database);
   await server.whenMails(1);
   await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
+});
+
+test("while mail flows the relay stays awake and looks by itself, so that no commit rings; when it ends, the relay sleeps", async () => {
+  await using server = await startScriptedServer();
+  await using database = await createDatabase();
+  await using bell = await listen(database);
+  const clock = stoppedClock();
+  await using running = await openTestRelay(database, { smtpPort: server.port, clock });
+  const asleep = async () => (await database.sql`select from mailchute.relay where asleep`).count === 1;
+  running.relay.start();
+  await until(async () => await asleep() && running.relay.stations.every(({ listening }) => listening), "asleep");
+  clock.stop();
+  await enqueue(database);
+  expect(await bell.rings()).toBe(1);
+  await server.whenMails(1);
+  await until(async () => (await database.sql`select from mailchute.queue`).count === 0, "settled");
+  expect(await asleep()).toBe(false);
+  await enqueue(database);
+  expect(await bell.rings()).toBe(0);
+  clock.go();
+  await server.whenMails(2);
+  await until(asleep, "asleep again");
 });
 
 test("a relay whose listening connection is cut listens again, and looks for what it may have missed", async () => {
