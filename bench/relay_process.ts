@@ -14,14 +14,42 @@ export function runRelayOnce(
   target: RelayTarget,
   options: { readonly stateDirectory: string },
 ): Promise<ProcessCost> {
-  return runProgram([join(import.meta.dir, "../relay/main.ts"), "run", "--once"], {
+  return runProgram([MAIN, "run", "--once"], settingsOf(target, options));
+}
+
+/** Starts a relay in a process of its own, which serves until it is disposed of. */
+export function startRelay(target: RelayTarget, options: { readonly stateDirectory: string }): AsyncDisposable {
+  const child = Bun.spawn([process.execPath, MAIN, "run"], {
+    // Any free port: another relay of this machine may have the usual one.
+    env: { ...surroundings(), ...settingsOf(target, options), PORT: "0", LOG_LEVEL: "warn" },
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "inherit",
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await child.exited;
+    },
+  };
+}
+
+const MAIN = join(import.meta.dir, "../relay/main.ts");
+
+function settingsOf(target: RelayTarget, { stateDirectory }: { readonly stateDirectory: string }) {
+  return {
     DATABASE_URL: target.url,
     SMTP_URL: `smtp://127.0.0.1:${target.smtpPort}?tls=none`,
     RELAY_CONNECTIONS: String(target.connections),
-    RELAY_STATE_DIR: options.stateDirectory,
+    RELAY_STATE_DIR: stateDirectory,
     LOG_FORMAT: "json",
     LOG_LEVEL: "info",
-  });
+  };
+}
+
+/** All that a program is given of this process's environment. */
+function surroundings() {
+  return { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "" };
 }
 
 const LOOK_MS = 20;
@@ -33,7 +61,7 @@ export async function runProgram(
 ): Promise<ProcessCost> {
   const start = performance.now();
   const child = Bun.spawn([process.execPath, ...args], {
-    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...env },
+    env: { ...surroundings(), ...env },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
