@@ -254,6 +254,10 @@ begin
 
   if is_open then
     insert into mailchute.queue (seq, lane, due) values (new_seq, coalesce(priority, 1), greatest(scheduled, statement_timestamp()));
+    -- The insert may have waited for another use of the key, and a relay may have gone to sleep since.
+    if key is not null and is_asleep is not true then
+      is_asleep := exists (select from mailchute.relay where asleep and heartbeat_at > statement_timestamp() - interval '2 minutes');
+    end if;
     -- NOTIFY takes a lock for the whole database at commit: ring only while a relay sleeps (and lives).
     if is_asleep then
       perform pg_notify('mailchute', '');

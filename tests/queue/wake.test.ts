@@ -63,6 +63,28 @@ test("a transaction with many mails rings once, a replay and a suppressed mail n
   expect(await bell.rings()).toBe(0);
 });
 
+test("a mail that waited for another use of its key rings a relay that has gone to sleep meanwhile", async () => {
+  await using database = await createDatabase();
+  await using bell = await listen(database);
+  const { relayId } = await openQueue(database);
+  await using left = openConnection(database);
+  let second: Promise<string> | undefined;
+  const rolledBack = left.begin(async (tx) => {
+    await tx`select mailchute.send('{"from": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hi", "idempotencyKey": "order/1"}')`;
+    second = enqueue(database, { idempotencyKey: "order/1" });
+    await until(async () => {
+      const waiting = await database.sql`
+        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      return waiting.count > 0;
+    }, "waiting for the key");
+    await database.sql`update mailchute.relay set asleep = true where id = ${relayId}::bigint`;
+    throw new Error("rolled back");
+  });
+  expect(await rolledBack.catch((error: Error) => error.message)).toBe("rolled back");
+  await second;
+  expect(await bell.rings()).toBe(1);
+});
+
 /** A clock whose longer timers never fire: no poll and no heartbeat, so that only the bell can wake a loop. */
 const withoutPolls: Clock = {
   now: () => systemClock.now(),
