@@ -8,8 +8,7 @@ import { Workers, type WorkersOptions } from "./workers.ts";
 
 // DESIGN: one drain serves one database. Its loop claims as much as the workers have room for, and otherwise sleeps until the bell
 // (NOTIFY, or room), the next due time, the poll, or the breaker's next probe. Before it sleeps it says so in the database, where
-// enqueue reads it, and looks once more: a commit between the two can miss the bell, and then waits for the first, short poll. While mail
-// flows it does not sleep, and looks often.
+// enqueue reads it, and looks once more: a commit between the two can miss the bell, and waits for a short poll. While mail flows it looks often.
 
 /** What a drain needs, beside what its workers do. */
 export interface DrainOptions extends Omit<WorkersOptions, "intake" | "onRoom" | "onDatabase">, RestOptions {
