@@ -119,11 +119,11 @@ export class Holdings {
 
 /** Parts the open recipients of a message by the way that they take. One that no rule fits has no route at all. */
 export function legsOf(holding: Holding, routing: readonly RoutingRule[]): readonly Leg[] {
-  const { recipients, from } = holding.message;
+  const { recipients, from, stream } = holding.message;
   const ways = new Map<readonly string[] | undefined, ClaimedRecipient[]>();
   for (const recipient of recipients) {
     if (!recipient.open) continue;
-    const routes = routesFor(routing, { from: from.email, to: recipient.email });
+    const routes = routesFor(routing, { from: from.email, to: recipient.email, stream: stream ?? undefined });
     const others = ways.get(routes);
     if (others === undefined) ways.set(routes, [recipient]);
     else others.push(recipient);

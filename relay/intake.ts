@@ -1,7 +1,7 @@
 import type { Clock } from "./clock.ts";
 import type { Leg } from "./holdings.ts";
 import type { ClaimedMessage, ClaimOptions, Queue } from "./queue.ts";
-import type { Charge, RateLimits } from "./rate_limit.ts";
+import type { Charge, Charged, RateLimits } from "./rate_limit.ts";
 import type { LegResult } from "./settlement.ts";
 import type { Limit } from "./throttle.ts";
 import type { Refusal, Throttles } from "./throttles.ts";
@@ -146,7 +146,7 @@ export class Intake {
   async take(leg: Leg, route: string): Promise<Skipped | undefined> {
     const { rates } = this.#options;
     if (rates === undefined) return undefined;
-    const charges = rates.limits.chargesOf(route, leg.recipients);
+    const charges = rates.limits.chargesOf(chargedOf(leg, route));
     const refusal = charges.length === 0 ? undefined : await rates.throttles.take(charges);
     return refusal === undefined ? undefined : this.#sendToWait(refusal);
   }
@@ -155,7 +155,7 @@ export class Intake {
   mustWait(leg: Leg, route: string): Skipped | undefined {
     const { rates } = this.#options;
     if (rates === undefined || this.#waitedFor.size === 0 || leg.holding.message.waitedFor !== null) return undefined;
-    for (const { key } of rates.limits.chargesOf(route, leg.recipients)) {
+    for (const { key } of rates.limits.chargesOf(chargedOf(leg, route))) {
       const waited = this.#waitedFor.get(key);
       if (waited === undefined || this.#isGate(key)) continue;
       return this.#sendToWait({ throttle: key, againMs: waited.againMs });
@@ -232,4 +232,8 @@ export class Intake {
     }
     return { waiting, fresh: left, gated };
   }
+}
+
+function chargedOf({ holding, recipients }: Leg, route: string): Charged {
+  return { route, recipients, stream: holding.message.stream };
 }

@@ -49,6 +49,7 @@ export interface ClaimedMessage {
   readonly returnPath: string | null;
   readonly unsubscribe: string | null;
   readonly onUncertain: "retry" | "hold" | null;
+  readonly stream: string | null;
   /** Epoch milliseconds: the later of enqueue and schedule. */
   readonly firstDueMs: number;
   readonly expiresAtMs: number | null;

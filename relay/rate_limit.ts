@@ -2,10 +2,11 @@ import { domainOf } from "../src/address.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import type { Limit } from "./throttle.ts";
 
-/** What a limit counts: mails, mails of one route, or recipients of a domain; `*` is every domain without a limit of its own, each by itself. */
+/** What a limit counts: mails, mails of one route, mails of one stream, or recipients of a domain; `*` is every domain without a limit of its own, each by itself. */
 export type Scope =
   | { readonly of: "all" }
   | { readonly of: "route"; readonly name: string }
+  | { readonly of: "stream"; readonly name: string }
   | { readonly of: "domain"; readonly domain: string };
 
 /** A limit of RELAY_RATE, or of a route's URL. */
@@ -19,6 +20,13 @@ export interface Charge {
   readonly key: string;
   readonly limit: Limit;
   readonly cost: number;
+}
+
+/** A mail that is to start. */
+export interface Charged {
+  readonly route: string;
+  readonly stream: string | null;
+  readonly recipients: readonly { readonly email: string }[];
 }
 
 /** The longest period, so that the mail of today waits for no budget of next week. */
@@ -73,7 +81,7 @@ export class RateLimits {
   }
 
   /** What a mail takes that goes to these recipients over this route. */
-  chargesOf(route: string, recipients: readonly { readonly email: string }[]): readonly Charge[] {
+  chargesOf({ route, stream, recipients }: Charged): readonly Charge[] {
     const counts = new Map<string, number>();
     // Most relays limit no domain.
     for (const { email } of this.#domains.size === 0 ? [] : recipients) {
@@ -82,7 +90,10 @@ export class RateLimits {
     }
     return this.#limits.flatMap(({ scope, ...limit }): readonly Charge[] => {
       if (scope.of === "all") return [{ key: keyOf(limit, scope), limit, cost: 1 }];
-      if (scope.of === "route") return scope.name === route ? [{ key: keyOf(limit, scope), limit, cost: 1 }] : [];
+      if (scope.of === "route" || scope.of === "stream") {
+        const name = scope.of === "route" ? route : stream;
+        return scope.name === name ? [{ key: keyOf(limit, scope), limit, cost: 1 }] : [];
+      }
       const domains = [...counts].filter(([domain]) =>
         scope.domain === domain || (scope.domain === "*" && !this.#domains.has(domain))
       );
@@ -105,5 +116,5 @@ export class RateLimits {
 
 function keyOf(limit: Limit, scope: Scope): string {
   if (scope.of === "all") return formatLimit(limit);
-  return `${scope.of}:${scope.of === "route" ? scope.name : scope.domain}=${formatLimit(limit)}`;
+  return `${scope.of}:${scope.of === "domain" ? scope.domain : scope.name}=${formatLimit(limit)}`;
 }

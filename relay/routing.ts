@@ -1,8 +1,9 @@
 import { domainOf, normalizeAddress } from "../src/address.ts";
 
-/** What a rule looks at: an address, a domain, everything below a domain (`*.corp.example`), or nothing (`*`). */
+/** What a rule looks at: an address, a domain, everything below a domain (`*.corp.example`), a stream, or nothing (`*`). */
 export type Match =
   | { readonly of: "to" | "from"; readonly is: "address" | "domain" | "subdomain"; readonly value: string }
+  | { readonly of: "stream"; readonly value: string }
   | { readonly of: "any" };
 
 /** One rule of `RELAY_ROUTES`: which mail, and the routes to try for it, in order. */
@@ -12,10 +13,11 @@ export interface RoutingRule {
   readonly routes: readonly [string, ...string[]];
 }
 
-/** The addresses that a rule may look at. */
+/** What a rule may look at. */
 export interface Routed {
   readonly from: string;
   readonly to: string;
+  readonly stream?: string | undefined;
 }
 
 /** All mail by the only route. */
@@ -43,6 +45,7 @@ export function routesFor(rules: readonly RoutingRule[], mail: Routed): readonly
 
 function fits(match: Match, mail: Routed): boolean {
   if (match.of === "any") return true;
+  if (match.of === "stream") return mail.stream === match.value;
   const address = mail[match.of];
   switch (match.is) {
     case "address":

@@ -32,7 +32,7 @@ export type Attachment = File | BinaryAttachment | TextAttachment;
 export interface WireAttachment {
   readonly filename: string;
   readonly contentType: string;
-  readonly contentId?: string;
+  readonly contentId?: string | undefined;
   readonly base64: string;
 }
 
@@ -99,7 +99,7 @@ function describe(given: Loaded, at: (name: string) => Fault): Omit<WireAttachme
   if (!CONTENT_TYPE.test(contentType)) at("contentType")("it is not like application/pdf");
   const contentId = CONTENT_ID.exec(String(given.contentId ?? "a"))?.[1];
   if (contentId === undefined) at("contentId")("it is not visible ASCII of at most 250 characters");
-  return { filename, contentType, ...(given.contentId === undefined ? {} : { contentId: String(contentId) }) };
+  return { filename, contentType, contentId: given.contentId === undefined ? undefined : contentId };
 }
 
 /** Returns the content as base64, with the number of bytes it stands for. */

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import type { Address } from "./address.ts";
 import { type Connection, type Driver, driverOf, MAX_TIMEOUT_MS, run } from "./connection.ts";
 import { MailchuteError } from "./error.ts";
-import { type Fault, field, headers, key, mailbox, mailboxes, oneOf, over, tags, time } from "./field.ts";
+import { type Fault, field, headers, key, mailbox, mailboxes, oneOf, over, stream, tags, time } from "./field.ts";
 import { LIMITS } from "./limits.ts";
 import { checkFields, refuse } from "./finding.ts";
 import { type Defaults, type MessageInput, parseMessage, SEND } from "./message.ts";
@@ -20,6 +20,8 @@ export interface MailerOptions {
   readonly headers?: Readonly<Record<string, string>> | readonly (readonly [name: string, value: string])[] | undefined;
   /** Tags of all mails, before their own. */
   readonly tags?: readonly string[] | undefined;
+  /** The stream of mails that name none. */
+  readonly stream?: string | undefined;
   /** `required` makes a forgotten `tx` in send, cancel and reschedule an error. @default `db` is used */
   readonly transaction?: "required" | undefined;
   /** Longest wait for an answer of the database; 1 to 2,147,483,647. @default {30_000} */
@@ -79,6 +81,7 @@ const MAILER = {
   replyTo: field(mailboxes),
   headers: field(headers),
   tags: field(tags),
+  stream: field(stream),
   transaction: field(oneOf("required")),
   timeoutMs: field(timeout),
 };
@@ -106,7 +109,7 @@ const KEY = { idempotencyKey: field((value, fault) => key(value, LIMITS.idempote
  */
 export function createMailer(db: Connection, options: MailerOptions = {}): Mailer {
   // The rest of its shape is looked at when it is used: apps hand in proxies that connect at the first touch.
-  if (typeof db !== "object" && typeof db !== "function" || db === null) driverOf(db, "db");
+  if (Object(db) !== db) driverOf(db, "db");
   const { transaction, timeoutMs = DEFAULT_TIMEOUT_MS, ...defaults } = check<
     Defaults & Pick<MailerOptions, "transaction" | "timeoutMs">
   >(MAILER, options, "Cannot make the mailer");

@@ -43,7 +43,7 @@ export class MailchuteError extends Error {
     message: string,
     options: { readonly issues?: readonly Issue[]; readonly cause?: unknown } = {},
   ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(message, options);
     this.code = code;
     this.issues = options.issues ?? [];
   }

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { type Address, type Mailbox, parseAddress } from "./address.ts";
 import { headerProblem, valueProblem } from "./mime/header.ts";
 import { LIMITS } from "./limits.ts";
+import { isStream } from "./stream.ts";
 import { unsubscribeProblem } from "./mime/unsubscribe.ts";
 
 /** Reports one fault of a field: a clause that says what is wrong and, where it is not plain, what to do. */
@@ -18,8 +19,8 @@ export function field<T>(read: (value: unknown, fault: Fault) => T): v.GenericSc
     v.unknown(),
     v.rawTransform(({ dataset, addIssue }) =>
       dataset.value === undefined ? undefined : read(dataset.value, (message, at = [], expected = undefined) => {
-        // Of a path's items only the keys are read, by `findingsOf`.
-        addIssue({ message, expected, path: at.map((key) => ({ key })) as unknown as [v.IssuePathItem] });
+        // Not items with keys, as valibot's own: it hands the path on as it is, to `checkFields`.
+        addIssue({ message, expected, path: at as unknown as [v.IssuePathItem] });
       })
     ),
   );
@@ -110,7 +111,8 @@ export function metadata(value: unknown, fault: Fault): Readonly<Record<string, 
 
 /** Reads a point in time. A string goes through as it is; whether its month has such a day is for the database to say. */
 export function time(value: unknown, fault: Fault): string {
-  const text = value instanceof Date && !Number.isNaN(value.getTime()) ? value.toISOString() : value;
+  // null for an invalid Date, where toISOString throws.
+  const text = value instanceof Date ? value.toJSON() : value;
   if (typeof text === "string" && TIME.test(text)) return text;
   fault("it is neither a valid Date nor like 2026-11-22T09:30:00Z, with a zone");
   return "";
@@ -121,6 +123,13 @@ export function unsubscribe(value: unknown, fault: Fault): string {
   const problem = unsubscribeProblem(String(value));
   if (problem !== undefined) fault(problem);
   return String(value);
+}
+
+/** Reads the name of a stream. */
+export function stream(value: unknown, fault: Fault): string {
+  if (isStream(value)) return value;
+  fault("it is not 1 to 63 of a-z 0-9 . _ -, a letter or digit first");
+  return "";
 }
 
 /** Makes a reader for a field that has few values. */

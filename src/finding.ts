@@ -20,7 +20,7 @@ export function checkFields<T>(
   const read = given.map(([name, schema]) => {
     const { issues = [], output } = v.safeParse(schema, input[name]);
     for (const { path = [], message, expected } of issues) {
-      findings.push({ path: [name, ...path.map(({ key }) => key)].join("."), message, limit: expected === LIMIT });
+      findings.push({ path: [name, ...path].join("."), message, limit: expected === LIMIT });
     }
     return [name, output];
   });

@@ -14,6 +14,7 @@ import {
   over,
   pairsOf,
   returnPath,
+  stream,
   tags,
   time,
   unsubscribe,
@@ -55,6 +56,8 @@ export interface MessageFields {
   readonly unsubscribe?: string | undefined;
   /** What to do when the mail may have arrived and nobody knows: send again, or wait for a person. @default what the relay is set to */
   readonly onUncertain?: "retry" | "hold" | undefined;
+  /** A flow with its own pause, rate and route, such as `bulk`: 1 to 63 of a-z 0-9 . _ -, first a letter or digit. @default the mailer's */
+  readonly stream?: string | undefined;
 }
 
 /** A mail with a text, an HTML part, or both. The relay makes a missing text from the HTML; the empty one asks for HTML alone. */
@@ -85,10 +88,11 @@ export interface Message {
   readonly expiresAt?: string;
   readonly unsubscribe?: string;
   readonly onUncertain?: "retry" | "hold";
+  readonly stream?: string;
 }
 
 /** What a mailer adds to each of its mails. */
-export type Defaults = Pick<Message, "replyTo" | "headers" | "tags"> & { readonly from?: Mailbox };
+export type Defaults = Pick<Message, "replyTo" | "headers" | "tags" | "stream"> & { readonly from?: Mailbox };
 
 /** What failed, at the head of each message. */
 export const SEND = "Cannot send the mail";
@@ -113,6 +117,7 @@ const FIELDS = {
   expiresAt: field(time),
   unsubscribe: field(unsubscribe),
   onUncertain: field(oneOf("retry", "hold")),
+  stream: field(stream),
 };
 
 /** What the fields were read as, each on its own. */
@@ -173,29 +178,27 @@ function acrossFields(input: Readonly<Record<string, unknown>>, defaults: Defaul
 }
 
 function merge(message: Checked, defaults: Defaults): Message {
-  const whole = {
-    ...message,
-    from: message.from ?? defaults.from,
-    replyTo: message.replyTo ?? defaults.replyTo,
-    headers: mergeHeaders(defaults.headers, message.headers ?? []),
-    tags: mergeTags(defaults.tags, message.tags ?? []),
+  const merged: Checked = {
+    headers: mergeHeaders(defaults.headers, message.headers),
+    tags: mergeTags(defaults.tags, message.tags),
   };
+  const valueOf = (name: keyof Message) => merged[name] ?? message[name] ?? defaults[name as keyof Defaults];
   // The order of FIELDS and not of the input: the same mail makes the same JSON.
-  const entries = Object.keys(FIELDS).map((name) => [name, whole[name as keyof typeof whole]] as const);
+  const entries = Object.keys(FIELDS).map((name) => [name, valueOf(name as keyof Message)] as const);
   return Object.fromEntries(entries.filter(([, value]) => !isEmpty(value))) as unknown as Message;
 }
 
 /** The mailer's headers without those that the mail sets itself, then the mail's. */
 function mergeHeaders(
-  defaults: Message["headers"],
-  own: readonly (readonly [string, string])[],
+  defaults: readonly (readonly [string, string])[] = [],
+  own: readonly (readonly [string, string])[] = [],
 ): readonly (readonly [string, string])[] {
   const names = new Set(own.map(([name]) => name.toLowerCase()));
-  return [...(defaults ?? []).filter(([name]) => !names.has(name.toLowerCase())), ...own];
+  return [...defaults.filter(([name]) => !names.has(name.toLowerCase())), ...own];
 }
 
-function mergeTags<T>(defaults: readonly string[] | undefined, own: readonly T[]): readonly (T | string)[] {
-  return [...new Set([...(defaults ?? []), ...own])];
+function mergeTags<T>(defaults: readonly string[] = [], own: readonly T[] = []): readonly (T | string)[] {
+  return [...new Set([...defaults, ...own])];
 }
 
 function isEmpty(value: unknown): boolean {

@@ -46,6 +46,8 @@ export interface MessageStatus {
   readonly expiresAt?: Date;
   /** Undefined while it is being sent or held, and when it is final. */
   readonly nextAttemptAt?: Date;
+  /** The stream that it belongs to. */
+  readonly stream?: string;
   readonly tags: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
   readonly recipients: readonly RecipientStatus[];

@@ -290,7 +290,7 @@ test("routes that nobody could use are refused by name", () => {
     [{ ...BASE, RELAY_ROUTES: "to:corp.example=internal" }, "set SMTP_URL_INTERNAL, or write default"],
     [{ ...BASE, ...internal, RELAY_ROUTES: "*=default" }, "Cannot use SMTP_URL_INTERNAL: no rule of RELAY_ROUTES"],
     [{ ...BASE, ...internal, RELAY_ROUTES: "*=internal" }, "Cannot use SMTP_URL: no rule of RELAY_ROUTES"],
-    [{ ...BASE, ...internal, RELAY_ROUTES: "stream:bulk=internal" }, "this version has no streams"],
+    [{ ...BASE, ...internal, RELAY_ROUTES: "stream:Bulk=internal" }, "no name that a stream could have"],
     [{ ...BASE, ...internal, RELAY_ROUTES: "" }, "RELAY_ROUTES: it is set but empty"],
     [{ ...BASE, SMTP_URL_DEFAULT: "smtp://x" }, "Cannot use SMTP_URL_DEFAULT: the route default is what SMTP_URL"],
     [{ ...BASE, SMTP_URL_: "smtp://x" }, "it ends without a name"],

@@ -9,8 +9,22 @@ function limits(written: string): RateLimits {
 }
 
 function keys(written: string, route: string, ...emails: readonly string[]): readonly (readonly [string, number])[] {
-  return limits(written).chargesOf(route, emails.map((email) => ({ email }))).map(({ key, cost }) => [key, cost]);
+  return limits(written).chargesOf({ route, stream: null, recipients: emails.map((email) => ({ email })) })
+    .map(({ key, cost }) => [key, cost]);
 }
+
+test("a mail counts once for its stream, however many recipients it has, and a mail of none or of another for none", () => {
+  const its = limits("60/m, stream:bulk=600/m, stream:news=1/s");
+  const keysOf = (stream: string | null) =>
+    its.chargesOf({ route: "internal", stream, recipients: [{ email: "a@b.example" }, { email: "c@d.example" }] })
+      .map(({ key, cost }) => [key, cost]);
+  expect(keysOf("bulk")).toEqual([["60/m", 1], ["stream:bulk=600/m", 1]]);
+  expect(keysOf("bulk2")).toEqual([["60/m", 1]]);
+  expect(keysOf(null)).toEqual([["60/m", 1]]);
+  expect(its.limitOf("stream:bulk=600/m")).toEqual({ count: 600, periodMs: 60_000 });
+  expect(its.limitOf("stream:bulk=60/m")).toBeUndefined();
+  expect(its.gates(["internal"]).map(({ key }) => key)).toEqual(["60/m"]);
+});
 
 test("a limit is written as it is read, in the shortest way", () => {
   for (const text of ["1/s", "60/m", "2000/h", "50000/d", "10/6s", "7/90s"]) {

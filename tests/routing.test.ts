@@ -10,6 +10,7 @@ const RULES = [
   "from:news@shop.example=news",
   "from:*.shop.example=news|provider",
   "from:münchen.example=provider",
+  "stream:bulk=backup|provider",
   "*=default",
 ].join(", ");
 
@@ -62,4 +63,13 @@ test("rules are read and written the same", () => {
   const written = formatRoutes(parseRoutes(RULES, NAMES));
   expect(written).toBe(RULES.replace("münchen", "xn--mnchen-3ya"));
   expect(formatRoutes(parseRoutes(written, NAMES))).toBe(written);
+});
+
+test("a stream chooses the route of a mail that no rule before it takes, and of no other stream", () => {
+  const rules = parseRoutes(RULES, NAMES);
+  const routeFor = (to: string, stream?: string) => routesFor(rules, { from: APP, to, stream })?.join("|");
+  expect(routeFor("bob@example.net", "bulk")).toBe("backup|provider");
+  expect(routeFor("ann@corp.example", "bulk")).toBe("internal");
+  expect(routeFor("bob@example.net", "bulk2")).toBe("default");
+  expect(routeFor("bob@example.net")).toBe("default");
 });

@@ -1,3 +1,4 @@
+import { isStream } from "../../src/stream.ts";
 import { type Command, DATABASE_OPTION, EXIT, JSON_OPTION, table, UsageError, withDatabase } from "./command.ts";
 
 const STATES = [
@@ -16,7 +17,7 @@ const STATES = [
 
 /** Index: message_pkey backwards; with an address, recipient_email. */
 const LIST = `
-select m.id, m.app, m.created_at, s.state, s.recipients, s.first, s.reason
+select m.id, m.app, m.stream, m.created_at, s.state, s.recipients, s.first, s.reason
 from mailchute.message m
 left join mailchute.queue q on q.seq = m.seq
 cross join lateral (
@@ -29,16 +30,18 @@ cross join lateral (
 ) s
 where ($1::text is null or s.state = $1)
   and ($2::text is null or m.seq in (select r.seq from mailchute.recipient r where lower(r.email) = lower($2)))
+  and ($4::text is null or m.stream = $4)
 order by m.seq desc limit $3::int`;
 
 /** `list`: messages, the newest first. */
 export const listCommand: Command = {
   name: "list",
-  usage: "[--state STATE] [--to ADDRESS] [--limit 50] [--json] [--database NAME]",
+  usage: "[--state STATE] [--to ADDRESS] [--stream NAME] [--limit 50] [--json] [--database NAME]",
   summary: "messages, the newest first",
   options: {
     state: { type: "string" },
     to: { type: "string" },
+    stream: { type: "string" },
     limit: { type: "string" },
     ...JSON_OPTION,
     ...DATABASE_OPTION,
@@ -52,8 +55,13 @@ export const listCommand: Command = {
     if (state !== undefined && !STATES.includes(state)) {
       throw new UsageError(`--state ${state} is no state: ${STATES.join(" ")}`);
     }
+    const stream = options.stream as string | undefined;
+    if (stream !== undefined && !isStream(stream)) {
+      throw new UsageError(`--stream ${stream} is no stream: 1 to 63 of a-z 0-9 . _ -, first a letter or digit`);
+    }
     return await withDatabase(context, { name: options.database }, async (sql) => {
-      const rows = await sql.unsafe(LIST, [state ?? null, (options.to as string | undefined) ?? null, limit]);
+      const to = options.to as string | undefined;
+      const rows = await sql.unsafe(LIST, [state ?? null, to ?? null, limit, stream ?? null]);
       if (options.json) {
         context.print(JSON.stringify(rows, null, 2));
         return EXIT.ok;
@@ -64,10 +72,13 @@ export const listCommand: Command = {
         (row.created_at as Date).toISOString().replace(/\.\d+Z/, "Z"),
         row.state as string,
         row.app as string,
+        (row.stream ?? "") as string,
         (row.first ?? "") + (row.recipients > 1 ? ` +${row.recipients - 1}` : ""),
         row.reason === null ? "" : (row.reason as string).slice(0, 80),
       ]);
-      if (lines.length > 0) context.print(table([["id", "created", "state", "app", "to", "reason"], ...lines]));
+      if (lines.length > 0) {
+        context.print(table([["id", "created", "state", "app", "stream", "to", "reason"], ...lines]));
+      }
       return EXIT.ok;
     });
   },

@@ -9,6 +9,7 @@ interface Described {
   readonly scheduledAt?: string;
   readonly expiresAt?: string;
   readonly nextAttemptAt?: string;
+  readonly stream?: string;
   readonly tags: readonly string[];
   readonly recipients: readonly {
     readonly kind: string;
@@ -54,9 +55,14 @@ function describe(message: Described): string {
     ...(message.expiresAt ? [`expires ${message.expiresAt}`] : []),
     ...(message.nextAttemptAt ? [`next attempt ${message.nextAttemptAt}`] : []),
   ];
+  const labels = [
+    `app ${message.app}`,
+    ...(message.stream === undefined ? [] : [`stream ${message.stream}`]),
+    ...(message.tags.length > 0 ? [`tags ${message.tags.join(", ")}`] : []),
+  ];
   return [
     `${message.id}  ${message.state}`,
-    `  app ${message.app}${message.tags.length > 0 ? `, tags ${message.tags.join(", ")}` : ""}`,
+    `  ${labels.join(", ")}`,
     `  ${times.join(", ")}`,
     ...message.recipients.map(({ kind, address, state, reason }) =>
       `  ${kind.padEnd(3)} ${address}: ${state}${reason ? ` (${reason})` : ""}`

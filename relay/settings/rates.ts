@@ -1,4 +1,5 @@
 import { domainOf, parseAddress } from "../../src/address.ts";
+import { isStream } from "../../src/stream.ts";
 import { formatRateLimit, parseLimit, type RateLimit, type Scope } from "../rate_limit.ts";
 import type { Limit } from "../throttle.ts";
 import { type Kind, Wrong } from "./kind.ts";
@@ -60,7 +61,7 @@ function parseRate(text: string, routes: readonly string[]): RateLimit {
   if (limit === undefined) {
     throw refuse(
       `${shown} holds no limit`,
-      `write it as ${FORM}, after route:NAME= or domain:NAME= if it is not for all mail`,
+      `write it as ${FORM}, after route:NAME=, stream:NAME= or domain:NAME= if it is not for all mail`,
     );
   }
   return { scope: at < 0 ? { of: "all" } : parseScope(text.slice(0, at).trim(), { shown, routes }), ...limit };
@@ -72,7 +73,11 @@ function parseScope(
 ): Scope {
   const [, of, value = ""] = /^(\w+):(.*)$/s.exec(text) ?? [];
   if (of === "stream") {
-    throw refuse(`${shown} limits a stream, and this version has no streams`, "use route: or domain:");
+    if (isStream(value)) return { of, name: value };
+    throw refuse(
+      `${shown} has no name that a stream could have`,
+      "write 1 to 63 of a-z 0-9 . _ -, a letter or digit first, such as stream:bulk=600/m",
+    );
   }
   if (of === "route") {
     const name = value.toLowerCase();
@@ -84,8 +89,8 @@ function parseScope(
   }
   if (of !== "domain") {
     throw refuse(
-      `${shown} begins neither with route: nor with domain:`,
-      "write 60/m for all mail, route:NAME=60/m or domain:example.com=60/m",
+      `${shown} begins with none of route:, stream: and domain:`,
+      "write 60/m for all mail, route:NAME=60/m, stream:bulk=60/m or domain:example.com=60/m",
     );
   }
   if (value === "*") return { of, domain: "*" };

@@ -1,4 +1,5 @@
 import { domainOf, parseAddress } from "../../src/address.ts";
+import { isStream } from "../../src/stream.ts";
 import { type Match, ONLY_ROUTE, routingAddress, type RoutingRule } from "../routing.ts";
 import { SettingsError } from "./settings_error.ts";
 
@@ -94,13 +95,17 @@ function parseRule(text: string, names: RouteNames): RoutingRule {
 
 function parseMatch(text: string, shown: string): Match {
   if (text === "*") return { of: "any" };
-  if (text.startsWith("stream:")) {
-    throw refuse(`the rule ${shown} asks for a stream, and this version has no streams`, "use to: or from:");
+  const [, of, value = ""] = /^(to|from|stream):(.*)$/s.exec(text) ?? [];
+  if (of === "stream") {
+    if (isStream(value)) return { of, value };
+    throw refuse(
+      `the rule ${shown} has no name that a stream could have`,
+      "write 1 to 63 of a-z 0-9 . _ -, a letter or digit first, such as stream:bulk=provider",
+    );
   }
-  const [, of, value = ""] = /^(to|from):(.*)$/s.exec(text) ?? [];
   if (of !== "to" && of !== "from") {
     throw refuse(
-      `the rule ${shown} begins neither with to: nor with from: nor is it *`,
+      `the rule ${shown} begins with none of to:, from: and stream:, nor is it *`,
       "write to:corp.example=internal",
     );
   }
@@ -125,7 +130,8 @@ function domain(text: string, shown: string): string {
 /** Whether an earlier rule leaves nothing to a later one. */
 function covers(earlier: Match, later: Match): boolean {
   if (earlier.of === "any") return true;
-  if (later.of !== earlier.of) return false;
+  if (later.of === "any" || later.of !== earlier.of) return false;
+  if (earlier.of === "stream" || later.of === "stream") return earlier.value === later.value;
   if (earlier.is === later.is && earlier.value === later.value) return true;
   const laterDomain = later.is === "address" ? domainOf(later.value) : later.value;
   if (earlier.is === "subdomain") return laterDomain.endsWith(`.${earlier.value}`);
@@ -134,7 +140,7 @@ function covers(earlier: Match, later: Match): boolean {
 
 function formatMatch(match: Match): string {
   if (match.of === "any") return "*";
-  return `${match.of}:${match.is === "subdomain" ? "*." : ""}${match.value}`;
+  return `${match.of}:${match.of !== "stream" && match.is === "subdomain" ? "*." : ""}${match.value}`;
 }
 
 function orList(words: readonly string[]): string {

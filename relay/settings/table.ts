@@ -64,7 +64,7 @@ export const table = {
     group: "SMTP server",
     fallbackNote: "all mail by the only route",
     description:
-      "Which mail takes which route: for each recipient the first rule that fits, from left to right. A rule looks at the recipient (`to:`) or at the From address (`from:`): `to:corp.example` is a domain, `to:*.corp.example` all below it, `to:ann@corp.example` an address; `*` is the rest, and may be left out when there is a route `default` for it. `provider|backup` goes to `backup` while `provider` is out, and only while it can have taken nothing of the mail.",
+      "Which mail takes which route: for each recipient the first rule that fits, from left to right. A rule looks at the recipient (`to:`), at the From address (`from:`) or at the mail's stream (`stream:bulk`): `to:corp.example` is a domain, `to:*.corp.example` all below it, `to:ann@corp.example` an address; `*` is the rest, and may be left out when there is a route `default` for it. `provider|backup` goes to `backup` while `provider` is out, and only while it can have taken nothing of the mail.",
   }),
   emailHost: optional("EMAIL_HOST", text("a host name or address"), {
     group: DJANGO,
@@ -140,12 +140,16 @@ export const table = {
     fallback: "none",
     description: "Attempts per recipient; `none` leaves it to RELAY_MAX_AGE. An outage of the server is no attempt.",
   }),
-  rate: optional("RELAY_RATE", text("limits such as 60/m, route:internal=30/m or domain:*=10/6s, joined by commas"), {
-    group: "Relay",
-    fallbackNote: "none",
-    description:
-      "How many mails may start in a time: of all, of one route, to one recipient domain, or with `domain:*` to each domain that has no limit of its own. After a pause so many go at once, and then evenly. A limit delays and refuses nothing; all relays of the home database keep it together.",
-  }),
+  rate: optional(
+    "RELAY_RATE",
+    text("limits such as 60/m, route:internal=30/m, stream:bulk=600/m or domain:*=10/6s, joined by commas"),
+    {
+      group: "Relay",
+      fallbackNote: "none",
+      description:
+        "How many mails may start in a time: of all, of one route, of one stream, to one recipient domain, or with `domain:*` to each domain that has no limit of its own. After a pause so many go at once, and then evenly. A limit delays and refuses nothing; all relays of the home database keep it together.",
+    },
+  ),
   maxQueue: setting("RELAY_MAX_QUEUE", orNone(integer(1, 100_000_000)), {
     group: "Relay",
     fallback: "none",

@@ -77,14 +77,8 @@ export function valueProblem(value: string): string | undefined {
  * @param names with `List-Unsubscribe` when the message's `unsubscribe` writes it
  */
 export function repeatedHeader(names: readonly string[]): string | undefined {
-  const seen = new Set<string>();
-  return names.find((name) => {
-    const lower = name.toLowerCase();
-    if (!ONCE.has(lower)) return false;
-    if (seen.has(lower)) return true;
-    seen.add(lower);
-    return false;
-  });
+  const lower = names.map((name) => name.toLowerCase());
+  return names.find((_, index) => ONCE.has(lower[index] ?? "") && lower.indexOf(lower[index] ?? "") < index);
 }
 
 /**

@@ -104,6 +104,8 @@ create table mailchute.message (
   -- 0 high, 1 normal, 2 low.
   lane mailchute.lane not null,
   on_uncertain mailchute.on_uncertain,
+  -- The flow that it belongs to, with its own pause, rate and route; null means none.
+  stream text,
   scheduled_at timestamptz,
   expires_at timestamptz,
   created_at timestamptz not null default statement_timestamp()

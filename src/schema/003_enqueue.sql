@@ -131,11 +131,11 @@ declare
 begin
   for field in select key from jsonb_object_keys(request) as k(key) where key <> all (array[
     'id', 'idempotencyKey', 'from', 'to', 'cc', 'bcc', 'replyTo', 'returnPath', 'subject', 'text', 'html', 'headers',
-    'attachments', 'tags', 'metadata', 'priority', 'scheduledAt', 'expiresAt', 'onUncertain', 'unsubscribe'])
+    'attachments', 'tags', 'metadata', 'priority', 'scheduledAt', 'expiresAt', 'onUncertain', 'unsubscribe', 'stream'])
   loop
     issues := issues || jsonb_build_object('path', field, 'message', 'is not a field of a mail in this version');
   end loop;
-  foreach field in array array['idempotencyKey', 'returnPath', 'unsubscribe', 'scheduledAt', 'expiresAt'] loop
+  foreach field in array array['idempotencyKey', 'returnPath', 'unsubscribe', 'scheduledAt', 'expiresAt', 'stream'] loop
     if (request ->> field) is not null and jsonb_typeof(request -> field) <> 'string' then
       issues := issues || jsonb_build_object('path', field, 'message', 'must be a string');
     elsif not mailchute.is_line(request ->> field) then
@@ -202,6 +202,9 @@ begin
   end if;
   if coalesce(request ->> 'onUncertain', 'retry') <> all (array['retry', 'hold']) then
     issues := issues || '{"path": "onUncertain", "message": "must be retry or hold"}';
+  end if;
+  if (request ->> 'stream') !~ '^[a-z0-9][a-z0-9._-]{0,62}$' then
+    issues := issues || '{"path": "stream", "message": "must be 1 to 63 of a-z 0-9 . _ -, first a letter or digit"}';
   end if;
   foreach field in array array['scheduledAt', 'expiresAt'] loop
     if (request ->> field) !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$' then

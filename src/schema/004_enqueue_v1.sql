@@ -140,6 +140,7 @@ declare
   metadata jsonb;
   priority smallint;
   on_uncertain text;
+  stream text;
   scheduled timestamptz;
   expires timestamptz;
 begin
@@ -203,6 +204,7 @@ begin
     metadata := nullif(request -> 'metadata', 'null');
     priority := case request ->> 'priority' when 'high' then 0 when 'low' then 2 end;
     on_uncertain := request ->> 'onUncertain';
+    stream := request ->> 'stream';
   end if;
 
   -- Before anything is written, since much comes when this refuses. A mail that is there already is no further one.
@@ -214,10 +216,10 @@ begin
   end if;
 
   insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,
-    return_path, unsubscribe, tags, metadata, lane, on_uncertain, scheduled_at, expires_at)
+    return_path, unsubscribe, tags, metadata, lane, on_uncertain, stream, scheduled_at, expires_at)
   values (new_id, app_name, new_content, key, hash, from_email, request -> 'from' ->> 'name',
     coalesce(reply_to, '[]'), return_path, unsubscribe, coalesce(tags, '{}'), coalesce(metadata, '{}'), coalesce(priority, 1), on_uncertain,
-    scheduled, expires)
+    stream, scheduled, expires)
   on conflict do nothing
   returning message.seq into new_seq;
 

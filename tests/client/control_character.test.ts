@@ -32,11 +32,13 @@ const TEXT_FIELDS: Readonly<Record<string, (text: string) => object>> = {
   expiresAt: (text) => ({ expiresAt: text }),
   unsubscribe: (text) => ({ unsubscribe: text }),
   onUncertain: (text) => ({ onUncertain: text }),
+  stream: (text) => ({ stream: text }),
 };
 
 const SOUND: Readonly<Record<string, string>> = {
   priority: "high",
   onUncertain: "hold",
+  stream: "bulk",
   scheduledAt: "2026-11-22T09:30:00Z",
   expiresAt: "2026-11-22T09:30:00Z",
   unsubscribe: "https://b.example/u",

@@ -21,7 +21,7 @@ test("lone surrogates, which JSON in Postgres refuses, become the replacement ch
 });
 
 test("an unknown field is an error that names it", async () => {
-  for (const field of ["reply_to", "digest", "stream", "constructor", "__proto__x", "toString", "id", "date"]) {
+  for (const field of ["reply_to", "digest", "constructor", "__proto__x", "toString", "id", "date"]) {
     await refused({ [field]: "x" }, field);
   }
   const odd = await rejects(offline.send({ ...MESSAGE, "x\r\ny": 1 } as MessageInput), "validation_error");
@@ -40,6 +40,7 @@ test("a mailer's own defaults are checked when it is made", () => {
   const make = (options: object) => () => createMailer({ query: () => {} }, options);
   expect(make({ from: "nobody" })).toThrow("from");
   expect(make({ transaction: "optional" })).toThrow("transaction");
+  expect(make({ stream: "Bulk" })).toThrow("stream");
   expect(make({ headers: { Bcc: "a@b.example" } })).toThrow("bcc");
   for (const timeoutMs of [0, -1, NaN, Infinity, 2 ** 31, "5s"]) expect(make({ timeoutMs })).toThrow("timeoutMs");
   for (const timeoutMs of [1, 2 ** 31 - 1]) expect(make({ timeoutMs })).not.toThrow();
@@ -55,6 +56,7 @@ test("all issues of a mail come at once, with their paths", async () => {
     attachments: [{ filename: "a", content: "text" }, null],
     scheduledAt: "tomorrow",
     onUncertain: "ask",
+    stream: "Bulk",
   };
   const error = await rejects(offline.send(bad as unknown as MessageInput), "validation_error");
   expect(error.issues.map((issue) => issue.path).sort()).toEqual([
@@ -68,6 +70,7 @@ test("all issues of a mail come at once, with their paths", async () => {
     "metadata.order",
     "onUncertain",
     "scheduledAt",
+    "stream",
     "subject",
     "to.1",
   ]);
@@ -138,6 +141,7 @@ test("a mailer's defaults fill what a mail leaves out", async () => {
     replyTo: "help@b.example",
     headers: { "X-A": "1", "X-B": "2" },
     tags: ["shop"],
+    stream: "shop",
   };
   const filled = await requestOf({ from: undefined, tags: ["shop", "receipt"], headers: { "x-a": "3" } }, defaults);
   expect(filled).toMatchObject({
@@ -145,8 +149,21 @@ test("a mailer's defaults fill what a mail leaves out", async () => {
     replyTo: [{ email: "help@b.example" }],
     headers: [["X-B", "2"], ["x-a", "3"]],
     tags: ["shop", "receipt"],
+    stream: "shop",
   });
+  expect((await requestOf({ stream: "bulk" }, defaults)).stream).toBe("bulk");
   expect((await requestOf({ replyTo: "ann@b.example" }, defaults)).replyTo).toEqual([{ email: "ann@b.example" }]);
+});
+
+test("a stream has 1 to 63 of a-z 0-9 . _ -, a letter or digit first", async () => {
+  for (const stream of ["b", "7", "news-2026.weekly_a", "s".repeat(63)]) {
+    expect((await requestOf({ stream })).stream).toBe(stream);
+  }
+  for (
+    const stream of ["", "-bulk", ".bulk", "_", "Bulk", "bulk mail", "a,b", "größe", "bulk\n", "s".repeat(64), 7, ["a"]]
+  ) {
+    expect(await refused({ stream }, "stream")).toContain("a-z 0-9");
+  }
 });
 
 test("the empty return path asks for no bounces", async () => {

@@ -52,6 +52,7 @@ const TEXT_FIELDS: readonly (readonly [path: string, request: (text: string) => 
   ["scheduledAt", (text) => ({ scheduledAt: text })],
   ["expiresAt", (text) => ({ expiresAt: text })],
   ["onUncertain", (text) => ({ onUncertain: text })],
+  ["stream", (text) => ({ stream: text })],
   ["unsubscribe", (text) => ({ unsubscribe: text })],
 ];
 
@@ -76,7 +77,13 @@ const BAD: Readonly<Record<string, readonly [request: Request, path: string]>> =
   "no recipients": [{ to: [] }, "to"],
   "no from": [{ from: null }, "from"],
   "an unknown field": [{ digest: { key: "k" } }, "digest"],
-  "a field of a later version": [{ stream: "bulk" }, "stream"],
+  "a field of a later version": [{ batch: "news" }, "batch"],
+  "an empty stream": [{ stream: "" }, "stream"],
+  "a stream in capitals": [{ stream: "Bulk" }, "stream"],
+  "a stream that begins with a hyphen": [{ stream: "-bulk" }, "stream"],
+  "a stream with a comma": [{ stream: "a,b" }, "stream"],
+  "a stream of 64 characters": [{ stream: "s".repeat(64) }, "stream"],
+  "a stream that is no string": [{ stream: 7 }, "stream"],
   "a subject that is no string": [{ subject: 7 }, "subject"],
   "a tag that is no string": [{ tags: [7] }, "tags"],
   "an empty tag": [{ tags: [""] }, "tags"],
@@ -253,6 +260,7 @@ test("all that the client can send is taken, and stored as it was sent", async (
     expiresAt: new Date("2031-01-01T00:00:00Z"),
     unsubscribe: "HTTPS://b.example/u?a=b",
     onUncertain: "hold",
+    stream: "news-2026.weekly",
   } satisfies MessageInput;
   const { id } = await createMailer(db.sql).send(message, { idempotencyKey: "k/1" });
   const [row] = await db
@@ -271,6 +279,7 @@ test("all that the client can send is taken, and stored as it was sent", async (
     metadata: { order: "7" },
     lane: 0,
     on_uncertain: "hold",
+    stream: "news-2026.weekly",
     scheduled_at: new Date("2029-12-31T23:00:00Z"),
     expires_at: new Date("2031-01-01T00:00:00Z"),
     subject: "Grüße",

@@ -40,6 +40,7 @@ export const GOOD: readonly MessageInput[] = [
     scheduledAt: new Date(),
     expiresAt: "2030-01-01T00:00:00Z",
     onUncertain: "hold",
+    stream: "bulk",
     priority: "low",
   },
 ];
@@ -56,8 +57,8 @@ export const withPath: Attachment = { filename: "a", path: "/etc/passwd" };
 export const unknownField: MessageInput = { ...BASE, text: "t", reply_to: "a@b.example" };
 // @ts-expect-error Not in this version.
 export const digest: MessageInput = { ...BASE, text: "t", digest: { key: "k", wait: "1h" } };
-// @ts-expect-error Not in this version.
-export const stream: MessageInput = { ...BASE, text: "t", stream: "bulk" };
+// @ts-expect-error One stream.
+export const streams: MessageInput = { ...BASE, text: "t", stream: ["bulk"] };
 // @ts-expect-error A mail has a text or HTML.
 export const withoutBody: MessageInput = { ...BASE };
 // @ts-expect-error A mail has a subject.

@@ -158,6 +158,7 @@ test("a claim carries what is needed to compose: addresses in order, who is open
     returnPath: "bounces@example.com",
     unsubscribe: "https://example.com/u/1",
     onUncertain: "hold",
+    stream: "bulk",
     expiresAt,
   });
   const { queue } = await openQueue(database);
@@ -173,6 +174,7 @@ test("a claim carries what is needed to compose: addresses in order, who is open
     returnPath: "bounces@example.com",
     unsubscribe: "https://example.com/u/1",
     onUncertain: "hold",
+    stream: "bulk",
     expiresAtMs: Date.parse(expiresAt),
     retriedAtMs: null,
     recipients: [

@@ -17,7 +17,7 @@ async function mixed(database: TestDatabase) {
   if (first === undefined || second === undefined) throw new Error("Nothing was claimed");
   await queue.settle([settlement(first, "bounced"), settlement(second, "uncertain", "held")]);
   const scheduled = await enqueue(database, { scheduledAt: new Date(Date.now() + 3_600_000).toISOString() });
-  const queued = await enqueue(database, { tags: ["news"] });
+  const queued = await enqueue(database, { tags: ["news"], stream: "bulk" });
   return { bounced, held, sending, scheduled, queued };
 }
 
@@ -52,12 +52,18 @@ test("list shows the newest first and filters by state, address and number, as a
   expect(await list("--limit", "2")).toEqual(newest.slice(0, 2));
   expect(await list("--to", "Gone@Example.com")).toEqual([ids.bounced]);
   expect(await list("--to", "nobody@example.com")).toEqual([]);
+  expect(await list("--stream", "bulk")).toEqual([ids.queued]);
+  expect(await list("--stream", "news")).toEqual([]);
+  expect(await run(["list", "--stream", "Bulk"], on(database))).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("--stream Bulk is no stream"),
+  });
   for (const [state, id] of Object.entries(ids)) expect(await list("--state", state)).toEqual([id]);
 
   const text = await run(["list"], on(database));
   const lines = text.stdout.trimEnd().split("\n");
   expect(lines).toHaveLength(6);
-  expect(lines[0]).toMatch(/^id +created +state +app +to +reason$/);
+  expect(lines[0]).toMatch(/^id +created +state +app +stream +to +reason$/);
   expect(lines[3]).toContain("ann@example.com +1");
   expect(lines[5]).toMatch(new RegExp(`^${ids.bounced} .* bounced .* gone@example.com +The reply that means bounced$`));
 }, 20_000);
@@ -70,7 +76,7 @@ test("show tells all but the content, as a text and as JSON; an unknown id exits
   expect(text.stdout).toContain(`${bounced}  bounced`);
   expect(text.stdout).toContain("gone@example.com: bounced (The reply that means bounced)");
   expect(text.stdout).toContain("for gone@example.com: bounced by default in final 550: The reply that means bounced");
-  expect(text.stdout).toContain("tags news");
+  expect(text.stdout).toMatch(/app \w+, stream bulk, tags news\n/);
   expect(text.stdout).not.toContain("Hello");
   const json = await run(["show", bounced, "--json"], on(database));
   expect(JSON.parse(json.stdout)).toMatchObject({

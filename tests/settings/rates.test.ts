@@ -25,11 +25,11 @@ function refusal(env: Record<string, string>): string {
 
 test("limits of all mail, routes and domains, and those of the URLs", () => {
   const settings = read({
-    RELAY_RATE: "60/m, 2000/h,route:INTERNAL=30/m, domain:Example.com=10/6s,domain:*=300/m",
+    RELAY_RATE: "60/m, 2000/h,route:INTERNAL=30/m, stream:bulk=600/m, domain:Example.com=10/6s,domain:*=300/m",
     SMTP_URL: "smtp://smtp.example.com?rate=5/s,100/m",
   });
   expect(settings.limits.map(formatRateLimit)).toEqual([
-    ...["60/m", "2000/h", "route:internal=30/m", "domain:example.com=10/6s", "domain:*=300/m"],
+    ...["60/m", "2000/h", "route:internal=30/m", "stream:bulk=600/m", "domain:example.com=10/6s", "domain:*=300/m"],
     ...["route:default=5/s", "route:default=100/m"],
   ]);
   expect(describeSettings(settings)).toContain("at most 60/m, 2000/h, route:internal=30/m");
@@ -43,9 +43,12 @@ test.each([
   ["0/m", '"0/m" holds no limit'],
   ["60/min", '"60/min" holds no limit'],
   ["60/m=all", '"60/m=all" holds no limit'],
-  ["internal=60/m", '"internal=60/m" begins neither with route: nor with domain:; write'],
-  ["to:example.com=60/m", "begins neither with route: nor with domain:"],
-  ["stream:bulk=60/m", "this version has no streams; use route: or domain:"],
+  ["internal=60/m", '"internal=60/m" begins with none of route:, stream: and domain:; write'],
+  ["to:example.com=60/m", "begins with none of route:, stream: and domain:"],
+  ["stream:Bulk=60/m", '"stream:Bulk=60/m" has no name that a stream could have; write 1 to 63 of a-z'],
+  ["stream:*=60/m", "has no name that a stream could have"],
+  ["stream:=60/m", "has no name that a stream could have"],
+  ["stream:bulk=60/m, stream:bulk=90/m", "the limit stream:bulk=90/m can never be reached"],
   ["route:provider=60/m", 'names the route "provider", which is not there; write default or internal'],
   ["domain:=60/m", "has no domain that mail could have; write domain:example.com"],
   ["domain:a@example.com=60/m", "has no domain that mail could have"],

@@ -61,9 +61,11 @@ test.each([
   ["to:corp.example=", "match=route"],
   ["=internal", "match=route"],
   ["to:corp.example=internal,, *=provider", "match=route"],
-  ["corp.example=internal", "neither with to: nor with from:"],
-  ["cc:corp.example=internal", "neither with to: nor with from:"],
-  ["stream:bulk=provider", "this version has no streams"],
+  ["corp.example=internal", "none of to:, from: and stream:"],
+  ["cc:corp.example=internal", "none of to:, from: and stream:"],
+  ["stream:=provider", "no name that a stream could have"],
+  ["stream:Bulk=provider", "no name that a stream could have; write 1 to 63 of a-z"],
+  ["stream:*=provider", "no name that a stream could have"],
   ["to:=internal", "no domain"],
   ["to:*=internal", "no domain"],
   ["to:*.=internal", "no domain"],
@@ -82,6 +84,7 @@ test.each([
   [`*=internal|provider, ${USED}`, "write * last"],
   ["*=internal|provider|default, *=default", "can never match, because * before it"],
   [`${USED}, from:A.example=default`, "because from:a.example before it"],
+  ["stream:bulk=internal|provider, stream:bulk=default", "because stream:bulk before it"],
   [`${USED}, from:ann@a.example=default`, "because from:a.example before it"],
   [`to:*.corp.example=internal|provider|default, to:x.corp.example=default`, "because to:*.corp.example before it"],
   [`to:*.corp.example=internal|provider|default, to:*.x.corp.example=default`, "because to:*.corp.example before it"],
@@ -97,6 +100,8 @@ test("a rule that leaves something to a later one is fine", () => {
       "to:ann@corp.example=internal|provider, to:corp.example=default",
       "to:corp.example=internal|provider, from:corp.example=default",
       "to:a.example=internal|provider, to:b.a.example=default",
+      "stream:bulk=internal|provider, stream:bulk2=default",
+      "stream:bulk.example=internal|provider, to:bulk.example=default",
     ]
   ) expect(formatRoutes(parseRoutes(rules, names(...THREE)))).toBe(`${rules}, *=default`);
 });
