@@ -1,6 +1,8 @@
 import { Bell } from "./bell.ts";
 import { Intake, type Rates, type ReachedLimit } from "./intake.ts";
+import { JournalGuard } from "./journal_guard.ts";
 import { Outage } from "./outage.ts";
+import type { Pauses } from "./pauses.ts";
 import { periodic } from "./periodic.ts";
 import type { Remaining } from "./queue.ts";
 import { Rest, type RestOptions } from "./rest.ts";
@@ -14,6 +16,7 @@ import { Workers, type WorkersOptions } from "./workers.ts";
 export interface DrainOptions extends Omit<WorkersOptions, "intake" | "onRoom" | "onDatabase">, RestOptions {
   /** The limits that mail is started by; undefined: none. */
   readonly rates?: Rates | undefined;
+  readonly pauses: Pauses;
   /** The longest wait between two looks. */
   readonly pollMs: number;
   /** False in a copy of the database, and when its schema does not fit this program. */
@@ -30,15 +33,14 @@ const RELEASE_MS = 50;
 
 /** How soon a journal that could not be written is tried again. */
 const JOURNAL_RETRY_MS = 1_000;
-/** How long `run --once` bears a database that does not answer: whoever started it waits for its exit code. */
-const GONE_MS = 30_000;
+/** How often `run --once` looks whether the database is gone. */
 const WATCH_MS = 1_000;
 
 /** How often a database is looked at in which nothing may be claimed: somebody may have adopted the copy. */
 const REFUSED_MS = 10_000;
 
-/** What a look found: all the room was filled, all that was due was claimed (maybe nothing), there was no room, or nothing of it is ours to send. */
-type Look = "filled" | "some" | "nothing" | "no_room" | "refused" | "failed";
+/** What a look found: all the room was filled, all that was due was claimed (maybe nothing), there was no room, all is paused, or nothing of it is ours to send. */
+type Look = "filled" | "some" | "nothing" | "no_room" | "paused" | "refused" | "failed";
 
 /** Takes what is due in one database through the routes. */
 export class Drain {
@@ -48,10 +50,10 @@ export class Drain {
   readonly #workers: Workers;
   readonly #outage: Outage;
   readonly #rest: Rest;
+  readonly #journal: JournalGuard;
   #stopping = false;
   #asleep = false;
   #lastTurnMs: number;
-  #journalTrouble: string | undefined;
   /**
    * What other relays hold is left alone until then: one whose lease has run out while the database was away for all is alive, and
    * renews it as soon as it is connected again.
@@ -63,6 +65,7 @@ export class Drain {
     this.#bell = new Bell(options.clock);
     this.#lastTurnMs = options.clock.now();
     this.#rest = new Rest(options);
+    this.#journal = new JournalGuard(options);
     this.#ownOnlyUntilMs = this.#lastTurnMs + options.leaseMs;
     this.#outage = new Outage({
       ...options,
@@ -89,7 +92,7 @@ export class Drain {
 
   /** Counts what is left in the database. */
   async remaining(): Promise<Remaining> {
-    if (this.#isGone) throw new Error("Cannot count what is left: the database does not answer");
+    if (this.#outage.isGone) throw new Error("Cannot count what is left: the database does not answer");
     return await this.#options.queue.remaining(this.#workers.skipped.seqs);
   }
 
@@ -105,7 +108,7 @@ export class Drain {
 
   /** Why the journal cannot be written; undefined while it can. */
   get journalTrouble(): string | undefined {
-    return this.#journalTrouble;
+    return this.#journal.trouble;
   }
 
   /** The database is left alone: nothing was due at the last look, and nothing will be before the next one. */
@@ -125,6 +128,13 @@ export class Drain {
     } catch (error) {
       this.#outage.note("look", error);
     }
+  }
+
+  /** Pauses have begun or ended: what is not under way is looked at anew, and what waits for one that has ended is due. */
+  async notePauses(): Promise<void> {
+    this.#workers.placeAnew();
+    await this.discover();
+    this.#bell.ring();
   }
 
   /** Prolongs all leases. */
@@ -162,7 +172,7 @@ export class Drain {
     while (!this.#stopping) {
       const look = await this.#look();
       const idle = this.#workers.size === 0;
-      if (look === "failed" || look === "refused" || this.#isGone) break;
+      if (look === "failed" || look === "refused" || look === "paused" || this.#outage.isGone) break;
       if (idle && (look === "nothing" || look === "no_room")) {
         const untilMs = this.#workers.worthWaitingUntilMs(probed) ?? await this.#intake.worthWaitingUntilMs();
         if (untilMs !== undefined) await this.#pause(untilMs + RELEASE_MS - this.#options.clock.now());
@@ -187,14 +197,9 @@ export class Drain {
     this.#workers.giveUp();
   }
 
-  /** No statement has been answered for long. */
-  get #isGone(): boolean {
-    return this.#outage.lengthMs >= GONE_MS;
-  }
-
   /** Dialogues end in their own time; what they bring cannot be written, and is left to the end of its lease. */
   #leaveIfGone(): void {
-    if (!this.#isGone) return;
+    if (!this.#outage.isGone) return;
     this.#bell.ring();
     if (this.#workers.underWay > 0) return;
     this.#options.log.error("gave up the database", { messages: this.#workers.size, reason: this.#outage.reason });
@@ -202,18 +207,19 @@ export class Drain {
   }
 
   async #look(): Promise<Look> {
-    const { contents, clock, log, mayClaim } = this.#options;
+    const { contents, clock, log, mayClaim, pauses } = this.#options;
     this.#lastTurnMs = clock.now();
-    this.#noteJournal();
+    if (!this.#journal.look()) return "no_room";
+    await pauses.refresh();
+    if (pauses.stopAll) return "paused";
     const { messages: room, isProbe } = this.#workers.room();
-    if (this.#journalTrouble !== undefined) return "no_room";
     if (room < 1) return "no_room";
     try {
       if (!await mayClaim()) return "refused";
       const claimedMs = clock.now();
       const taken = await this.#intake.claim(room, { probe: isProbe, ownOnly: claimedMs < this.#ownOnlyUntilMs });
       if (taken === undefined) return "no_room";
-      const { messages, nowMs } = taken;
+      const { messages, nowMs, filled } = taken;
       this.#outage.note("claim", undefined);
       if (messages.length === 0) return "nothing";
       const takenOver = messages.filter((message) => message.takenOver).length;
@@ -223,7 +229,7 @@ export class Drain {
       this.#workers.take(messages, { claimedMs, databaseMs: nowMs });
       if (this.#stopping) this.#workers.giveBackUnstarted();
       if (this.#asleep) await this.#setAsleep(false);
-      return taken.filled ? "filled" : "some";
+      return filled ? "filled" : "some";
     } catch (error) {
       this.#outage.note("claim", error);
       return "failed";
@@ -232,6 +238,7 @@ export class Drain {
 
   async #waitMs(look: Look, pollMs: number): Promise<number> {
     if (look === "refused") return this.#options.idleMs ?? REFUSED_MS;
+    if (look === "paused") return this.#options.pollMs;
     return look === "no_room" ? this.#roomWaitMs() : this.#rest.flowMs || await this.#sleepMs(pollMs);
   }
 
@@ -260,7 +267,7 @@ export class Drain {
   /** How long there is no room; without a time of its own (a full house, a probe under way) the bell ends the wait. */
   #roomWaitMs(): number {
     const { clock, pollMs } = this.#options;
-    if (this.#journalTrouble !== undefined) return JOURNAL_RETRY_MS;
+    if (this.#journal.trouble !== undefined) return JOURNAL_RETRY_MS;
     const { messages, againMs } = this.#workers.room();
     if (messages > 0) return this.#intake.waitMs(pollMs);
     return againMs === undefined ? pollMs : Math.max(1, againMs - clock.now());
@@ -285,16 +292,5 @@ export class Drain {
     if (waitMs === undefined) return false;
     await this.#pause(Math.max(waitMs, this.#ownOnlyUntilMs - this.#options.clock.now(), 1) + 1);
     return true;
-  }
-
-  /** Without a journal nothing is begun: after a crash nobody would know what was sent. */
-  #noteJournal(): void {
-    const { journal, log } = this.#options;
-    const before = this.#journalTrouble;
-    this.#journalTrouble = journal.trouble();
-    if (before === undefined && this.#journalTrouble !== undefined) {
-      const fix = "make room on the disk of RELAY_STATE_DIR, or make it writable";
-      log.error("the journal cannot be written: no mail is begun", { reason: this.#journalTrouble, fix });
-    } else if (before !== undefined && this.#journalTrouble === undefined) log.info("the journal can be written again");
   }
 }

@@ -1,12 +1,13 @@
+import { PAUSE_OF_ALL, pauseOf, throttleOfPauses } from "./pause.ts";
 import type { ClaimedMessage, ClaimedRecipient, Held } from "./queue.ts";
 import type { RouteLine } from "./route_line.ts";
 import { routesFor, type RoutingRule } from "./routing.ts";
-import type { LegResult } from "./settlement.ts";
+import type { ConcludedLeg, LegResult } from "./settlement.ts";
 
 /** The recipients of a message that take the same way. */
 export interface Leg {
   readonly holding: Holding;
-  readonly recipients: readonly ClaimedRecipient[];
+  recipients: readonly ClaimedRecipient[];
   /** The routes that are still to be tried for them, the present one first. */
   routes: readonly string[];
   /** Where it waits or is worked on. */
@@ -131,4 +132,43 @@ export function legsOf(holding: Holding, routing: readonly RoutingRule[]): reado
   return [...ways].map(([routes = [], recipients]) => ({
     ...{ holding, recipients, routes, line: undefined, againMs: Infinity, result: undefined },
   }));
+}
+
+/** Tells whether a leg has ended. */
+export function isConcluded(leg: Leg): leg is Leg & ConcludedLeg {
+  return leg.result !== undefined;
+}
+
+/** Tells whether a pause keeps back one of a leg's recipients. */
+export function isPaused({ holding: { message }, recipients }: Leg, pauses: ReadonlySet<string>): boolean {
+  return pauses.size > 0 &&
+    recipients.some(({ email }) => pauseOf({ stream: message.stream, to: email }, pauses) !== undefined);
+}
+
+/**
+ * Takes the recipients out of a leg that a pause keeps back: they are a leg of their own then, which has ended.
+ *
+ * @returns how the leg itself ends when these are all
+ */
+export function setAside(
+  leg: Leg,
+  { pauses, nowMs }: { readonly pauses: ReadonlySet<string>; readonly nowMs: number },
+): LegResult | undefined {
+  if (pauses.size === 0) return undefined;
+  const { holding } = leg;
+  const keyed = leg.recipients.map((recipient) => (
+    { recipient, key: pauseOf({ stream: holding.message.stream, to: recipient.email }, pauses) }
+  ));
+  const keys = keyed.flatMap(({ key }) => key ?? []);
+  if (keys.length === 0) return undefined;
+  // Nothing is claimed while all is paused: it can stand where it stood.
+  const result: LegResult = keys[0] === PAUSE_OF_ALL
+    ? { kind: "skipped", againMs: nowMs }
+    : { kind: "skipped", againMs: Infinity, throttle: throttleOfPauses(keys) };
+  if (keys.length === keyed.length) return result;
+  const those = (isPaused: boolean) =>
+    keyed.filter(({ key }) => (key !== undefined) === isPaused).map(({ recipient }) => recipient);
+  holding.legs = [...holding.legs, { ...leg, recipients: those(true), line: undefined, result }];
+  leg.recipients = those(false);
+  return undefined;
 }

@@ -1,5 +1,7 @@
 import type { Clock } from "./clock.ts";
 import type { Leg } from "./holdings.ts";
+import { pausesOfThrottle } from "./pause.ts";
+import type { Pauses } from "./pauses.ts";
 import type { ClaimedMessage, ClaimOptions, Queue } from "./queue.ts";
 import type { Charge, Charged, RateLimits } from "./rate_limit.ts";
 import type { LegResult } from "./settlement.ts";
@@ -25,6 +27,7 @@ export interface IntakeOptions {
   readonly clock: Clock;
   /** Undefined: no limits. */
   readonly rates?: Rates | undefined;
+  readonly pauses: Pick<Pauses, "keys">;
   /** All there are. */
   readonly routes: readonly { readonly name: string }[];
 }
@@ -163,12 +166,12 @@ export class Intake {
     return undefined;
   }
 
-  /** Looks what waits: also what another relay, or another run, has left. What these settings do not limit is due now. */
+  /** Looks what waits: also what another relay, or another run, has left. What neither these settings limit nor a pause keeps back is due now. */
   async discover(): Promise<ReadonlySet<string>> {
-    const { queue, rates, clock } = this.#options;
+    const { queue, clock } = this.#options;
     const keys = await queue.throttles(MOST_KEYS);
-    const unlimited = keys.filter((key) => rates?.limits.limitOf(key) === undefined);
-    if (unlimited.length > 0) await queue.unthrottle(unlimited);
+    const free = keys.filter((key) => this.#isFree(key));
+    if (free.length > 0) await queue.unthrottle(free);
     for (const throttle of keys) this.#remember({ throttle, againMs: clock.now() }, 0);
     return new Set(keys);
   }
@@ -181,6 +184,14 @@ export class Intake {
     for (const key of this.#waitedFor.keys()) if (!waited.has(key)) this.#waitedFor.delete(key);
     if (this.#waitedFor.size > 0) return this.#againMs;
     return this.#shut.size > 0 && (await this.#options.queue.nextDueMs() ?? 1) <= 0 ? this.#againMs : undefined;
+  }
+
+  /** There is no such limit any more, or one of the pauses has ended. */
+  #isFree(throttle: string): boolean {
+    const { rates, pauses } = this.#options;
+    const its = pausesOfThrottle(throttle);
+    if (its === undefined) return rates?.limits.limitOf(throttle) === undefined;
+    return its.some((key) => !pauses.keys.has(key));
   }
 
   #sendToWait(refusal: Refusal): Skipped {

@@ -17,9 +17,8 @@ export interface ListenerOptions {
   readonly connect: (hooks: SessionHooks) => ListeningSession;
   /** Sends a notification over another connection. */
   readonly notify: (channel: string) => Promise<unknown>;
-  readonly channel: string;
-  /** There was a notification, or one may have been missed. */
-  readonly onRing: () => void;
+  /** What is to be done at a notification of each channel, or when one may have been missed. */
+  readonly bells: Readonly<Record<string, () => void>>;
   readonly clock: Clock;
   readonly log: Pick<Log, "info" | "warn" | "debug">;
 }
@@ -83,18 +82,19 @@ export class Listener {
   }
 
   async #session(): Promise<End> {
-    const { connect, channel, onRing, log } = this.#options;
-    const echo = `${channel}_echo_${crypto.randomUUID().replaceAll("-", "")}`;
+    const { connect, bells, log } = this.#options;
+    const channels = Object.keys(bells);
+    const echo = `mailchute_echo_${crypto.randomUUID().replaceAll("-", "")}`;
     const heard = Promise.withResolvers<void>();
     const closed = Promise.withResolvers<void>();
     const session = connect({
-      onNotify: (name) => name === echo ? heard.resolve() : onRing(),
+      onNotify: (name) => name === echo ? heard.resolve() : bells[name]?.(),
       onClose: () => closed.resolve(),
     });
     try {
-      if (!await this.#answers(session.listen([channel, echo]))) return "failed";
+      if (!await this.#answers(session.listen([...channels, echo]))) return "failed";
       // What was rung while nobody listened is lost, so look.
-      onRing();
+      for (const ring of Object.values(bells)) ring();
       if (!await this.#hears(echo, { heard: heard.promise, closed: closed.promise })) return await this.#deaf(session);
       this.#listening = true;
       if (this.#saidDeaf) log.info("notifications arrive again");
@@ -103,8 +103,8 @@ export class Listener {
         await this.#wait(HEARTBEAT_MS, closed.promise);
         if (this.#awake !== undefined && await this.#untilAwake(closed.promise) === "closed") return "lost";
         if (this.#isStopped) return "lost";
-        const channels = await this.#answers(session.channels());
-        if (!channels?.includes(channel)) break;
+        const listening = await this.#answers(session.channels());
+        if (!channels.every((channel) => listening?.includes(channel))) break;
         this.#failures = 0;
       }
       log.info("the connection that listens for new mail was lost: another one is made");

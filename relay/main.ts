@@ -11,6 +11,7 @@ import { grantsCommand } from "./commands/grants.ts";
 import { healthcheckCommand } from "./commands/healthcheck.ts";
 import { listCommand } from "./commands/list.ts";
 import { migrateCommand } from "./commands/migrate.ts";
+import { pauseCommand, resumeCommand } from "./commands/pause.ts";
 import { purgeCommand } from "./commands/purge.ts";
 import { retryCommand } from "./commands/retry.ts";
 import { runCommand } from "./commands/run.ts";
@@ -45,6 +46,8 @@ const commands: readonly Command[] = [
   showCommand,
   retryCommand,
   cancelCommand,
+  pauseCommand,
+  resumeCommand,
   purgeCommand,
   adoptCopyCommand,
   healthcheckCommand,

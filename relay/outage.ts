@@ -8,6 +8,9 @@ export interface OutageOptions {
   readonly onEnd: () => void;
 }
 
+/** How long `run --once` bears a database that does not answer: whoever started it waits for its exit code. */
+const GONE_MS = 30_000;
+
 /** Whether a database answers, by the statements that were sent to it; one line in the log when that ends, and one when it is back. */
 export class Outage {
   readonly #options: OutageOptions;
@@ -23,9 +26,9 @@ export class Outage {
     return this.#reason;
   }
 
-  /** How long no statement has been answered; 0 while they are. */
-  get lengthMs(): number {
-    return Math.max(0, this.#options.clock.now() - this.#sinceMs);
+  /** No statement has been answered for long. */
+  get isGone(): boolean {
+    return this.#options.clock.now() - this.#sinceMs >= GONE_MS;
   }
 
   /** Takes in that a statement was answered (undefined), or failed. */

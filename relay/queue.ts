@@ -19,6 +19,7 @@ import {
   THROTTLES,
   UNTHROTTLE,
 } from "./queue_statements.ts";
+import { settlementInput } from "./settlement_input.ts";
 import type { RoutedOutcome } from "./transport.ts";
 
 // DESIGN: a row of `queue` belongs to whoever's id and lease number it carries; each statement (queue_statements.ts)
@@ -96,8 +97,10 @@ export interface Settlement {
 
 /** What is left when nothing more can be done. */
 export interface Remaining {
-  /** Messages that are due, or were given back because the route was out; NaN when the database does not answer. */
+  /** Messages that are due, or were given back because the route was out or they are paused; NaN when the database does not answer. */
   readonly waiting: number;
+  /** Those of them that wait for the end of a pause; undefined: none. */
+  readonly paused?: number;
   /** Messages that relays hold. */
   readonly leased: number;
 }
@@ -151,6 +154,8 @@ export interface QueueOptions {
   readonly leaseMs: number;
   readonly clock: Pick<Clock, "now">;
 }
+/** So many at a time are made due. */
+const UNTHROTTLED = 5_000;
 
 /** The queue of one database, as seen by one relay. */
 export class Queue {
@@ -216,14 +221,18 @@ export class Queue {
     return (await this.#sql.unsafe(THROTTLES, [most], { prepare: true })).map((row) => row.throttle as string);
   }
 
-  /** Makes due what waits for throttles that are no more. */
+  /** Makes due what waits for throttles that are no more, many at a time, so that no lock is held for long. */
   async unthrottle(keys: readonly string[]): Promise<void> {
-    await this.#sql.unsafe(UNTHROTTLE, [JSON.stringify(keys)]);
+    const input = JSON.stringify(keys);
+    for (let messages = UNTHROTTLED; messages === UNTHROTTLED;) {
+      const [row] = await this.#sql.unsafe(UNTHROTTLE, [input, UNTHROTTLED]);
+      messages = row?.messages as number;
+    }
   }
 
   /** Writes outcomes and next states. @returns the messages that were still ours */
   async settle(settlements: readonly Settlement[]): Promise<ReadonlySet<string>> {
-    const input = bySeq(settlements, toInput);
+    const input = bySeq(settlements, settlementInput);
     return seqs(await this.#sql.unsafe(SETTLE, [this.#relayId, input], { prepare: true }));
   }
 
@@ -257,32 +266,12 @@ export class Queue {
   /** Counts what waits though it is due, or was due and is one of `givenBack`; and what relays hold. */
   async remaining(givenBack: Iterable<string>): Promise<Remaining> {
     const [row] = await this.#sql.unsafe(REMAINING, [JSON.stringify([...givenBack])]);
-    return { waiting: row?.waiting as number, leased: row?.leased as number };
+    const paused = row?.paused as number;
+    return {
+      ...{ waiting: row?.waiting as number, leased: row?.leased as number },
+      ...(paused > 0 ? { paused } : {}),
+    };
   }
-}
-
-function toInput(settlement: Settlement): Record<string, unknown> {
-  const { lease, attempt, givesAttemptBack, next, crashes = 0, throttle, outcomes, recipients } = settlement;
-  return {
-    lease,
-    attempt,
-    attempts: givesAttemptBack ? attempt - 1 : attempt,
-    delay: typeof next === "number" ? next : null,
-    held: next === "held",
-    crashes,
-    throttle: throttle ?? null,
-    recipients,
-    outcomes: outcomes.map(({ position, kind, phase, blame, reply, reason, route }) => ({
-      position,
-      kind,
-      phase,
-      blame,
-      code: reply?.code ?? null,
-      enhanced: reply?.enhanced ?? null,
-      reply: reason,
-      route,
-    })),
-  };
 }
 
 /** What the statements are told about each message, under its number. */

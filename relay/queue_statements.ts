@@ -84,10 +84,19 @@ with recursive waited as (
 )
 select throttle from waited where throttle is not null limit $1::int`;
 
-/** Index: queue_throttle. Makes due what waits for throttles that are no more. */
+/** Index: queue_throttle, one range of it per throttle; queue_pkey. Makes due what waits for throttles that are no more, at most so many at a time, in order. */
 export const UNTHROTTLE = `
-update mailchute.queue q set throttle = null, due = now()
-where q.throttle = any (array(select value from jsonb_array_elements_text($1::text::jsonb))) and q.leased_by is null`;
+with due as (
+  update mailchute.queue q set throttle = null, due = now()
+  where q.seq = any (array(
+    select x.seq from jsonb_array_elements_text($1::text::jsonb) as k(throttle)
+    cross join lateral (
+      select w.seq from mailchute.queue w where w.throttle = k.throttle order by w.lane, w.seq limit $2::int for update skip locked
+    ) x
+    limit $2::int))
+  returning 1
+)
+select count(*)::int as messages from due`;
 
 /**
  * Index: queue_pkey. The rows of the input ($2, by number) that still carry our id and the lease that we name, locked in the order of their
@@ -197,9 +206,11 @@ select extract(epoch from min(q.due) - now()) * 1000 as wait_ms
 from mailchute.queue q join mailchute.relay r on r.id = q.leased_by
 where r.id <> $1::bigint and (r.stopped_at is not null or r.heartbeat_at < now() - interval '1 minute')`;
 
-/** What waits though it was due: also what was given back for a route that was out. Counted for the last words of `run --once`. */
+/** What waits though it was due: also what was given back for a route that was out, or for a pause. Counted for the last words of `run --once`. */
 export const REMAINING = `
-select count(*) filter (where leased_by is null and (due <= now() or seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))))::int as waiting,
+select count(*) filter (where leased_by is null and (due <= now() or throttle like 'paused:%'
+    or seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))))::int as waiting,
+  count(*) filter (where leased_by is null and throttle like 'paused:%')::int as paused,
   count(*) filter (where leased_by is not null)::int as leased
 from mailchute.queue where due < 'infinity'`;
 

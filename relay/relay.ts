@@ -4,6 +4,8 @@ import type { RelayDatabase } from "./database.ts";
 import type { Rates, ReachedLimit } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
+import { PAUSE_CHANNEL, readPauses } from "./pause_table.ts";
+import { Pauses } from "./pauses.ts";
 import type { Remaining } from "./queue.ts";
 import type { RetryRules } from "./policy.ts";
 import type { RetentionRules } from "./retention.ts";
@@ -49,18 +51,27 @@ export interface RelayOptions {
 /** After the grace: how long the outcomes of broken dialogues may take to be written. */
 const LAST_WORDS_MS = 1_500;
 
+/** What `run --once` has left. */
+export interface Remainder extends Remaining {
+  /** The keys of the pauses that keep some of it back; undefined: none does. */
+  readonly pauses?: readonly string[];
+}
+
 /** A relay that serves its databases until it is stopped. */
 export class Relay {
   readonly counters: Counters;
   readonly stations: readonly Station[];
+  /** What is paused. */
+  readonly pauses: Pauses;
   readonly #options: RelayOptions;
   #runs: readonly Promise<void>[] = [];
   #draining = false;
 
   private constructor(
     stations: readonly Station[],
-    options: RelayOptions & { readonly counters: Counters },
+    options: RelayOptions & { readonly counters: Counters; readonly pauses: Pauses },
   ) {
+    this.pauses = options.pauses;
     this.stations = stations;
     this.counters = options.counters;
     this.#options = options;
@@ -72,16 +83,24 @@ export class Relay {
     const rates = ratesOf(options);
     const solitude = new Solitude(options.clock);
     const stations: Station[] = [];
+    const { databases: [home] } = options;
+    const pauses = await Pauses.open({
+      ...options,
+      read: async () => home === undefined ? [] : await readPauses(home.sql),
+      mayRead: () => stations[0]?.drain.isResting !== true,
+      onChange: () => stations.forEach(({ drain }) => void drain.notePauses()),
+    });
     try {
       for (const database of options.databases) {
-        stations.push(await Station.open(database, { ...options, counters, rates, solitude }));
+        const bells = database === home ? { [PAUSE_CHANNEL]: () => void pauses.ring() } : undefined;
+        stations.push(await Station.open(database, { ...options, counters, rates, solitude, pauses, bells }));
       }
     } catch (error) {
       // Whoever looks at the others must not take this one for alive, or for dead.
       await Promise.all(stations.map((station) => station.close()));
       throw error;
     }
-    return new Relay(stations, { ...options, counters });
+    return new Relay(stations, { ...options, counters, pauses });
   }
 
   /** The limits that mail waits for now, and until when. */
@@ -104,15 +123,16 @@ export class Relay {
   }
 
   /** Serves until nothing is due. */
-  async runOnce(): Promise<Remaining> {
+  async runOnce(): Promise<Remainder> {
     this.#runs = this.stations.map((station) => station.drain.runOnce());
     await Promise.all(this.#runs);
     const unknown: Remaining = { waiting: Number.NaN, leased: 0 };
     const counts = await Promise.all(this.stations.map((station) => station.drain.remaining().catch(() => unknown)));
-    return {
-      waiting: counts.reduce((sum, count) => sum + count.waiting, 0),
-      leased: counts.reduce((sum, count) => sum + count.leased, 0),
-    };
+    const sum = (of: (count: Remaining) => number) => counts.reduce((all, count) => all + of(count), 0);
+    const remaining = { waiting: sum(({ waiting }) => waiting), leased: sum(({ leased }) => leased) };
+    const paused = sum(({ paused = 0 }) => paused);
+    if (paused === 0 && !(this.pauses.stopAll && remaining.waiting > 0)) return remaining;
+    return { ...remaining, paused, pauses: [...this.pauses.keys] };
   }
 
   /** Drains and ends. A second call changes nothing. */

@@ -10,8 +10,7 @@ import { openRoute } from "./open_route.ts";
 import { periodic } from "./periodic.ts";
 import { createPing } from "./ping.ts";
 import { type Playground, startEmbeddedDatabase, startPlayground } from "./playground.ts";
-import type { Remaining } from "./queue.ts";
-import { Relay } from "./relay.ts";
+import { Relay, type Remainder } from "./relay.ts";
 import { PROGRAM_VERSION } from "./schema.ts";
 import { openStateDirectory } from "./state_directory.ts";
 import { watch } from "./watch.ts";
@@ -31,7 +30,7 @@ export interface Service {
   readonly url: string | undefined;
   readonly playground: Playground | undefined;
   /** Serves until nothing is due; only with `once`. */
-  runOnce(): Promise<Remaining>;
+  runOnce(): Promise<Remainder>;
   /** Drains and closes everything, in the reverse order of the start. */
   stop(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { pausesOfThrottle, throttleOfPauses } from "./pause.ts";
 import {
   type AttemptFacts,
   expiryReason,
@@ -15,8 +16,8 @@ export type LegResult =
   /** They can never be sent to. */
   | { readonly kind: "failed"; readonly reason: string }
   /**
-   * They were not tried: their routes are out or have no room, a limit is reached, or the relay stops. `againMs`: when to look again, by our clock;
-   * `throttle`: the limit that they wait for.
+   * They were not tried: their routes are out or have no room, a limit is reached, they are paused, or the relay stops. `againMs`: when to look again,
+   * by our clock; `throttle`: the limit or the pauses that they wait for.
    */
   | { readonly kind: "skipped"; readonly againMs: number; readonly throttle?: string | undefined };
 
@@ -60,7 +61,7 @@ export function conclude(
   if (againMs !== undefined && legs.every(({ result }) => result.kind === "skipped")) {
     const throttle = throttleOf(legs);
     if (throttle === undefined) return { kind: "release", againMs };
-    return { kind: "release", throttle, againMs: context.nowMs + throttledMs(message, context) };
+    return { kind: "release", throttle, againMs: context.nowMs + throttledMs(message, { ...context, throttle }) };
   }
 
   const facts = attemptFacts(message);
@@ -79,14 +80,16 @@ export function conclude(
   const skippedMs = againMs === undefined ? undefined : Math.max(0, againMs - context.nowMs);
   const throttle = throttleOf(legs);
   const isFinal = judged.every(({ state }) => state.state !== "deferred" && state.state !== "held");
+  const isDeferred = judged.some(({ state }) => state.state === "deferred");
   return {
     kind: "settle",
     settlement: {
       ...lease(message),
       // Those who were not tried have had no attempt, and nobody else is left to have the next one.
       ...(skippedMs !== undefined && isFinal ? { givesAttemptBack: true } : {}),
-      ...(throttle !== undefined && isFinal
-        ? { throttle, next: throttledMs(message, context) }
+      // Those who are deferred have a time of their own, at which all that are open are looked at again.
+      ...(throttle !== undefined && !isDeferred
+        ? { throttle, next: throttledMs(message, { ...context, throttle }) }
         : { next: nextLook(judged, skippedMs) ?? (isHeld(message, judged) ? "held" as const : undefined) }),
       outcomes: judged.map(({ outcome }) => outcome),
       recipients: [
@@ -105,17 +108,25 @@ export function earliestLook(legs: readonly ConcludedLeg[]): number | undefined 
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
-/** The limit that those who were not tried wait for; undefined when some of them wait for something else. */
+/** The limit, or else the pauses, that those who were not tried wait for; undefined when some of them wait for something else. */
 function throttleOf(legs: readonly ConcludedLeg[]): string | undefined {
   const throttles = legs.flatMap(({ result }) => result.kind === "skipped" ? [result.throttle] : []);
-  return throttles.every((throttle) => throttle !== undefined) ? throttles[0] : undefined;
+  if (throttles.length === 0 || !throttles.every((throttle) => throttle !== undefined)) return undefined;
+  // Who waits for a limit does not wait for the end of somebody else's pause.
+  const limit = throttles.find((throttle) => pausesOfThrottle(throttle) === undefined);
+  return limit ?? throttleOfPauses(throttles.flatMap((throttle) => pausesOfThrottle(throttle) ?? []));
 }
 
 /** How long it waits for a throttle, at the longest: until its end is to be written. */
-function throttledMs(message: ClaimedMessage, { nowMs, aheadMs, rules }: ConclusionContext): number {
+function throttledMs(
+  message: ClaimedMessage,
+  { nowMs, aheadMs, rules, throttle }: ConclusionContext & { readonly throttle: string },
+): number {
   const { ageFromMs, expiresAtMs = Infinity } = attemptFacts(message);
   const endMs = Math.min(expiresAtMs, ageFromMs + rules.maxAgeMs);
-  return Math.min(LONGEST_WAIT_FOR_THROTTLE_MS, Math.max(0, endMs - nowMs - aheadMs));
+  // Every relay looks what pauses mail waits for: to claim it every hour would be for nothing.
+  const longestMs = pausesOfThrottle(throttle) === undefined ? LONGEST_WAIT_FOR_THROTTLE_MS : Infinity;
+  return Math.min(longestMs, Math.max(0, endMs - nowMs - aheadMs));
 }
 
 /** What is written when a message is too old to be tried; undefined while it is not. */

@@ -31,7 +31,8 @@ export class Skipped {
    * `probed`, and until mail for one whose probe has succeeded is due again. Undefined: no longer.
    */
   worthWaitingUntilMs(lines: readonly RouteLine[], probed: Set<string>): number | undefined {
-    const times = [...this.#againMs?.values() ?? []];
+    // Nobody waits for the end of a pause.
+    const times = [...this.#againMs?.values() ?? []].filter((againMs) => againMs < Infinity);
     // Mail for one of several routes is claimed and given back: without any, there is nothing to probe with.
     if (lines.length > 1 && times.length === 0) return undefined;
     const ends: number[] = [];

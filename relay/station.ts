@@ -30,6 +30,8 @@ export interface StationOptions
   readonly host: string;
   readonly pid: number;
   readonly retention: RetentionRules;
+  /** Further bells than that for new mail: their channels, and what is to be done. */
+  readonly bells?: Readonly<Record<string, () => void>> | undefined;
   /** RELAY_MAX_QUEUE; undefined: no limit, and nothing is counted. */
   readonly maxQueue?: number | undefined;
 }
@@ -79,8 +81,7 @@ export class Station {
     this.#listener = new Listener({
       connect: database.openSession,
       notify: (channel) => database.sql.unsafe("select pg_notify($1, '')", [channel]),
-      channel: CHANNEL,
-      onRing: () => this.drain.ring(),
+      bells: { [CHANNEL]: () => this.drain.ring(), ...options.bells },
       clock,
       log,
     });

@@ -61,7 +61,8 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
     const oldestMs = Math.max(0, ...databases.map(({ oldestDueSeconds }) => (oldestDueSeconds ?? 0) * 1_000));
     // A breaker opens by mail that fails and closes by mail that is taken: while it is not closed, mail waits, due now or at the next probe.
     const flowing = routes.every(({ state }) => state === "closed") &&
-      (oldestMs === 0 || answered > answeredBefore || oldestMs < FLOWING_MS || (limits?.reached ?? 0) > 0);
+      (oldestMs === 0 || answered > answeredBefore || oldestMs < FLOWING_MS || (limits?.reached ?? 0) > 0 ||
+        relay.pauses.stopAll);
     answeredBefore = answered;
     return {
       databaseAnswered: databases.every(({ reachable }) => reachable),
@@ -116,6 +117,7 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
     databases,
     routes: routes.map((route) => routeStatus(route, options)),
     limits: limitStatus(relay),
+    pauses: relay.pauses.all,
     counters: {
       sent: count("sent"),
       deferred: count("deferred"),

@@ -4,19 +4,21 @@ import type { Counters } from "./counters.ts";
 import { preclude } from "./crash.ts";
 import { prepare, toEnvelope } from "./delivery.ts";
 import { Flights, type FlightsOptions } from "./flights.ts";
-import { type Holding, Holdings, type Leg, legsOf } from "./holdings.ts";
+import { type Holding, Holdings, isConcluded, isPaused, type Leg, legsOf, setAside } from "./holdings.ts";
 import type { Intake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
+import type { Pauses } from "./pauses.ts";
 import type { RetryRules } from "./policy.ts";
 import type { ClaimedMessage, Queue, Settlement } from "./queue.ts";
 import { Releaser } from "./releaser.ts";
 import { reportNotReached, reportSuccess, reportTrouble } from "./report.ts";
 import { PATIENCE_MS, type Room, roomFor } from "./room.ts";
 import type { Route } from "./route.ts";
-import { RouteLine } from "./route_line.ts";
+import type { RouteLine } from "./route_line.ts";
+import { RouteLines } from "./route_lines.ts";
 import type { RoutingRule } from "./routing.ts";
-import { conclude, type ConcludedLeg, type ConclusionContext, earliestLook, type LegResult } from "./settlement.ts";
+import { conclude, type ConclusionContext, earliestLook, type LegResult } from "./settlement.ts";
 import { Settler } from "./settler.ts";
 import { Skipped } from "./skipped.ts";
 import type { RouteTrouble } from "./transport.ts";
@@ -28,7 +30,7 @@ import { markOf, mayCommit, witnessOf } from "./witness.ts";
 //   queue ──claim──▶ leg: in the line of its route ──worker──▶ started ──▶ attempted ─┐
 //     ▲               │          ▲          │                     │                   ├──▶ message settled (an outcome for each attempted)
 //     │               │          └─failover─┴───── route out ─────┘                   │
-//     └── released ◀──┴── skipped: every route is out, no room, the relay stops ──────┘
+//     └── released ◀──┴── skipped: every route is out, no room, paused, the relay stops
 //
 // A leg goes to the next of its routes only while nothing of it can have been taken: its breaker is open, or `send` says `unavailable`.
 
@@ -39,6 +41,7 @@ export interface WorkersOptions extends Pick<FlightsOptions, "solitude" | "mayBe
   readonly database: string;
   readonly journal: Journal;
   readonly intake: Intake;
+  readonly pauses: Pick<Pauses, "keys">;
   readonly contents: Contents;
   readonly routes: readonly Route[];
   readonly routing: readonly RoutingRule[];
@@ -64,9 +67,11 @@ export class Workers {
   readonly #settler: Settler;
   readonly #releaser: Releaser;
   readonly #flights: Flights;
-  readonly #lines: ReadonlyMap<string, RouteLine>;
+  readonly #lines: RouteLines;
   readonly #gaveUp = new AbortController();
   readonly #stopped = new AbortController();
+  /** Calls back what waits for a connection. */
+  #recall = new AbortController();
   /** By how much the database's clock, which made every time in its rows, is ahead of ours. */
   #aheadMs = 0;
   #idle: (() => void) | undefined;
@@ -75,13 +80,12 @@ export class Workers {
     this.#options = options;
     this.#holdings = new Holdings((holding, lease) => options.journal.moved(markOf(holding, options.database), lease));
     const { routes, queue, clock, log, onDatabase, onRoom } = options;
-    const isOnly = routes.length === 1;
-    const work = (leg: Leg, line: RouteLine) => this.#fly(leg, line);
     this.#flights = new Flights(options);
-    const onIdle = () => this.underWay === 0 && this.#idle?.();
-    this.#lines = new Map(
-      routes.map((route) => [route.name, new RouteLine({ route, isOnly, clock, work, onIdle })]),
-    );
+    this.#lines = new RouteLines(routes, {
+      work: (leg, line) => this.#fly(leg, line),
+      onIdle: () => this.underWay === 0 && this.#idle?.(),
+      clock,
+    });
     this.#settler = new Settler({
       settle: (settlements) => queue.settle(settlements.map((each) => this.#holdings.current(each))),
       written: (settlements, ours) => this.#settled(settlements, ours),
@@ -102,18 +106,18 @@ export class Workers {
 
   /** Mails that are on their way through a route at the moment. */
   get underWay(): number {
-    return [...this.#lines.values()].reduce((sum, { working }) => sum + working, 0);
+    return this.#lines.working;
   }
 
   /** How many messages to claim now. */
   room(): Room {
-    const rooms = [...this.#lines.values()].map((line) => line.room());
-    return roomFor(rooms, this.#options.clock.now(), this.skipped.isKept ? Infinity : PATIENCE_MS);
+    const patienceMs = this.skipped.isKept ? Infinity : PATIENCE_MS;
+    return roomFor(this.#lines.rooms(), this.#options.clock.now(), patienceMs);
   }
 
   /** Until when `run --once` should wait for what was given back; see there. */
   worthWaitingUntilMs(probed: Set<string>): number | undefined {
-    return this.skipped.worthWaitingUntilMs([...this.#lines.values()], probed);
+    return this.skipped.worthWaitingUntilMs(this.#lines.all, probed);
   }
 
   /** Takes in what was just claimed: `claimedMs` by our clock, which was `databaseMs` by the database's. */
@@ -128,8 +132,15 @@ export class Workers {
   /** Gives back what was not started, also what waits for a connection, and starts nothing more. */
   giveBackUnstarted(): void {
     this.#stopped.abort();
-    const result = { kind: "skipped", againMs: this.#options.clock.now() } as const;
-    for (const line of this.#lines.values()) for (const leg of line.takeWaiting()) this.#end(leg, result);
+    this.placeAnew();
+  }
+
+  /** Looks anew at what was not started, also at what waits for a connection: something may be paused. */
+  placeAnew(): void {
+    this.#recall.abort();
+    // After the last one nothing is begun.
+    if (!this.#stopped.signal.aborted) this.#recall = new AbortController();
+    for (const leg of this.#lines.takeWaiting()) this.#place(leg);
   }
 
   /** Stops waiting for the server and the database: what is still held keeps its lease and is taken up when that ends. */
@@ -180,19 +191,14 @@ export class Workers {
     leg.line?.leave(leg);
     const nowMs = this.#options.clock.now();
     if (this.#stopped.signal.aborted) return this.#end(leg, { kind: "skipped", againMs: Math.min(leg.againMs, nowMs) });
-    for (let [name] = leg.routes; name !== undefined; [name] = leg.routes) {
-      const line = this.#lines.get(name);
-      if (line !== undefined && !line.isOut) {
-        const refusal = this.#options.intake.mustWait(leg, name);
-        if (refusal !== undefined) return this.#end(leg, refusal);
-        const hasRoom = line.hasRoom || this.skipped.isKept;
-        return hasRoom ? line.push(leg) : this.#end(leg, { kind: "skipped", againMs: line.fullAgainMs() });
-      }
-      if (line !== undefined) leg.againMs = Math.min(leg.againMs, line.outAgainMs());
-      leg.routes = leg.routes.slice(1);
-    }
-    if (leg.againMs < Infinity) return this.#end(leg, { kind: "skipped", againMs: leg.againMs });
-    this.#end(leg, { kind: "failed", reason: "No route: no rule of RELAY_ROUTES fits this recipient" });
+    const paused = setAside(leg, { pauses: this.#options.pauses.keys, nowMs });
+    if (paused !== undefined) return this.#end(leg, paused);
+    const line = this.#lines.choose(leg);
+    if ("kind" in line) return this.#end(leg, line);
+    const refusal = this.#options.intake.mustWait(leg, line.route.name);
+    if (refusal !== undefined) return this.#end(leg, refusal);
+    if (line.hasRoom || this.skipped.isKept) line.push(leg);
+    else this.#end(leg, { kind: "skipped", againMs: line.fullAgainMs() });
   }
 
   /** With the mail on record as in flight, and alone where it has to be. */
@@ -202,15 +208,14 @@ export class Workers {
   }
 
   async #deliver(leg: Leg, line: RouteLine): Promise<void> {
-    const { contents, clock, intake, log, returnPath } = this.#options;
-    const { holding, recipients } = leg;
-    const { message } = holding;
+    const { contents, clock, intake, log, pauses, returnPath } = this.#options;
+    const { holding, holding: { message }, recipients } = leg;
     const { breaker, name, transport } = line.route;
     if (!this.#holdings.has(holding)) return;
     // A relay that was frozen finds its leases at their end: what it starts now, another may be sending.
     const witness = witnessOf(holding, { ...this.#options, route: name });
     if (!witness.mayBegin()) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
-    if (line.isOut) return this.#place(leg);
+    if (line.isOut || isPaused(leg, pauses.keys)) return this.#place(leg);
     holding.started = true;
     try {
       const prepared = await prepare(message, contents);
@@ -218,13 +223,13 @@ export class Workers {
       const refusal = await intake.take(leg, name);
       if (refusal !== undefined) return this.#end(leg, refusal);
       if (!await mayCommit(holding, this.#options)) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
-      // Another mail may have become the probe meanwhile, or the lease ended. Nothing may be waited for between here and `started`.
-      if (line.isOut || !witness.mayBegin()) return this.#place(leg);
+      // Another mail may have become the probe meanwhile, a pause begun, or the lease ended. Nothing may be waited for between here and `started`.
+      if (line.isOut || isPaused(leg, pauses.keys) || !witness.mayBegin()) return this.#place(leg);
       breaker.started(message.id, clock.now());
       const delivery = await transport.send(
         toEnvelope(message, recipients, returnPath),
         prepared.wire,
-        this.#stopped.signal,
+        this.#recall.signal,
         witness,
       );
       if (delivery.kind === "unavailable") return this.#unavailable(leg, { line, trouble: delivery.trouble });
@@ -243,8 +248,8 @@ export class Workers {
     const { clock, log, counters } = this.#options;
     const { route } = line;
     const { retryAtMs, ...setback } = route.breaker.failed(leg.holding.message.id, trouble, clock.now());
-    // We ourselves gave it up.
-    if (trouble.code === "aborted") return this.#end(leg, { kind: "skipped", againMs: retryAtMs });
+    // We ourselves called it back.
+    if (trouble.code === "aborted") return this.#place(leg);
     reportTrouble(log, route, { trouble, ...setback });
     counters.routeTrouble(route.name, trouble.reason);
     leg.againMs = Math.min(leg.againMs, line.failedAgainMs(retryAtMs));
@@ -290,8 +295,4 @@ export class Workers {
     this.#holdings.remove(holdings);
     onRoom();
   }
-}
-
-function isConcluded(leg: Leg): leg is Leg & ConcludedLeg {
-  return leg.result !== undefined;
 }

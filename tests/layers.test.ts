@@ -16,19 +16,19 @@ const LAYERS: readonly Layer[] = [
   {
     name: "pure relay",
     files:
-      /^relay\/(bell|breaker|clock|duration|journal_memory|journal_record|lane_floors|lane_order|lane_shares|lease|mail_content|mask|pace|periodic|place|policy|rate_limit|room|route|routing|solitude|throttle|throttle_bucket|transport|turns|smtp\/(advice|auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|transaction_frame|trouble_advice|xtext))\.ts$/,
+      /^relay\/(bell|breaker|clock|duration|journal_memory|journal_record|lane_floors|lane_order|lane_shares|lease|mail_content|mask|pace|pause|periodic|place|policy|rate_limit|room|route|routing|solitude|throttle|throttle_bucket|transport|turns|smtp\/(advice|auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|transaction_frame|trouble_advice|xtext))\.ts$/,
     mayImport: ["domain", "pure relay"],
   },
   {
     name: "edges",
     files:
-      /^relay\/(advised_transport|claim_rows|config|connection_pool|contents|database|depth|embedded|flight_log|inbox|inbox_directory|log|migrate|journal|ping|place_record|queue|queue_statements|retention|schema|smtp_options|state_directory|throttle_table|throttles|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
+      /^relay\/(advised_transport|claim_rows|config|connection_pool|contents|database|depth|embedded|flight_log|inbox|inbox_directory|log|migrate|journal|pause_table|ping|place_record|queue|queue_statements|retention|schema|settlement_input|smtp_options|state_directory|throttle_table|throttles|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
     mayImport: ["domain", "pure relay", "edges"],
   },
   {
     name: "flow",
     files:
-      /^relay\/(counters|crash|delivery|drain|flights|holdings|intake|listener|outage|place_guard|relay|releaser|report|replay|rest|route_line|schema_guard|settlement|settler|skipped|station|watch|witness|workers)\.ts$/,
+      /^relay\/(counters|crash|delivery|drain|flights|holdings|intake|journal_guard|listener|outage|pauses|place_guard|relay|releaser|report|replay|rest|route_line|route_lines|schema_guard|settlement|settler|skipped|station|watch|witness|workers)\.ts$/,
     mayImport: ["domain", "pure relay", "edges", "flow"],
   },
   {

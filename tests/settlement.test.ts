@@ -123,3 +123,44 @@ test("who waits for a limit while others were tried waits by its name, unless so
   expect(deferred).not.toHaveProperty("throttle");
   expect(deferred.next).toBe(MINUTE_MS);
 });
+
+const paused = (position: number, throttle = "paused:stream=bulk") =>
+  leg(position, { kind: "skipped", againMs: Infinity, throttle });
+
+test("a message that is paused waits by the name of the pause until it expires, however long that is", () => {
+  const release = { kind: "release" as const, throttle: "paused:stream=bulk", againMs: NOW_MS + RULES.maxAgeMs };
+  expect(conclude(message(), [paused(0), paused(1)], CONTEXT)).toEqual(release);
+  expect(conclude({ ...message(), expiresAtMs: NOW_MS + 90_000 }, [paused(0)], CONTEXT)).toEqual({
+    ...release,
+    againMs: NOW_MS + 90_000,
+  });
+});
+
+test("who waits for several pauses waits for the first of them that ends; who waits for a limit or a route too, for that", () => {
+  const two = conclude(
+    message(),
+    [paused(0, "paused:domain=b.example"), paused(1, "paused:domain=a.example")],
+    CONTEXT,
+  );
+  expect(two).toMatchObject({ throttle: "paused:domain=a.example,domain=b.example" });
+  const limited = leg(1, { kind: "skipped", againMs: NOW_MS + 5_000, throttle: "60/m" });
+  expect(conclude(message(), [paused(0), limited], CONTEXT)).toMatchObject({
+    throttle: "60/m",
+    againMs: NOW_MS + 60 * MINUTE_MS,
+  });
+  expect(conclude(message(), [paused(0), skipped(1, 7_000)], CONTEXT)).toEqual({
+    kind: "release",
+    againMs: NOW_MS + 7_000,
+  });
+});
+
+test("a pause of some keeps the row of a message whose others are sent, deferred or held, and gives it a finite time", () => {
+  expect(settlementOf([attempted(0, "sent"), paused(1)])).toMatchObject({
+    ...{ throttle: "paused:stream=bulk", next: RULES.maxAgeMs, givesAttemptBack: true },
+  });
+  const deferred = settlementOf([attempted(0, "deferred"), paused(1)]);
+  expect(deferred).not.toHaveProperty("throttle");
+  expect(deferred.next).toBe(MINUTE_MS);
+  const held = conclude({ ...message(), onUncertain: "hold" }, [attempted(0, "uncertain"), paused(1)], CONTEXT);
+  expect(held).toMatchObject({ settlement: { throttle: "paused:stream=bulk", next: RULES.maxAgeMs } });
+});

@@ -1,5 +1,6 @@
 import { describeSettings, readSettings } from "../config.ts";
 import { createLog } from "../log.ts";
+import type { Remainder } from "../relay.ts";
 import { PROGRAM_VERSION } from "../schema.ts";
 import { type Machine, startService } from "../service.ts";
 import { checkRouteCertificates } from "../settings/route_certificates.ts";
@@ -36,13 +37,17 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
       }
       if (once) {
         const stopped = machine.stopAsked.then(() => service.stop());
-        const { waiting, leased } = await Promise.race([
+        const interrupted: Remainder = { waiting: 1, leased: 0 };
+        const { waiting, leased, paused, pauses } = await Promise.race([
           service.runOnce(),
-          stopped.then(() => ({ waiting: 1, leased: 0 })),
+          stopped.then(() => interrupted),
         ]);
         await service.stop();
         if (waiting + leased !== 0) {
-          log.warn("not all that is due is settled", { waiting, heldByOtherRelays: leased });
+          log.warn("not all that is due is settled", {
+            ...{ waiting, heldByOtherRelays: leased },
+            ...(pauses === undefined ? {} : { paused, pauses, fix: "mailchute resume, when it may go out" }),
+          });
           return EXIT.tryAgain;
         }
         log.info("all that was due is settled");

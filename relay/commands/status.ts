@@ -1,4 +1,6 @@
 import type { RelayStatus, RouteStatus } from "../http/status_source.ts";
+import { describePause } from "../pause.ts";
+import { readPauses } from "../pause_table.ts";
 import {
   type Command,
   type CommandContext,
@@ -72,6 +74,8 @@ export const statusCommand: Command = {
             open: Object.fromEntries(open.map((row) => [row.state as string, row.messages as number])),
             oldestDueSeconds: (oldest?.seconds ?? undefined) as number | undefined,
             relays: [...await sql.unsafe(RELAYS)],
+            // Relays keep the pauses of their home, in all databases.
+            ...(name === "home" ? { pauses: await readPauses(sql) } : {}),
           };
         }),
       );
@@ -81,7 +85,7 @@ export const statusCommand: Command = {
       context.print(JSON.stringify(reports.map((report) => ({ ...report, routes, limits })), null, 2));
       return EXIT.ok;
     }
-    for (const { database, at, open, oldestDueSeconds, relays } of reports) {
+    for (const { database, at, open, oldestDueSeconds, relays, pauses = [] } of reports) {
       const states = Object.entries(open).map(([state, count]) => `${count} ${state}`).join(", ") || "nothing open";
       const age = oldestDueSeconds === undefined ? "" : `, the oldest due for ${Math.round(oldestDueSeconds)} s`;
       context.print(`${database} (${at}): ${states}${age}`);
@@ -96,6 +100,10 @@ export const statusCommand: Command = {
           ? "no relay serves it, and none has gone without a word in the last day"
           : table([["relay", "host", "version", "last heartbeat"], ...rows]),
       );
+      for (const { key, since, by, reason } of pauses) {
+        const because = reason === undefined ? "" : `: ${reason}`;
+        context.print(`${describePause(key)} is paused since ${since.toISOString()} by ${by}${because}`);
+      }
     }
     for (const route of routes ?? []) context.print(describeRoute(route));
     for (const { limit, until } of limits?.listed ?? []) {

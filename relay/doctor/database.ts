@@ -7,6 +7,7 @@ import { checkConnection } from "./connection.ts";
 import { checked, type Finding, span } from "./finding.ts";
 import { checkListen } from "./listen.ts";
 import { checkPlace } from "./place.ts";
+import { checkPauses } from "./pauses.ts";
 import { checkPooler } from "./pooler.ts";
 import { checkQueue } from "./queue.ts";
 import { checkRelays } from "./relays.ts";
@@ -41,6 +42,7 @@ const WITH_SCHEMA: readonly (readonly [check: string, DatabaseCheck])[] = [
   ["place", checkPlace],
   ["apps", checkApps],
   ["relays", checkRelays],
+  ["pauses", checkPauses],
   ["queue", checkQueue],
 ];
 

@@ -1,3 +1,5 @@
+import { PAUSE_OF_ALL } from "../pause.ts";
+import { readPauses } from "../pause_table.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { fail, type Finding, ok, span, warn } from "./finding.ts";
 
@@ -24,7 +26,7 @@ const WARN_MS = 60_000;
 const FAIL_MS = 3_600_000;
 
 /** Whether mail that is due goes out, and whether some waits for a person. */
-export async function checkQueue({ sql }: DatabaseUnderTest): Promise<readonly Finding[]> {
+export async function checkQueue({ sql, database }: DatabaseUnderTest): Promise<readonly Finding[]> {
   const [row] = await sql.unsafe(WAITING);
   const due = row?.due as number;
   const held = row?.held as number;
@@ -34,8 +36,14 @@ export async function checkQueue({ sql }: DatabaseUnderTest): Promise<readonly F
     const oldestMs = (row?.oldest_ms ?? 0) as number;
     const found = `${counted(due)} due, the oldest for ${span(oldestMs)}`;
     const fix =
-      "see that a relay runs and what its log says: mailchute status (a limit may be reached), and the routes below";
-    if (oldestMs >= FAIL_MS) findings.push(fail("queue", found, fix));
+      "see that a relay runs and what its log says: mailchute status (a limit may be reached, or mail be paused), and the routes below";
+    // Relays keep the pauses of their home, and somebody wants it so.
+    const isPaused = database.name === "home" && (await readPauses(sql))[0]?.key === PAUSE_OF_ALL;
+    if (isPaused) {
+      findings.push(
+        warn("queue", `${found}, and all mail is paused`, "when it may go out: mailchute resume --all"),
+      );
+    } else if (oldestMs >= FAIL_MS) findings.push(fail("queue", found, fix));
     else if (oldestMs >= WARN_MS) findings.push(warn("queue", found, fix));
     else findings.push(ok("queue", found));
   }

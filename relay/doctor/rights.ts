@@ -7,7 +7,9 @@ select t as table, string_agg(p, ', ' order by p) as missing
 from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle']) as t,
   unnest(array['select', 'insert', 'update', 'delete']) as p
 where not has_table_privilege('mailchute.' || t, p)
-group by t order by t`;
+group by t
+union all select 'pause', 'select' where not has_table_privilege('mailchute.pause', 'select')
+order by 1`;
 
 const STATE =
   "select current_user::text as role, pg_is_in_recovery() as standby, current_setting('transaction_read_only') = 'on' as read_only";

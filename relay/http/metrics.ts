@@ -1,3 +1,4 @@
+import type { Pause } from "../pause.ts";
 import type { RelayStatus } from "./status_source.ts";
 
 /** The content type of the Prometheus text format. */
@@ -66,6 +67,7 @@ export function metricsText(status: RelayStatus): string {
       "limits_reached gauge Limits of RELAY_RATE that keep mail back now.",
       status.limits === undefined ? [] : [[{}, status.limits.reached]],
     ),
+    family("paused gauge 1 for each pause in force; of domains, how many.", pauseSamples(status.pauses ?? [])),
     family(
       "smtp_connections gauge Open connections to the next hop.",
       routes.map((route) => [{ route: route.name }, route.connections] as const),
@@ -77,6 +79,16 @@ export function metricsText(status: RelayStatus): string {
       ),
     ),
   ].join("");
+}
+
+/** Domains are counted: no label holds one. */
+function pauseSamples(pauses: readonly Pause[]): readonly Sample[] {
+  const domains = pauses.filter(({ key }) => key.startsWith("domain="));
+  const others = pauses.filter((pause) => !domains.includes(pause)).map(({ key }): Sample => {
+    const [of = "", stream] = key.split("=");
+    return [{ of, ...(stream === undefined ? {} : { stream }) }, 1];
+  });
+  return domains.length === 0 ? others : [...others, [{ of: "domain" }, domains.length]];
 }
 
 /** Writes one family; its head is `name type help`. */

@@ -1,5 +1,6 @@
 /** @jsxImportSource hono/jsx */
 import type { Child } from "hono/jsx";
+import { describePause, type Pause } from "../pause.ts";
 import { page } from "./page.tsx";
 import type { DatabaseStatus, RelayStatus, RouteStatus } from "./status_source.ts";
 
@@ -31,6 +32,7 @@ export function statusPage(
       {databaseTable(status.databases)}
       {routeTable(status.routes)}
       {limitTable(status.limits, options.now)}
+      {pauseTable(status.pauses ?? [])}
       <p class="dim">
         Version {status.version}, running for {age((options.now.getTime() - status.startedAt.getTime()) / 1_000)}.{" "}
         Counted since the start. <a href="?poll=10">Reload every 10 seconds</a>
@@ -57,6 +59,10 @@ export function troubles(status: RelayStatus): readonly string[] {
     if (route.state === "closed") continue;
     const because = route.reason === undefined ? "" : `: ${route.reason}`;
     found.push(`Route ${route.name} is ${route.state === "open" ? "stopped" : "being probed"}${because}.`);
+  }
+  for (const { key } of status.pauses ?? []) {
+    const what = describePause(key);
+    found.push(`${what.charAt(0).toUpperCase()}${what.slice(1)} is paused.`);
   }
   return found;
 }
@@ -180,6 +186,35 @@ function limitTable(limits: RelayStatus["limits"], now: Date): Child {
             <tr>
               <th scope="row">{it.limit}</th>
               <td>{age((it.until.getTime() - now.getTime()) / 1_000)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function pauseTable(pauses: readonly Pause[]): Child {
+  if (pauses.length === 0) return "";
+  return (
+    <div class="scroll">
+      <table>
+        <caption>Paused</caption>
+        <thead>
+          <tr>
+            <th scope="col">What</th>
+            <th scope="col">Since</th>
+            <th scope="col">By</th>
+            <th scope="col">Reason</th>
+          </tr>
+        </thead>
+        <tbody>
+          {pauses.map((it) => (
+            <tr>
+              <th scope="row">{describePause(it.key)}</th>
+              <td>{it.since.toISOString().replace(/\.\d+Z/, "Z")}</td>
+              <td>{it.by}</td>
+              <td>{it.reason ?? "–"}</td>
             </tr>
           ))}
         </tbody>

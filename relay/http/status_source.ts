@@ -1,3 +1,5 @@
+import type { Pause } from "../pause.ts";
+
 /** One database as the relay last saw it. */
 export interface DatabaseStatus {
   readonly name: string;
@@ -71,6 +73,8 @@ export interface RelayStatus {
   readonly routes: readonly RouteStatus[];
   /** The limits that keep mail back now, and how many they are: of many domains, not all are listed. */
   readonly limits?: { readonly reached: number; readonly listed: readonly LimitStatus[] };
+  /** What a person has paused in the home database, that of all mail first; it holds in all databases. */
+  readonly pauses?: readonly Pause[];
   readonly counters: StatusCounters;
 }
 

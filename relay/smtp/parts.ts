@@ -5,7 +5,8 @@ import type { TransactionResult } from "./transaction_frame.ts";
 export interface PartsOptions {
   /** Recipients that one transaction may have. */
   readonly most: number;
-  readonly deliver: (mail: Mail) => Promise<TransactionResult>;
+  /** `isBegun`: some of its recipients have been in a transaction. */
+  readonly deliver: (mail: Mail, isBegun: boolean) => Promise<TransactionResult>;
 }
 
 /**
@@ -21,14 +22,14 @@ export async function deliverInParts(mail: Mail, options: PartsOptions): Promise
   const { recipients } = mail.envelope;
   if (recipients.length <= most) {
     // The common case has no promise more than it needs.
-    const result = await deliver(mail);
+    const result = await deliver(mail, false);
     if (result.kind === "unavailable") return checked(result);
     if (result.rest.size === 0) return result;
     return together(mail, await partsFrom(mail, result, options));
   }
   const outcomes: Outcome[] = [];
   for (let from = 0; from < recipients.length; from += most) {
-    const result = await deliver(withRecipients(mail, recipients.slice(from, from + most)));
+    const result = await deliver(withRecipients(mail, recipients.slice(from, from + most)), from > 0);
     if (result.kind === "unavailable") {
       if (outcomes.length === 0) return checked(result);
       outcomes.push(...later(recipients.slice(from), result));
@@ -50,6 +51,7 @@ async function partsFrom(mail: Mail, first: Attempted, { deliver }: PartsOptions
     const left = rest;
     const result = await deliver(
       withRecipients(mail, mail.envelope.recipients.filter(({ position }) => left.has(position))),
+      true,
     );
     // What the server had said of them, a deferral, holds.
     if (result.kind === "unavailable") break;

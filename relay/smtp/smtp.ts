@@ -2,6 +2,7 @@ import type { Envelope } from "../../src/envelope.ts";
 import type { Delivery, Transport } from "../transport.ts";
 import { adviceOnTrouble, type RouteFacts } from "./advice.ts";
 import type { Credentials, PasswordMechanism } from "./auth.ts";
+import type { Mail } from "./command.ts";
 import { checkCertificates, type ClientCertificate, openSocket, type Target } from "./connection.ts";
 import { type Deadlines, DEFAULT_DEADLINES } from "./deadline.ts";
 import { outcomeOf } from "./ending.ts";
@@ -98,7 +99,9 @@ export function createSmtpTransport(
     send(envelope, content, signal, witness) {
       const fault = faultOfEnvelope(envelope);
       if (fault !== undefined) return Promise.resolve(refused(envelope, fault));
-      return deliverInParts({ envelope, content, witness }, { most, deliver: (mail) => pool.deliver(mail, signal) })
+      // What is begun goes on to its end: to the others a part that is called back would be a failed attempt.
+      const deliver = (mail: Mail, isBegun: boolean) => pool.deliver(mail, isBegun ? NEVER : signal);
+      return deliverInParts({ envelope, content, witness }, { most, deliver })
         .then((delivery) => withFix(delivery, options));
     },
     openConnections: () => pool.size,
@@ -106,6 +109,9 @@ export function createSmtpTransport(
     abort: () => pool.abort(),
   };
 }
+
+/** Calls nothing back. */
+const NEVER = new AbortController().signal;
 
 const DAY_MS = 86_400_000;
 

@@ -171,6 +171,7 @@ create table mailchute.queue (
   -- When a person last asked to try again: its age counts from there.
   retried_at timestamptz,
   -- The throttle that it waits for, such as 'domain:example.com=300/m'. Claimed as soon as that has a token, and at the latest when it is due.
+  -- Or the pauses, such as 'paused:stream=bulk': it is due when they end, or when it expires.
   throttle text
 ) with (
   fillfactor = 80,
@@ -200,6 +201,16 @@ create table mailchute.throttle (
   -- What the last one who asked was given: its statement answers with it.
   granted float8 not null
 ) with (fillfactor = 50);
+
+-- What is not to be begun for now: 'all', 'stream=bulk' or 'domain=example.com'. Relays read those of their home database, and keep them in all
+-- databases that they serve.
+create table mailchute.pause (
+  key text primary key check (key ~ '^(all|stream=[a-z0-9][a-z0-9._-]{0,62}|domain=[^, ]{1,255})$'),
+  -- For people.
+  reason text check (char_length(reason) between 1 and 500),
+  since timestamptz not null default now(),
+  by text not null default session_user
+);
 
 -- The relays that serve this database, one row for each start.
 create table mailchute.relay (

@@ -32,7 +32,10 @@ language sql stable as $$
     select r.position, mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts) as state,
       jsonb_strip_nulls(jsonb_build_object('position', r.position, 'kind', r.kind, 'address', r.email,
         'state', mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts), 'at', r.changed_at,
-        'code', a.code, 'enhanced', a.enhanced, 'reason', coalesce(r.reason, a.reply,
+        'code', a.code, 'enhanced', a.enhanced, 'reason', coalesce(
+          -- All that are open wait for it, those too that have been tried before.
+          case when m.throttle like 'paused:%' and r.state in ('queued', 'deferred') then 'Paused: ' || substr(m.throttle, 8) end,
+          r.reason, a.reply,
           case when r.state <> 'queued' then null
             when m.throttle is not null then 'Waits for its turn: the limit is ' || m.throttle
             when m.crashes >= 3 then 'Was in flight at ' || m.crashes || ' crashes of the relay in a row: it is tried alone' end))) as shown

@@ -24,7 +24,7 @@ begin
   for target in select rolname as role from pg_roles where rolname in ('mailchute_relay', 'mailchute_viewer', 'mailchute_admin') loop
     execute format('grant usage on schema mailchute to %I', target.role);
     execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.queue,
-      mailchute.suppression, mailchute.relay, mailchute.place, mailchute.app, mailchute.app_role to %I', target.role);
+      mailchute.suppression, mailchute.relay, mailchute.place, mailchute.pause, mailchute.app, mailchute.app_role to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
       mailchute.message_state(text[]), mailchute.describe(bigint) to %I', target.role);
   end loop;
@@ -35,7 +35,7 @@ begin
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_relay;
   end if;
   if exists (select from pg_roles where rolname = 'mailchute_admin') then
-    grant select, insert, update, delete on mailchute.app, mailchute.app_role, mailchute.suppression to mailchute_admin;
+    grant select, insert, update, delete on mailchute.app, mailchute.app_role, mailchute.suppression, mailchute.pause to mailchute_admin;
     -- A column of app is made with it.
     grant execute on function mailchute.like_patterns(text[]) to mailchute_admin;
     grant update on mailchute.recipient, mailchute.message to mailchute_admin;

@@ -39,6 +39,7 @@ test("a database that is well has every line, and all are ok", async () => {
     "place",
     "apps",
     "relays",
+    "pauses",
     "queue",
   ]);
   expect(found(findings, "connection")[0]).toMatch(/^ok: answers the role postgres, a round trip takes [\d.]+ ms$/);

@@ -67,3 +67,20 @@ test("attack: a label with quotes, backslashes and newlines stays one label", ()
   expect(text).toContain('mailchute_info{version="a\\"} 1\\nforged 1\\\\"} 1\n');
   expect(text).not.toMatch(/^forged/m);
 });
+
+test("each pause is a sample, but for those of domains, which are counted", () => {
+  const since = new Date("2026-11-21T12:00:00Z");
+  const pauses = ["all", "domain=a.example", "domain=b.example", "stream=bulk"].map((key) => ({
+    key,
+    since,
+    by: "ops",
+  }));
+  const text = metricsText({ ...STATUS, pauses });
+  expect(text.split("\n").filter((line) => line.startsWith("mailchute_paused"))).toEqual([
+    'mailchute_paused{of="all"} 1',
+    'mailchute_paused{of="stream",stream="bulk"} 1',
+    'mailchute_paused{of="domain"} 2',
+  ]);
+  expect(text).not.toContain("a.example");
+  expect(metricsText(STATUS)).not.toContain("mailchute_paused");
+});

@@ -42,3 +42,17 @@ test("the page lists the limits that keep mail back, with the wait of each, and 
   expect(page).toMatch(/domain:example\.com=60\/m<\/th><td>1 min 30 s/);
   expect(await shown({ reached: 0, listed: [] })).not.toContain("Limits");
 });
+
+test("the page says first what is paused, and lists since when, by whom and why", async () => {
+  const since = new Date("2026-11-21T12:00:00Z");
+  const pauses = [
+    { key: "stream=bulk", since, by: "ops", reason: "a <wrong> link" },
+    { key: "domain=example.com", since, by: "ops" },
+  ];
+  expect(troubles({ ...STATUS, pauses })).toEqual(["Stream bulk is paused.", "Mail to example.com is paused."]);
+  const page = await (await statusPage({ ...STATUS, pauses }, { now: since, hasInbox: false })).text();
+  expect(page).toContain("Stream bulk is paused.");
+  expect(page).toMatch(/stream bulk<\/th><td>2026-11-21T12:00:00Z<\/td><td>ops<\/td><td>a &lt;wrong&gt; link/);
+  const none = await (await statusPage({ ...STATUS, pauses: [] }, { now: since, hasInbox: false })).text();
+  expect(none).not.toContain("aused");
+});

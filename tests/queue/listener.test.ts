@@ -49,8 +49,7 @@ test("a session that no longer listens, though it lives, is noticed by asking th
       return session;
     },
     notify: (channel) => sql.unsafe("select pg_notify($1, '')", [channel]),
-    channel: "mailchute",
-    onRing: () => void rings++,
+    bells: { mailchute: () => void rings++ },
     clock: fastClock,
     log: { info: () => {}, warn: () => {}, debug: () => {} },
   });

@@ -65,7 +65,7 @@ const GUARDS:
       ["message_pkey", "queue_pkey", "queue_throttle", "recipient_pkey", "relay_pkey"],
     ],
     ["THROTTLES", THROTTLES, ["100"], ["queue_throttle"]],
-    ["UNTHROTTLE", UNTHROTTLE, [`'["domain:d1.example=60/m"]'`], ["queue_throttle"]],
+    ["UNTHROTTLE", UNTHROTTLE, [`'["domain:d1.example=60/m"]'`, "5000"], ["queue_pkey", "queue_throttle"]],
     ["SETTLE", SETTLE, ["1", SETTLEMENTS], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
     ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
     ["SET_ALONE", SET_ALONE, ["1", "1", "1", "true"], ["queue_pkey"]],

@@ -1,0 +1,32 @@
+import { describePause, type Pause, PAUSE_OF_ALL } from "../pause.ts";
+import { readPauses } from "../pause_table.ts";
+import type { DatabaseUnderTest } from "./database.ts";
+import { type Finding, ok, warn } from "./finding.ts";
+
+/** Whether somebody has paused something, and forgotten it perhaps. */
+export async function checkPauses({ sql, database }: DatabaseUnderTest): Promise<readonly Finding[]> {
+  const pauses = await readPauses(sql);
+  // Relays read those of their home database, and no others.
+  const isHome = database.name === "home";
+  if (pauses.length === 0) return isHome ? [ok("pauses", "nothing is paused")] : [];
+  return pauses.map((pause) =>
+    warn(
+      "pauses",
+      `${describePause(pause.key)} is paused ${aboutPause(pause)}${
+        isHome ? "" : ", by relays whose home this database is, and no others"
+      }`,
+      `when it may go out: mailchute resume ${optionOf(pause.key)}${isHome ? "" : ` --database ${database.name}`}`,
+    )
+  );
+}
+
+function aboutPause({ since, by, reason }: Pause): string {
+  return `since ${since.toISOString()} by ${by}${reason === undefined ? "" : ` (${reason})`}`;
+}
+
+/** How the commands `pause` and `resume` are told. */
+function optionOf(key: string): string {
+  if (key === PAUSE_OF_ALL) return "--all";
+  const [of, name] = key.split("=");
+  return `${of === "stream" ? "--stream" : "--to-domain"} ${name}`;
+}
