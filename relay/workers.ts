@@ -30,7 +30,7 @@ import { markOf, mayCommit, witnessOf } from "./witness.ts";
 //   queue ──claim──▶ leg: in the line of its route ──worker──▶ started ──▶ attempted ─┐
 //     ▲               │          ▲          │                     │                   ├──▶ message settled (an outcome for each attempted)
 //     │               │          └─failover─┴───── route out ─────┘                   │
-//     └── released ◀──┴── skipped: every route is out, no room, paused, the relay stops
+//     └── released ◀──┴── skipped: its routes are out or full, paused, we stop ────────┘
 //
 // A leg goes to the next of its routes only while nothing of it can have been taken: its breaker is open, or `send` says `unavailable`.
 

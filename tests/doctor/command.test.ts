@@ -23,7 +23,7 @@ test("doctor looks at everything while the relay runs, says who serves, and exit
   const relay = startRelayProcess(["run"], env);
   await relay.printed('"msg":"serving"');
   const { code, stdout, stderr } = await run(["doctor"], env);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "0 failed, 1 to look at, 19 fine\n" });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "0 failed, 1 to look at, 20 fine\n" });
   for (const subject of ["settings", "this machine", "database home (127.0.0.1:", "route default"]) {
     expect(stdout.split("\n").some((line) => line.startsWith(subject))).toBe(true);
   }
