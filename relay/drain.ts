@@ -130,9 +130,9 @@ export class Drain {
     }
   }
 
-  /** Pauses have begun or ended: what is not under way is looked at anew, and what waits for one that has ended is due. */
+  /** Pauses have begun or ended: what is not on the wire is looked at anew, and what waits for one that has ended is due. */
   async notePauses(): Promise<void> {
-    this.#workers.placeAnew();
+    this.#workers.recall();
     await this.discover();
     this.#bell.ring();
   }

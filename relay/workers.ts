@@ -132,15 +132,15 @@ export class Workers {
   /** Gives back what was not started, also what waits for a connection, and starts nothing more. */
   giveBackUnstarted(): void {
     this.#stopped.abort();
-    this.placeAnew();
+    this.#recall.abort();
+    for (const leg of this.#lines.takeWaiting()) this.#place(leg);
   }
 
-  /** Looks anew at what was not started, also at what waits for a connection: something may be paused. */
-  placeAnew(): void {
+  /** Calls back what waits for a connection, to be looked at anew: it may be paused. */
+  recall(): void {
     this.#recall.abort();
-    // After the last one nothing is begun.
+    // After a stop nothing is begun.
     if (!this.#stopped.signal.aborted) this.#recall = new AbortController();
-    for (const leg of this.#lines.takeWaiting()) this.#place(leg);
   }
 
   /** Stops waiting for the server and the database: what is still held keeps its lease and is taken up when that ends. */

@@ -332,6 +332,26 @@ test(
   20_000,
 );
 
+test(
+  "run --once that has probed a route which was out waits for the mail of that route, and for no pause",
+  async () => {
+    let lines: readonly string[] = [];
+    const isKnown = () => lines.some((line) => line.includes('"msg":"route out"'));
+    await using server = await startScriptedServer({
+      on: { connect: () => isKnown() ? undefined : { close: undefined } },
+    });
+    await using database = await createDatabase();
+    await beginPause(database.sql, BULK);
+    await enqueueBulk(database, 2);
+    await enqueueMany(database, 5);
+    await using running = await openTestRelay(database, { smtpPort: server.port, connections: 1 });
+    lines = running.lines;
+    expect(await running.relay.runOnce()).toEqual({ waiting: 2, leased: 0, paused: 2, pauses: ["stream=bulk"] });
+    expect(recipientsOf(server)).toEqual(names("u", 5));
+  },
+  20_000,
+);
+
 test("a pause of the home database holds in the others; one in another database holds for nobody here", async () => {
   await using server = await startScriptedServer();
   await using home = await createDatabase();

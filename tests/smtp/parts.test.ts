@@ -80,3 +80,21 @@ test("of a mail in several transactions the outcomes keep the positions of its r
     ],
   );
 });
+
+for (
+  const [what, script, options] of [
+    ["that is sent in several transactions by our limit", {}, { recipientsPerTransaction: 3 }],
+    ["that a server takes in several", { on: threeAtMost("452 4.5.3 too many recipients") }, {}],
+  ] as const
+) {
+  test(`a mail ${what} is called back before the first of them, and goes on to its end after it`, async () => {
+    const recall = new AbortController();
+    const recalling = { ...script, on: { ...("on" in script ? script.on : {}), content: () => void recall.abort() } };
+    await using relay = await setup(recalling, options);
+    const mail = [envelopeTo(...MANY), new Uint8Array([65, 13, 10])] as const;
+    expect(outcomesOf(await relay.transport.send(...mail, recall.signal))).toEqual(SENT);
+    expect(relay.server.mails).toHaveLength(3);
+    expect(await relay.transport.send(...mail, recall.signal)).toMatchObject({ trouble: { code: "aborted" } });
+    expect(relay.server.mails).toHaveLength(3);
+  });
+}
