@@ -3,8 +3,9 @@ import { join } from "node:path";
 
 /**
  * DESIGN: which mails are in flight right now, on disk before they are composed, so that the next relay in this state directory knows which of
- * them may have killed this one. One slot of a fixed size for each mail that is in flight at a time, written over with the next:
- * one small pwrite(2) when it begins and one when it ends (0.6 µs each), and no fsync, since a machine that loses power is no mail's fault.
+ * them may have killed this one. One slot of a fixed size for each mail that is in flight at a time, written over with the next: one small
+ * pwrite(2) when it begins, another when it has ended and no mail has begun in its place within a turn of the event loop, and no fsync,
+ * since a machine that loses power is no mail's fault.
  * It is a help for blame and nothing that a mail hangs on: what cannot be written is not counted.
  */
 export class FlightLog {
@@ -12,16 +13,23 @@ export class FlightLog {
   readonly #found = new Map<string, Set<string>>();
   readonly #foundFiles: string[] = [];
   readonly #path: string;
+  readonly #after: (delayMs: number, callback: () => void) => () => void;
+  /** Blank ones. */
   readonly #free: number[] = [];
+  /** Those whose mail has ended, and is still named. */
+  #ended: number[] = [];
+  #clears = false;
   readonly #slot = new Uint8Array(SLOT_BYTES);
   #slots = 0;
   #fd: number | undefined;
 
   /**
    * @param directory made if it is not there
+   * @param after calls back once after a time
    * @throws {Error} when it cannot be read or written
    */
-  constructor(directory: string) {
+  constructor(directory: string, after: (delayMs: number, callback: () => void) => () => void) {
+    this.#after = after;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const names = readdirSync(directory).filter((name) => FILE.test(name)).sort();
     for (const name of names) {
@@ -37,20 +45,22 @@ export class FlightLog {
 
   /** Notes that a mail begins. @returns what to end it by */
   begin(database: string, seq: string): number {
-    const slot = this.#free.pop() ?? this.#slots++;
+    const slot = this.#ended.pop() ?? this.#free.pop() ?? this.#slots++;
     const line = `${JSON.stringify([database, seq])}\n`;
     this.#slot.fill(BLANK);
     const { read } = ENCODER.encodeInto(line, this.#slot);
     // A name that is too long for a slot is not noted.
-    if (read === line.length) this.#write(slot);
+    if (read < line.length) this.#slot.fill(BLANK);
+    this.#write(slot);
     return slot;
   }
 
   /** Notes that it has ended, in whatever way. */
   end(slot: number): void {
-    this.#slot.fill(BLANK);
-    this.#write(slot);
-    this.#free.push(slot);
+    this.#ended.push(slot);
+    if (this.#clears) return;
+    this.#clears = true;
+    this.#after(0, () => this.#clear());
   }
 
   /** Whether a predecessor died with this mail in flight. */
@@ -70,6 +80,14 @@ export class FlightLog {
     closeSync(this.#fd);
     this.#fd = undefined;
     rmSync(this.#path, { force: true });
+  }
+
+  #clear(): void {
+    this.#clears = false;
+    this.#slot.fill(BLANK);
+    for (const slot of this.#ended) this.#write(slot);
+    this.#free.push(...this.#ended);
+    this.#ended = [];
   }
 
   #find(line: string): void {

@@ -70,7 +70,7 @@ export class Journal {
     this.#number = Number.parseInt(names.at(-1) ?? "0", 10) + 1;
     this.#fd = this.#create(this.#number);
     this.#dropFound();
-    this.flights = new FlightLog(directory);
+    this.flights = new FlightLog(directory, after);
   }
 
   /** Why it cannot be written, undefined while it can: while it cannot, no mail may be begun. Asking tries again. */

@@ -103,19 +103,27 @@ test("a retry begins at 0 crashes, of a mail that is still open too", async () =
 
 test("the flight log knows what was in flight at each death until every database has taken it, and nothing after a stop", () => {
   const directory = mkdtempSync(join(tmpdir(), "mailchute-flights-"));
+  const turns: (() => void)[] = [];
+  const open = () => new FlightLog(directory, (_delayMs, callback) => (turns.push(callback), () => {}));
+  const nextTurn = () => turns.splice(0).forEach((callback) => callback());
   try {
-    const first = new FlightLog(directory);
+    const first = open();
     const ended = first.begin("home", "1");
     first.begin("home", "2");
     first.end(ended);
+    nextTurn();
     first.begin("shop", "12");
+    const replaced = first.begin("home", "13");
+    first.end(replaced);
+    first.begin("home", "14");
+    nextTurn();
     first.begin("x".repeat(200), "3");
     // The first dies, and the second before it has told anybody.
-    const second = new FlightLog(directory);
+    const second = open();
     second.begin("home", "4");
-    const third = new FlightLog(directory);
-    const found = ["1", "2", "4", "12"].filter((seq) => third.wasInFlight("home", seq));
-    expect(found).toEqual(["2", "4"]);
+    const third = open();
+    const found = ["1", "2", "4", "12", "13", "14"].filter((seq) => third.wasInFlight("home", seq));
+    expect(found).toEqual(["2", "4", "14"]);
     expect(third.wasInFlight("shop", "12")).toBe(true);
     third.replayed("home");
     expect(third.wasInFlight("home", "2")).toBe(false);
@@ -125,6 +133,7 @@ test("the flight log knows what was in flight at each death until every database
     const slot = third.begin("home", "5");
     third.close();
     third.end(slot);
+    nextTurn();
     third.begin("home", "6");
     expect(readdirSync(directory)).toHaveLength(0);
   } finally {
