@@ -57,7 +57,7 @@ export const TARGETS: readonly Target[] = [
     find: never,
   },
   ...["1 writer", "8 writers"].flatMap((writers) =>
-    ["no relay asleep", "one relay asleep"].map((state): Target => ({
+    ["no relay", "a relay delivers meanwhile"].map((state): Target => ({
       work: `single enqueue, ${writers}, ${state}`,
       target: "≥ 0.9 × a bare insert",
       by: "enqueue",

@@ -15,6 +15,9 @@ export class LaneOrder<T> {
 
   /** Hands out the next one. */
   shift(): T | undefined {
+    const [high, normal, low] = this.#lanes;
+    // Most often all are of one lane, and nobody has to be given anything.
+    if (high.length === 0 && low.length === 0) return normal.shift();
     const order = this.#shares.order(1);
     for (const { lane } of order) {
       const item = this.#lanes[lane].shift();

@@ -107,8 +107,11 @@ end $$;
 --
 -- Written to be short in Postgres' time: each SQL statement in here costs as much as dozens of expressions, so the common mail makes one look at the
 -- tables and four inserts, and what few mails have is read only from those.
+--
+-- A session keeps the plans of what it asks again and again. enable_seqscan: one that was made while a table was empty would read all of it when it
+-- has grown; the functions of 005_status.sql say so too.
 create function mailchute.enqueue_v1(request jsonb, out id uuid, out created boolean)
-language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   plain boolean := mailchute.is_plain(request);
@@ -208,11 +211,12 @@ begin
   end if;
 
   -- Before anything is written, since much comes when this refuses. A mail that is there already is no further one.
-  if is_full
-    and not exists (select from mailchute.message m where m.id = new_id and m.app = app_name)
-    and not exists (select from mailchute.message m where m.app = app_name and m.idempotency_key = key) then
-    raise exception 'Cannot enqueue the mail: the queue is full' using errcode = 'MC005',
-      hint = 'Try again later; RELAY_MAX_QUEUE, a setting of the relay, says how many messages may wait';
+  if is_full then
+    if not exists (select from mailchute.message m where m.id = new_id and m.app = app_name)
+      and not exists (select from mailchute.message m where m.app = app_name and m.idempotency_key = key) then
+      raise exception 'Cannot enqueue the mail: the queue is full' using errcode = 'MC005',
+        hint = 'Try again later; RELAY_MAX_QUEUE, a setting of the relay, says how many messages may wait';
+    end if;
   end if;
 
   insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,

@@ -60,7 +60,7 @@ $$;
 
 -- The caller's message by its id.
 create function mailchute.status_v1(message_id uuid) returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, mailchute, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 declare
   caller_app text;
 begin
@@ -86,7 +86,7 @@ begin
 end $$;
 
 create function mailchute.cancel_v1(message_id uuid) returns text
-language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 declare
   caller_app text;
   message_seq bigint;
@@ -101,7 +101,7 @@ end $$;
 
 -- Moves a message that has not been tried to another time. Answers `rescheduled`, `too_late` or `unknown`.
 create function mailchute.reschedule_v1(message_id uuid, at timestamptz) returns text
-language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 declare
   caller_app text;
   message_seq bigint;
