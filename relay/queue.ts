@@ -19,7 +19,7 @@ import {
   THROTTLES,
   UNTHROTTLE,
 } from "./queue_statements.ts";
-import { settlementInput } from "./settlement_input.ts";
+import { outcomesInput, settlementInput } from "./settlement_input.ts";
 import type { RoutedOutcome } from "./transport.ts";
 
 // DESIGN: a row of `queue` belongs to whoever's id and lease number it carries; each statement (queue_statements.ts)
@@ -232,8 +232,8 @@ export class Queue {
 
   /** Writes outcomes and next states. @returns the messages that were still ours */
   async settle(settlements: readonly Settlement[]): Promise<ReadonlySet<string>> {
-    const input = bySeq(settlements, settlementInput);
-    return seqs(await this.#sql.unsafe(SETTLE, [this.#relayId, input], { prepare: true }));
+    const values = [this.#relayId, bySeq(settlements, settlementInput), JSON.stringify(outcomesInput(settlements))];
+    return seqs(await this.#sql.unsafe(SETTLE, values, { prepare: true }));
   }
 
   /** Gives back what was not started. @returns the messages that were still ours */

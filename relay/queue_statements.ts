@@ -114,37 +114,38 @@ with input as materialized (
 )`;
 
 /**
- * Index: the primary keys. A row without delay that is not held ends. What we say of a row is looked up in the input by its number: joined
- * to it, the planner takes the input for one row and compares all with all.
+ * Index: the primary keys. What we say of a message and of its recipients is looked up by their numbers, and $3 has all outcomes in one list: joined
+ * to rows, the planner takes the input for one row and compares all with all, and a set for each message is a scan for each.
  */
-export const SETTLE = `${LOCKED}, said as materialized (
-  select l.seq, m.message, m.message -> 'delay' = 'null' and m.message -> 'held' = 'false' as is_final
-  from locked l cross join lateral (select (select by_seq from input) -> l.seq::text as message offset 0) m
-), ended as (
-  delete from mailchute.queue q where q.seq = any (array(select seq from said where is_final)) returning q.seq
+export const SETTLE = `${LOCKED}, ended as (
+  delete from mailchute.queue q
+  where q.seq = any (array(select l.seq from locked l where (select by_seq from input) -> l.seq::text -> 'ends' = 'true'))
+  returning q.seq
 ), kept as (
   update mailchute.queue q
   set leased_by = null, intent = false, alone = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempts')::int,
     crashes = coalesce(((select by_seq from input) -> q.seq::text ->> 'crashes')::smallint, 0),
     throttle = (select by_seq from input) -> q.seq::text ->> 'throttle',
     due = coalesce(now() + make_interval(secs => ((select by_seq from input) -> q.seq::text ->> 'delay')::float8 / 1000), 'infinity')
-  where q.seq = any (array(select seq from said where not is_final))
+  where q.seq = any (array(select l.seq from locked l where (select by_seq from input) -> l.seq::text -> 'ends' = 'false'))
   returning q.seq
 ), ours as materialized (
-  select seq, (select by_seq from input) -> seq::text as message from (select seq from ended union all select seq from kept) as written
+  select seq from ended union all select seq from kept
 ), noted as (
   insert into mailchute.attempt (seq, number, position, outcome, phase, blame, code, enhanced, reply, route, relay)
-  select o.seq, (o.message ->> 'attempt')::int, x.position, x.kind, x.phase, x.blame, x.code, x.enhanced, x.reply, x.route, $1::bigint
-  from ours o cross join lateral jsonb_to_recordset(o.message -> 'outcomes')
-    as x(position smallint, kind text, phase text, blame text, code smallint, enhanced text, reply text, route text)
+  select x.seq, x.number, x.position, x.kind, x.phase, x.blame, x.code, x.enhanced, x.reply, x.route, $1::bigint
+  from jsonb_to_recordset($3::text::jsonb) as x(seq bigint, number int, position smallint, kind text, phase text, blame text, code smallint,
+    enhanced text, reply text, route text)
+  where x.seq = any (array(select seq from ours))
   -- Unless it was written before, by a statement whose answer was lost. A scalar subquery, which the planner cannot turn into a join.
-  where (select true from mailchute.attempt a where a.seq = o.seq and a.number = (o.message ->> 'attempt')::int
-    and a.position = x.position and a.relay = $1::bigint and a.outcome = x.kind and a.reply = x.reply) is null
+    and (select true from mailchute.attempt a where a.seq = x.seq and a.number = x.number
+      and a.position = x.position and a.relay = $1::bigint and a.outcome = x.kind and a.reply = x.reply) is null
   returning 1
 ), moved as (
-  update mailchute.recipient r set state = x.state, reason = x.reason, changed_at = now()
-  from ours o cross join lateral jsonb_to_recordset(o.message -> 'recipients') as x(position smallint, state text, reason text)
-  where r.seq = any (array(select seq from ours)) and r.seq = o.seq and r.position = x.position
+  update mailchute.recipient r
+  set state = (select by_seq from input) -> r.seq::text -> 'recipients' -> r.position::text ->> 'state',
+    reason = (select by_seq from input) -> r.seq::text -> 'recipients' -> r.position::text ->> 'reason', changed_at = now()
+  where r.seq = any (array(select seq from ours)) and (select by_seq from input) -> r.seq::text -> 'recipients' ? r.position::text
   returning 1
 )
 select seq::text from ours`;

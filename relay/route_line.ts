@@ -11,7 +11,7 @@ import type { Route } from "./route.ts";
 // earlier: it waits only for what the workers have begun.
 
 /** The most mails held for each connection, at whatever pace: a stop gives back no more. */
-const MOST_PER_CONNECTION = 100;
+const MOST_PER_CONNECTION = 150;
 
 /** Dialogues begun for each connection: one on the wire, one right behind it, and one that is being composed. */
 const WORKERS_PER_CONNECTION = 3;

@@ -1,12 +1,16 @@
 import type { Clock } from "./clock.ts";
 import type { Settlement } from "./queue.ts";
 
-// DESIGN: outcomes gather while one settle statement is under way, and the next statement takes all of them: batches grow with the
-// load and a lone mail waits for nothing. While the database is away they stay here and are tried again: what is known about a mail is
+// DESIGN: outcomes gather while one settle statement is under way, and for a moment after a large one, and the next statement takes all of
+// them: batches grow with the load, where a small one would cost the database as much as a large one, and a lone mail waits for nothing. While the database is away they stay here and are tried again: what is known about a mail is
 // never dropped. Its size is bounded by what the relay holds, since a held message counts until it is settled.
 
 const LARGEST_BATCH = 500;
 const RETRY_MS = 1_000;
+
+/** Mail flows when a statement has settled so many: the next one waits for more. */
+const FLOW = 20;
+const GATHER_MS = 10;
 
 /** What the settler needs; `written` is told which messages were still ours. */
 export interface SettlerOptions {
@@ -47,6 +51,7 @@ export class Settler {
       if (this.#oneByOne > 0) this.#oneByOne--;
       try {
         this.#options.written(batch, await this.#options.settle(batch));
+        if (batch.length >= FLOW) await new Promise<void>((resolve) => this.#options.clock.after(GATHER_MS, resolve));
       } catch (error) {
         this.#options.failed(error);
         if (isAboutARow(error)) {

@@ -17,7 +17,7 @@ import { accessOf, explain, explainInside, planningConnection } from "./plan.ts"
 
 const PAIRS = `'{"1": {"lease": 1, "attempt": 1, "delay": 0}}'`;
 const SETTLEMENTS =
-  `'{"1": {"lease": 1, "attempt": 1, "attempts": 1, "delay": null, "held": false, "outcomes": [], "recipients": []}}'`;
+  `'{"1": {"lease": 1, "ends": true, "attempts": 1, "delay": null, "crashes": 0, "throttle": null, "recipients": {}}}'`;
 
 /** One lane from its first entry, two behind a floor. */
 const LANES =
@@ -66,7 +66,7 @@ const GUARDS:
     ],
     ["THROTTLES", THROTTLES, ["100"], ["queue_throttle"]],
     ["UNTHROTTLE", UNTHROTTLE, [`'["domain:d1.example=60/m"]'`, "5000"], ["queue_pkey", "queue_throttle"]],
-    ["SETTLE", SETTLE, ["1", SETTLEMENTS], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
+    ["SETTLE", SETTLE, ["1", SETTLEMENTS, "'[]'"], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
     ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
     ["SET_ALONE", SET_ALONE, ["1", "1", "1", "true"], ["queue_pkey"]],
     ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],
