@@ -28,7 +28,7 @@ interface Wanted {
   readonly write: boolean;
 }
 
-const ROLLING = { mails: 20_000, restarts: 6, everyMs: 5_000 };
+const ROLLING = { mails: 100_000, restarts: 6, everyMs: 5_000 };
 const KILLS = { mails: 20_000, kills: 15 };
 const OUTAGE = { mails: 8_000, awayMs: 60_000 };
 
