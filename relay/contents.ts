@@ -18,7 +18,10 @@ export type StoredAttachment = MailAttachment & { readonly position: number };
 /** Larger texts are fetched when their mail is sent, so that a claimed batch stays small. */
 const INLINE_BYTES = 64 * 1024;
 
-/** Kept: what claimed messages are about to need, or share. Of this size twice, since the older half goes at once. */
+/**
+ * Kept: what claimed messages are about to need, until each of them has. What nobody comes for (its message waits, or is another's now) goes with the
+ * older half of all, at once.
+ */
 const HALF_CACHE_BYTES = 4 * 1024 * 1024;
 
 /** Index: content_pkey, attachment_pkey. */
@@ -53,26 +56,38 @@ const SLICE_BYTES = 57 * 512;
 /** The contents of one database: small ones fetched in batches and cached, large ones and attachments when needed. */
 export class Contents {
   readonly #sql: Statements;
-  #newer = new Map<string, Content>();
-  #older: ReadonlyMap<string, Content> = new Map();
+  #newer = new Map<string, Kept>();
+  #older = new Map<string, Kept>();
   #newerBytes = 0;
 
   constructor(sql: Statements) {
     this.#sql = sql;
   }
 
-  /** Fetches the small contents of these that are not cached yet, in one statement. */
+  /** Fetches the small contents of these messages that are not cached yet, in one statement. Each of them will come for its own. */
   async prefetch(ids: Iterable<string>): Promise<void> {
-    const missing = [...new Set(ids)].filter((id) => this.#cached(id) === undefined);
-    if (missing.length === 0) return;
-    const rows = await this.#read(SMALL_CONTENTS, [JSON.stringify(missing)]);
-    for (const row of rows) this.#remember(row.id as string, toContent(row));
+    const missing = new Map<string, number>();
+    for (const id of ids) {
+      const known = this.#cached(id);
+      if (known === undefined) missing.set(id, (missing.get(id) ?? 0) + 1);
+      else known.messages++;
+    }
+    if (missing.size === 0) return;
+    const rows = await this.#read(SMALL_CONTENTS, [JSON.stringify([...missing.keys()])]);
+    for (const row of rows) {
+      const id = row.id as string;
+      this.#remember(id, { content: toContent(row), messages: missing.get(id) ?? 1 });
+    }
   }
 
-  /** One content; undefined when retention has deleted it. */
+  /** The content of one message; undefined when retention has deleted it. */
   async get(id: string): Promise<Content | undefined> {
     const cached = this.#cached(id);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) {
+      cached.messages--;
+      if (cached.messages === 0) this.#forget(id, cached);
+      return cached.content;
+    }
     const [row] = await this.#read(CONTENT, [id]);
     return row === undefined ? undefined : toContent(row);
   }
@@ -157,24 +172,37 @@ export class Contents {
     }
   }
 
-  #cached(id: string): Content | undefined {
-    const content = this.#newer.get(id);
-    if (content !== undefined) return content;
+  #cached(id: string): Kept | undefined {
+    const known = this.#newer.get(id);
+    if (known !== undefined) return known;
     const old = this.#older.get(id);
-    if (old !== undefined) this.#remember(id, old);
+    if (old === undefined) return undefined;
+    this.#older.delete(id);
+    this.#remember(id, old);
     return old;
   }
 
-  #remember(id: string, content: Content): void {
-    const bytes = sizeOf(content);
+  #remember(id: string, kept: Kept): void {
+    const bytes = sizeOf(kept.content);
     if (this.#newerBytes + bytes > HALF_CACHE_BYTES) {
       this.#older = this.#newer;
       this.#newer = new Map();
       this.#newerBytes = 0;
     }
-    this.#newer.set(id, content);
+    this.#newer.set(id, kept);
     this.#newerBytes += bytes;
   }
+
+  #forget(id: string, { content }: Kept): void {
+    this.#newer.delete(id);
+    this.#newerBytes -= sizeOf(content);
+  }
+}
+
+/** A content, and how many messages will come for it yet. */
+interface Kept {
+  readonly content: Content;
+  messages: number;
 }
 
 interface Slices {

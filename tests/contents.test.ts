@@ -37,6 +37,20 @@ test("a content that many mails share is fetched once, whatever passes by betwee
   expect(await contents.get(shared)).toBeDefined();
 });
 
+test("a content stays until each of the messages that it was fetched for has come for it", async () => {
+  await using database = await createDatabase();
+  await database
+    .sql`select mailchute.send('{"from": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hello"}')`;
+  const [row] = await database.sql`select id::text from mailchute.content`;
+  const id = row?.id as string;
+  const contents = new Contents(database.sql);
+  await contents.prefetch([id, id]);
+  await contents.prefetch([id]);
+  await database.sql`truncate mailchute.content cascade`;
+  const found = [await contents.get(id), await contents.get(id), await contents.get(id), await contents.get(id)];
+  expect(found.map((content) => content?.text)).toEqual(["Hello", "Hello", "Hello", undefined]);
+});
+
 test("an attachment arrives byte for byte where the database writes bytea as escape", async () => {
   await using server = await startScriptedServer();
   await using database = await createDatabase();
