@@ -7,15 +7,16 @@ import { summarise, tellRun } from "../tests/history/tell.ts";
 import { rewriteFigures, withSoak } from "./figures_page.ts";
 import { renderSoak, type SoakResult } from "./soak_report.ts";
 
-// The program: `bun bench/soak.ts [history|rolling|kills|outage] [--seed N] [--seconds 60] [--seeds 1] [--write]`.
+// The program: `bun bench/soak.ts [history|rolling|kills|outage] [--seed N] [--seconds 60] [--seeds 1] [--at-once 1] [--write]`.
 
-const USAGE = `usage: bun bench/soak.ts [NAME] [--seed N] [--seconds 60] [--seeds 1] [--write]
+const USAGE = `usage: bun bench/soak.ts [NAME] [--seed N] [--seconds 60] [--seeds 1] [--at-once 1] [--write]
 
   NAME       only this one: history (things go wrong by a seed), rolling (SIGTERM every 5 s), kills (kill -9 fifteen times over 20,000 mails),
              outage (Postgres stopped for 60 s in the middle of 8,000 mails, twice: the second time with a kill -9 meanwhile)
   --seed     the first seed [default: from the clock]
   --seconds  how long things go wrong in each run of history
   --seeds    how many runs of history, each with the next seed
+  --at-once  how many of them go on side by side
   --write    write the result into docs/figures.md`;
 
 const NAMES = ["history", "rolling", "kills", "outage"] as const;
@@ -25,6 +26,7 @@ interface Wanted {
   readonly seed: number;
   readonly seconds: number;
   readonly seeds: number;
+  readonly atOnce: number;
   readonly write: boolean;
 }
 
@@ -43,7 +45,7 @@ if (wanted === undefined) {
 }
 
 /** Runs what is wanted and tells it. @returns whether nothing was found */
-async function soak({ name, seed, seconds, seeds, write }: Wanted): Promise<boolean> {
+async function soak({ name, seed, seconds, seeds, atOnce, write }: Wanted): Promise<boolean> {
   const asked = (each: Wanted["name"]) => name === undefined || name === each;
   const runs: Run[] = [];
   const tell = (run: Run) => {
@@ -52,12 +54,16 @@ async function soak({ name, seed, seconds, seeds, write }: Wanted): Promise<bool
   };
   const histories: Run[] = [];
   if (asked("history")) {
-    for (let count = 0; count < seeds; count++) {
-      console.log(`history, seed ${seed + count}, ${seconds} s …`);
-      const run = await runHistory({ seed: seed + count, lastsMs: seconds * 1_000 });
-      histories.push(run);
-      tell(run);
-    }
+    let next = 0;
+    const inTurn = async () => {
+      for (let count = next++; count < seeds; count = next++) {
+        console.log(`history, seed ${seed + count}, ${seconds} s …`);
+        const run = await runHistory({ seed: seed + count, lastsMs: seconds * 1_000 });
+        histories.push(run);
+        tell(run);
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, inTurn));
   }
   let rolling: ScenarioRun | undefined;
   if (asked("rolling")) {
@@ -123,6 +129,7 @@ function parse(args: readonly string[]): Wanted | string | undefined {
         seed: { type: "string" },
         seconds: { type: "string", default: "60" },
         seeds: { type: "string", default: "1" },
+        "at-once": { type: "string", default: "1" },
         write: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },
@@ -138,10 +145,13 @@ function parse(args: readonly string[]): Wanted | string | undefined {
       seed: values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed),
       seconds: Number(values.seconds),
       seeds: Number(values.seeds),
+      atOnce: Number(values["at-once"]),
     };
     for (const [option, value] of Object.entries(numbers)) {
       if (!Number.isSafeInteger(value) || value < (option === "seed" ? 0 : 1)) {
-        return `Cannot use --${option}: it has to be a whole number${option === "seed" ? "" : " of 1 or more"}`;
+        return `Cannot use --${option === "atOnce" ? "at-once" : option}: it has to be a whole number${
+          option === "seed" ? "" : " of 1 or more"
+        }`;
       }
     }
     return { name: known, ...numbers, write };
