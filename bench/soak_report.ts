@@ -23,7 +23,7 @@ export interface SoakResult {
 export function renderSoak(result: SoakResult, now: Date): string {
   const { histories, seconds, rolling, restarts, kills, killed, outages, awayMs } = result;
   const [cpu] = cpus();
-  const seeds = histories.map(({ seed }) => seed).sort((one, other) => one - other);
+  const seeds = histories.flatMap(({ seed }) => seed ?? []).sort((one, other) => one - other);
   return [
     "## Soak: what is lost, and what is sent twice",
     "Two relays in processes of their own between a Postgres and an SMTP server that misbehave by a seed: kill -9 (at times with the loss of the state " +
