@@ -17,3 +17,22 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/**
+ * A clock that is never set back. Waits, leases, limits and the ends of pauses are told by differences of it: with one that goes back an hour, a lease
+ * that is over would look whole, and what was to wait for a moment would wait for an hour. One that is set forward, or wakes from a
+ * suspended machine, says so: leases have run out meanwhile. It may be ahead afterwards, so it is not for people to read.
+ */
+export function steadyClock(clock: Clock): Clock {
+  let aheadMs = 0;
+  let lastMs = -Infinity;
+  return {
+    now: () => {
+      const nowMs = clock.now();
+      aheadMs = Math.max(aheadMs, lastMs - nowMs);
+      lastMs = nowMs + aheadMs;
+      return lastMs;
+    },
+    after: (delayMs, callback) => clock.after(delayMs, callback),
+  };
+}

@@ -1,3 +1,4 @@
+import { steadyClock } from "../clock.ts";
 import { describeSettings, readSettings } from "../config.ts";
 import { createLog } from "../log.ts";
 import type { Remainder } from "../relay.ts";
@@ -26,7 +27,8 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
       log.info(`mailchute ${PROGRAM_VERSION} · ${describeSettings(settings)}`);
       for (const notice of settings.notices) log.warn(notice);
       const once = options.once === true;
-      const service = await startService(settings, { ...machine, log, once });
+      // The log has the machine's own time: people compare it with that of others.
+      const service = await startService(settings, { ...machine, clock: steadyClock(machine.clock), log, once });
       if (service.playground !== undefined) {
         const { database, inbox } = service.playground;
         log.info("playground ready", {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { systemClock } from "../../relay/clock.ts";
+import { steadyClock, systemClock } from "../../relay/clock.ts";
 import { createDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
@@ -43,3 +43,11 @@ for (const [offset, byMs] of [["an hour ahead", HOUR_MS], ["right", 0], ["an hou
     expect((await describeMessage(database, old)).state).toBe("expired");
   });
 }
+
+test("a steady clock goes on from where it was when the machine's is set back, and jumps forward with it", () => {
+  let machineMs = 1_000;
+  const clock = steadyClock({ ...systemClock, now: () => machineMs });
+  const at = (ms: number) => (machineMs = ms, clock.now());
+  expect([at(1_000), at(1_010), at(10), at(11), at(5_011)]).toEqual([1_000, 1_010, 1_010, 1_011, 6_011]);
+  expect([at(4_011), at(4_012)]).toEqual([6_011, 6_012]);
+});
