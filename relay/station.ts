@@ -161,8 +161,9 @@ export class Station {
   /** Leaves the database alone, or looks after it again; what it should have done meanwhile is done then. */
   async #rest(restMs: number | undefined): Promise<void> {
     if (restMs !== undefined) {
-      this.#listener.rest();
-      return await setAsleep(this.database.sql, this.#relayId, true, restMs);
+      await setAsleep(this.database.sql, this.#relayId, true, restMs);
+      // Only now: a rest that could not be said does not begin, and so nothing would end it.
+      return this.#listener.rest();
     }
     this.#listener.wake();
     await this.#schema.look().catch((error) => this.#options.log.warn("upkeep failed", { error }));
