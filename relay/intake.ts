@@ -166,14 +166,26 @@ export class Intake {
     return undefined;
   }
 
-  /** Looks what waits: also what another relay, or another run, has left. What neither these settings limit nor a pause keeps back is due now. */
+  /**
+   * Looks what waits: also what another relay, or another run, has left. What neither these settings limit nor a pause keeps back is due now.
+   *
+   * @returns the throttles that mail waits for, of those that are remembered
+   */
   async discover(): Promise<ReadonlySet<string>> {
     const { queue, clock } = this.#options;
-    const keys = await queue.throttles(MOST_KEYS);
-    const free = keys.filter((key) => this.#isFree(key));
-    if (free.length > 0) await queue.unthrottle(free);
-    for (const throttle of keys) this.#remember({ throttle, againMs: clock.now() }, 0);
-    return new Set(keys);
+    const waited = new Set<string>();
+    // All of them, though not all are remembered: the end of a pause is found here and nowhere else.
+    for (let last: string | undefined = ""; last !== undefined;) {
+      const keys: readonly string[] = await queue.throttles(MOST_KEYS, last);
+      const free = keys.filter((key) => this.#isFree(key));
+      if (free.length > 0) await queue.unthrottle(free);
+      for (const throttle of keys) {
+        this.#remember({ throttle, againMs: clock.now() }, 0);
+        if (this.#waitedFor.has(throttle)) waited.add(throttle);
+      }
+      last = keys.length < MOST_KEYS ? undefined : keys.at(-1);
+    }
+    return waited;
   }
 
   /** Until when `run --once` should wait for a throttle; undefined: nothing waits for one. */

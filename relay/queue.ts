@@ -216,9 +216,9 @@ export class Queue {
     return toClaim(await this.#sql.unsafe(CLAIM_WAITING, [this.#relayId, this.#leaseMs, input], { prepare: true }));
   }
 
-  /** The throttles that messages wait for, at most so many. */
-  async throttles(most: number): Promise<readonly string[]> {
-    return (await this.#sql.unsafe(THROTTLES, [most], { prepare: true })).map((row) => row.throttle as string);
+  /** The throttles that messages wait for, at most so many: those behind this one, in the database's order. */
+  async throttles(most: number, after = ""): Promise<readonly string[]> {
+    return (await this.#sql.unsafe(THROTTLES, [most, after], { prepare: true })).map((row) => row.throttle as string);
   }
 
   /** Makes due what waits for throttles that are no more, many at a time, so that no lock is held for long. */

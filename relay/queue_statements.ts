@@ -74,10 +74,10 @@ export const CLAIM_WAITING: string = claimOf(`
     for update skip locked
   ) x`);
 
-/** Index: queue_throttle, entered once for each throttle that mail waits for. */
+/** Index: queue_throttle, entered once for each throttle that mail waits for, at most $1 of them behind $2. */
 export const THROTTLES = `
 with recursive waited as (
-  (select q.throttle from mailchute.queue q where q.throttle > '' order by q.throttle limit 1)
+  (select q.throttle from mailchute.queue q where q.throttle > $2::text order by q.throttle limit 1)
   union all
   select (select q.throttle from mailchute.queue q where q.throttle > w.throttle order by q.throttle limit 1)
   from waited w where w.throttle is not null

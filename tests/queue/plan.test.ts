@@ -64,7 +64,7 @@ const GUARDS:
       ["1", "120000", `'{"domain:d1.example=60/m": 5}'`],
       ["message_pkey", "queue_pkey", "queue_throttle", "recipient_pkey", "relay_pkey"],
     ],
-    ["THROTTLES", THROTTLES, ["100"], ["queue_throttle"]],
+    ["THROTTLES", THROTTLES, ["100", "''"], ["queue_throttle"]],
     ["UNTHROTTLE", UNTHROTTLE, [`'["domain:d1.example=60/m"]'`, "5000"], ["queue_pkey", "queue_throttle"]],
     ["SETTLE", SETTLE, ["1", SETTLEMENTS, "'[]'"], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
     ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
