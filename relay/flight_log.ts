@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 /**
@@ -46,7 +46,7 @@ export class FlightLog {
   /** Notes that a mail begins. @returns what to end it by */
   begin(database: string, seq: string): number {
     const slot = this.#ended.pop() ?? this.#free.pop() ?? this.#slots++;
-    const line = `${JSON.stringify([database, seq])}\n`;
+    const line = lineOf(database, seq);
     this.#slot.fill(BLANK);
     const { read } = ENCODER.encodeInto(line, this.#slot);
     // A name that is too long for a slot is not noted.
@@ -70,7 +70,8 @@ export class FlightLog {
 
   /** A database has taken what was found of it. */
   replayed(database: string): void {
-    this.#found.delete(database);
+    if (!this.#found.delete(database)) return;
+    this.#keepFound();
     this.#dropFound();
   }
 
@@ -112,10 +113,31 @@ export class FlightLog {
     }
   }
 
+  /**
+   * Keeps what other databases have not taken, in one file, and nothing else: one that is a copy, or served no more, may never take it, and the
+   * crash would be counted once more for the others at every start.
+   */
+  #keepFound(): void {
+    const path = this.#foundFiles.pop();
+    if (path === undefined) return;
+    const lines = [...this.#found].flatMap(([database, seqs]) => [...seqs].map((seq) => lineOf(database, seq)));
+    try {
+      writeFileSync(path, lines.join(""), { mode: 0o600 });
+    } catch {
+      // A full disk; the journal says so.
+    }
+    for (const other of this.#foundFiles.splice(0)) rmSync(other, { force: true });
+    this.#foundFiles.push(path);
+  }
+
   #dropFound(): void {
     if (this.#found.size > 0) return;
     for (const path of this.#foundFiles.splice(0)) rmSync(path, { force: true });
   }
+}
+
+function lineOf(database: string, seq: string): string {
+  return `${JSON.stringify([database, seq])}\n`;
 }
 
 const FILE = /^\d{10}\.flights$/;

@@ -127,7 +127,7 @@ test("the flight log knows what was in flight at each death until every database
     expect(third.wasInFlight("shop", "12")).toBe(true);
     third.replayed("home");
     expect(third.wasInFlight("home", "2")).toBe(false);
-    expect(readdirSync(directory)).toHaveLength(3);
+    expect(readdirSync(directory)).toHaveLength(2);
     third.replayed("shop");
     expect(readdirSync(directory)).toHaveLength(1);
     const slot = third.begin("home", "5");
@@ -136,6 +136,30 @@ test("the flight log knows what was in flight at each death until every database
     nextTurn();
     third.begin("home", "6");
     expect(readdirSync(directory)).toHaveLength(0);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("a crash that one database has counted is not found again because another never takes its own", () => {
+  const directory = mkdtempSync(join(tmpdir(), "mailchute-flights-"));
+  const open = () => new FlightLog(directory, () => () => {});
+  try {
+    const first = open();
+    first.begin("home", "1");
+    first.begin("copy", "2");
+    const second = open();
+    second.replayed("home");
+    second.begin("home", "3");
+    const third = open();
+    expect(["1", "3"].filter((seq) => third.wasInFlight("home", seq))).toEqual(["3"]);
+    expect(third.wasInFlight("copy", "2")).toBe(true);
+    third.replayed("home");
+    const fourth = open();
+    expect(fourth.wasInFlight("home", "3")).toBe(false);
+    expect(fourth.wasInFlight("copy", "2")).toBe(true);
+    fourth.replayed("copy");
+    expect(readdirSync(directory)).toHaveLength(1);
   } finally {
     rmSync(directory, { recursive: true });
   }
