@@ -1,6 +1,6 @@
 import type { Clock } from "./clock.ts";
 import type { Leg } from "./holdings.ts";
-import { pausesOfThrottle } from "./pause.ts";
+import { pauseOf, pausesOfThrottle } from "./pause.ts";
 import type { Pauses } from "./pauses.ts";
 import type { ClaimedMessage, ClaimOptions, Queue } from "./queue.ts";
 import type { Charge, Charged, RateLimits } from "./rate_limit.ts";
@@ -129,8 +129,9 @@ export class Intake {
     if (plan === undefined) return undefined;
     const waited = plan.waiting.size === 0 ? undefined : await queue.claimWaiting(plan.waiting);
     for (const [key, might] of plan.waiting) {
-      const has = waited?.messages.filter(({ waitedFor }) => waitedFor === key).length ?? 0;
-      if (!this.#isGate(key)) rates.throttles.claimed(key, this, { might, has });
+      const its = waited?.messages.filter(({ waitedFor }) => waitedFor === key) ?? [];
+      const has = its.length;
+      if (!this.#isGate(key)) rates.throttles.claimed(key, this, { might, has, asks: this.#unpaused(its) });
       if (has < might) this.#foundEmpty(key);
     }
     const fresh = plan.fresh === 0 ? undefined : await queue.claim(plan.fresh, how).catch((error) => {
@@ -139,7 +140,8 @@ export class Intake {
       return undefined;
     });
     const messages = [...waited?.messages ?? [], ...fresh?.messages ?? []];
-    for (const { key } of this.#gates) rates.throttles.claimed(key, this, { might: plan.gated, has: messages.length });
+    const all = { might: plan.gated, has: messages.length, asks: this.#unpaused(messages) };
+    for (const { key } of this.#gates) rates.throttles.claimed(key, this, all);
     const nowMs = waited !== undefined && waited.messages.length > 0 ? waited.nowMs : fresh?.nowMs ?? Number.NaN;
     const hasMore = fresh === undefined || fresh.hasMore;
     return { messages, nowMs, filled: messages.length > 0 && hasMore };
@@ -204,6 +206,15 @@ export class Intake {
     const its = pausesOfThrottle(throttle);
     if (its === undefined) return rates?.limits.limitOf(throttle) === undefined;
     return its.some((key) => !pauses.keys.has(key));
+  }
+
+  /** How many of these are not set aside at once: a token that is kept for the others would keep back whoever comes behind them. */
+  #unpaused(messages: readonly ClaimedMessage[]): number {
+    const { keys } = this.#options.pauses;
+    if (keys.size === 0) return messages.length;
+    return messages.filter(({ stream, recipients }) =>
+      recipients.some(({ open, email }) => open && pauseOf({ stream, to: email }, keys) === undefined)
+    ).length;
   }
 
   #sendToWait(refusal: Refusal): Skipped {

@@ -85,10 +85,14 @@ export class Throttles {
     };
   }
 
-  /** Somebody has claimed: as many as he might, or all that there were. */
-  claimed(key: string, who: object, { might, has }: { readonly might: number; readonly has: number }): void {
+  /** Somebody has claimed: as many as he might, or all that there were. `asks`: how many of them are going to ask for a token. */
+  claimed(
+    key: string,
+    who: object,
+    { might, has, asks = has }: { readonly might: number; readonly has: number; readonly asks?: number },
+  ): void {
     const bucket = this.#buckets.get(key);
-    bucket?.promise(has, this.#options.clock.now());
+    bucket?.promise(asks, this.#options.clock.now());
     bucket?.turns.had(who, { hasMore: has >= might });
   }
 

@@ -384,3 +384,18 @@ test("a pause that nobody has rung for is noticed at the poll, and its end too",
   await untilLoggedTimes(database, running, '"msg":"resumed"', 1);
   await server.whenMails(1);
 }, 20_000);
+
+for (const [rate, key] of [["60/m", "60/m"], ["domain:example.com=60/m", "domain:example.com=60/m"]] as const) {
+  test(`what is paused keeps no token of the limit ${rate} from what waits behind it`, async () => {
+    await using server = await startScriptedServer();
+    await using database = await createDatabase();
+    await enqueueBulk(database, 60);
+    const id = await enqueue(database);
+    await database.sql`update mailchute.queue set throttle = ${key}, due = now() + interval '1 hour'`;
+    await beginPause(database.sql, BULK);
+    await using running = await openTestRelay(database, { smtpPort: server.port, rate });
+    running.relay.start();
+    await until(async () => (await describeMessage(database, id)).state === "sent", "it is sent", 10_000);
+    await untilParked(database, 60);
+  }, 20_000);
+}
