@@ -71,7 +71,8 @@ export class Solitude {
       line.add(waiter);
       signal.addEventListener("abort", giveUp);
       const cancel = patienceMs === Infinity ? () => {} : this.#clock.after(patienceMs, () => {
-        this.#patienceMs = Math.min(patienceMs * 2, LONGEST_PATIENCE_MS);
+        // Behind another of its kind nothing is learnt about the others: they would be kept waiting for longer and longer.
+        if (!this.#isAlone) this.#patienceMs = Math.min(patienceMs * 2, LONGEST_PATIENCE_MS);
         giveUp();
       });
     });

@@ -71,6 +71,19 @@ test("nobody waits for long on behalf of one that cannot be alone: it gives up, 
   expect(waits).toEqual([5_000, 10_000, 20_000]);
 });
 
+test("who gives up behind one that is alone makes nobody wait for longer", async () => {
+  const { solitude, fire } = setup();
+  await solitude.enterAlone(NEVER);
+  const behind = solitude.enterAlone(NEVER);
+  const patienceMs = fire();
+  expect(await behind).toBe(false);
+  solitude.leave();
+  solitude.enter(NEVER);
+  const next = solitude.enterAlone(NEVER);
+  expect(fire()).toBe(patienceMs);
+  expect(await next).toBe(false);
+});
+
 test("who waits is sent away when the relay stops", async () => {
   const { solitude } = setup();
   const stop = new AbortController();
