@@ -33,6 +33,13 @@ export interface ConnectionPoolOptions {
 /** How long the server may take to say that a statement was canceled. */
 const CANCEL_MS = 2_000;
 
+/**
+ * Not in the driver's types. One statement at a time on a connection: with a second one sent behind it and then canceled, the driver (3.4.9,
+ * ReadyForQuery) forgets that one's answer is still to come, and hands it to whoever is next. Said of each statement: the setting for all
+ * (max_pipeline: 0) keeps `begin` from getting its connection.
+ */
+const ALONE = { onexecute: () => false };
+
 /** A walk of the retention deletes thousands of mails at once; nobody waits for it. */
 const TRANSACTION_MS = 10 * 60_000;
 
@@ -78,7 +85,7 @@ export class ConnectionPool implements Statements {
   async unsafe(...[text, values = [], options = {}]: Parameters<Statements["unsafe"]>): Promise<Rows> {
     const sql = this.#sql;
     try {
-      return await this.#limited(sql, sql.unsafe(text, values, options), this.#options.statementMs);
+      return await this.#limited(sql, sql.unsafe(text, values, { ...options, ...ALONE }), this.#options.statementMs);
     } catch (error) {
       const isRefused = isOfPooler(error);
       if (!isRefused && !NOT_PREPARED.has(codeOf(error))) throw error;

@@ -87,7 +87,7 @@ export function connect(
     readonly onClose?: () => void;
   },
 ): Sql {
-  const options = {
+  return postgres(withoutForeignParameters(url), {
     max: POOL_SIZE,
     prepare: !pooled,
     connect_timeout: CONNECT_TIMEOUT_S,
@@ -96,11 +96,7 @@ export function connect(
     onnotice: () => {},
     ...(onClose === undefined ? {} : { onclose: onClose }),
     fetch_types: false,
-    // Not in the driver's types. One statement at a time on a connection: with a second one sent behind it and then canceled, the driver (3.4.9,
-    // ReadyForQuery) forgets that one's answer is still to come, and hands it to whoever is next.
-    max_pipeline: 0,
-  };
-  return postgres(withoutForeignParameters(url), options);
+  });
 }
 
 function openSession(url: string, { onNotify, onClose }: SessionHooks): ListeningSession {

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { systemClock } from "../relay/clock.ts";
 import { ConnectionPool } from "../relay/connection_pool.ts";
 import { connect } from "../relay/database.ts";
 import { createDatabase } from "./database.ts";
@@ -34,5 +35,25 @@ test("a statement that is given up while it waits behind another takes no answer
   expect(await Promise.all(next)).toEqual(next.map((_, index) => `next ${index}`));
   expect(await Promise.all(busy)).toEqual(busy.map(() => "late"));
   expect(await Promise.all(givenUp)).toEqual(givenUp.map(() => "no answer"));
+  await pool.end({ timeout: 1 });
+});
+
+test("transactions run on the same connections, beside single statements", async () => {
+  await using database = await createDatabase();
+  const pool = new ConnectionPool({
+    open: ({ prepare, onClose }) => connect({ url: database.url, pooled: !prepare, keepsPlans: prepare, onClose }),
+    prepare: true,
+    statementMs: 10_000,
+    clock: systemClock,
+  });
+  const single = () => pool.unsafe("select 'single' as word").then((rows) => rows[0]?.word);
+  const transaction = () =>
+    pool.begin("isolation level read committed", async (tx) => {
+      const before = await tx.unsafe("select txid_current()::text as id, pg_sleep(0.01)");
+      const [after] = await tx.unsafe("select txid_current()::text as id");
+      return { isOne: before[0]?.id === after?.id };
+    });
+  const all = await Promise.all(Array.from({ length: 30 }, (_, index) => index % 3 === 0 ? transaction() : single()));
+  expect(all).toEqual(all.map((_, index) => index % 3 === 0 ? { isOne: true } : "single"));
   await pool.end({ timeout: 1 });
 });
