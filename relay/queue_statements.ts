@@ -15,7 +15,7 @@ const WAS_LOST = `(case when q.leased_by is null or q.leased_by = $1::bigint the
 /** What a claim changes: it is an attempt until it is given back. */
 const CLAIMED = `
     due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1,
-    intent = false, throttle = null, crashes = q.crashes + case when ${WAS_LOST} then 1 else 0 end, alone = q.alone and ${WAS_LOST}`;
+    throttle = null, crashes = q.crashes + case when ${WAS_LOST} then 1 else 0 end, alone = q.alone and ${WAS_LOST}`;
 
 /**
  * Index: queue_due, one range of it per lane. $5 names the lanes in order, each with the most to take of it and the row behind which to begin, as

@@ -56,3 +56,25 @@ test("a mail that must not be sent twice and may have been when its relay was lo
   expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "uncertain"]]);
   expect(server.mails).toHaveLength(0);
 });
+
+test("a mail that must not be sent twice and may have been is held also when the relay that took it over was lost before it could say so", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  const id = await enqueue(database, { onUncertain: "hold" });
+  const { queue: lost } = await openQueue(database);
+  const [message] = (await lost.claim(1)).messages;
+  if (message === undefined) throw new Error("Nothing was claimed");
+  expect(await lost.intend(message)).toBe(true);
+  // Each that takes over dies too, with nothing written.
+  for (let relay = 0; relay < 2; relay++) {
+    await endLeases(database);
+    const { queue } = await openQueue(database);
+    expect((await queue.claim(1)).messages).toMatchObject([{ takenOver: true, intended: true }]);
+  }
+  await endLeases(database);
+
+  await using running = await openTestRelay(database, { smtpPort: server.port, leaseMs: LEASE_MS, pollMs: 100 });
+  running.relay.start();
+  await until(async () => (await describeMessage(database, id)).state === "held", "it is held");
+  expect(server.mails).toHaveLength(0);
+});
