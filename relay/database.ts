@@ -168,9 +168,9 @@ async function migrateIfAllowed(options: ConnectOptions, problem: string): Promi
   }
 }
 
-/** What the relay works on: each of these rights on each of these tables. A list in one call would ask for any of them. */
+/** What the relay works on: each of these rights on each of these tables, and what it only reads. A list in one call would ask for any of them. */
 const RIGHTS = `
-select bool_and(has_table_privilege('mailchute.' || t, p)) as allowed, current_user as role
+select bool_and(has_table_privilege('mailchute.' || t, p)) and has_table_privilege('mailchute.pause', 'select') as allowed, current_user as role
 from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle']) as t,
   unnest(array['select', 'insert', 'update', 'delete']) as p`;
 

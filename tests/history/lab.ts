@@ -37,7 +37,10 @@ export async function openLab(): Promise<Lab> {
     await admin.end({ timeout: 0 });
     // SIGQUIT is the immediate shutdown; the first line of the file is the server's process id.
     if (mode === "immediate") {
-      process.kill(Number(readFileSync(join(cluster, "data/postmaster.pid"), "utf8").split("\n")[0]), "SIGQUIT");
+      const pid = Number(readFileSync(join(cluster, "data/postmaster.pid"), "utf8").split("\n")[0]);
+      // 0 would be all of us.
+      if (!(pid > 0)) throw new Error("Cannot crash Postgres: it has not written its process id");
+      process.kill(pid, "SIGQUIT");
     }
     await server.stop();
     await whileAway?.();

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import postgres from "postgres";
 import { systemClock } from "../../relay/clock.ts";
 import { DatabaseProblem, openDatabase } from "../../relay/database.ts";
+import { newRole } from "./role.ts";
 import { GROUP_ROLES, MAKE_ROLES, MAKE_SCHEMA, migrate, migrationText } from "../../relay/migrate.ts";
 import { MIGRATIONS, OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/schema.ts";
 import { createDatabase, type TestDatabase, testServer } from "../database.ts";
@@ -139,6 +140,20 @@ test("a newer schema that still takes this program is served as it is", async ()
   const opened = await openDatabase({ name: "home", display: "test", url: database.url, pooled: false }, TIMING);
   await opened.sql.end({ timeout: 1 });
   expect(opened).toMatchObject({ schemaVersion: SCHEMA_VERSION + 1, migrated: [] });
+});
+
+test("a role that may work on the queue and not read what is paused is told what the owner has to run", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  const url = await database.as(role);
+  await database.sql.unsafe(`
+    grant usage on schema mailchute to ${role};
+    grant select, insert, update, delete on all tables in schema mailchute to ${role};
+    revoke all on mailchute.pause from ${role}`).simple();
+  const opened = openDatabase({ name: "home", display: "db.test/shop", url, pooled: false }, TIMING);
+  await expect(opened).rejects.toThrow(
+    `the role ${role} may not work on the queue; its owner runs: grant mailchute_relay to ${role}`,
+  );
 });
 
 test("PUBLIC may do nothing: no right on the schema, on a table, a sequence or a function", async () => {
