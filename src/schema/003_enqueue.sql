@@ -53,8 +53,8 @@ return coalesce(case when jsonb_typeof(request) = 'object' then
   and coalesce(octet_length(request ->> 'text'), 0) <= 10000000 and coalesce(octet_length(request ->> 'html'), 0) <= 10000000
 end, false);
 
--- The faults of one request, but for who may send what to whom.
-create function mailchute.request_issues(request jsonb) returns jsonb
+-- The faults of one request, but for who may send what to whom. `plain`: what is_plain says of it.
+create function mailchute.request_issues(request jsonb, plain boolean) returns jsonb
 language plpgsql stable as $$
 declare
   issues jsonb := '[]';
@@ -62,7 +62,7 @@ begin
   if jsonb_typeof(request) is distinct from 'object' then
     return '[{"path": "", "message": "must be a JSON object"}]';
   end if;
-  if not mailchute.is_plain(request) then
+  if not plain then
     issues := mailchute.mail_issues(request);
   end if;
   -- Most mails have none of the rest, and are spared its checks.

@@ -152,7 +152,7 @@ begin
     only_email := request #>> '{to,0,email}';
   end if;
   if not plain or has_options then
-    issues := mailchute.request_issues(request);
+    issues := mailchute.request_issues(request, plain);
     if issues <> '[]' then
       perform mailchute.refuse(issues);
     end if;
