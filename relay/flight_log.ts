@@ -1,5 +1,5 @@
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { findNumbered, numberedPath } from "./numbered_files.ts";
 
 /**
  * DESIGN: which mails are in flight right now, on disk before they are composed, so that the next relay in this state directory knows which of
@@ -30,15 +30,12 @@ export class FlightLog {
    */
   constructor(directory: string, after: (delayMs: number, callback: () => void) => () => void) {
     this.#after = after;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const names = readdirSync(directory).filter((name) => FILE.test(name)).sort();
-    for (const name of names) {
-      const path = join(directory, name);
+    const { paths, nextNumber } = findNumbered(directory, KIND);
+    for (const path of paths) {
       this.#foundFiles.push(path);
       for (const line of readFileSync(path, "utf8").split("\n")) this.#find(line);
     }
-    const number = Number.parseInt(names.at(-1) ?? "0", 10) + 1;
-    this.#path = join(directory, `${String(number).padStart(10, "0")}.flights`);
+    this.#path = numberedPath(directory, nextNumber, KIND);
     this.#fd = openSync(this.#path, "wx", 0o600);
     this.#dropFound();
   }
@@ -140,7 +137,7 @@ function lineOf(database: string, seq: string): string {
   return `${JSON.stringify([database, seq])}\n`;
 }
 
-const FILE = /^\d{10}\.flights$/;
+const KIND = "flights";
 const SLOT_BYTES = 128;
 const BLANK = 0x20;
 const ENCODER = new TextEncoder();

@@ -1,18 +1,8 @@
-import {
-  closeSync,
-  fdatasync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
-import { join } from "node:path";
+import { closeSync, fdatasync, fstatSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { FlightLog } from "./flight_log.ts";
 import { JournalMemory, keyOf } from "./journal_memory.ts";
 import { type JournalRecord, type Mark, parseRecord, recordLine } from "./journal_record.ts";
+import { findNumbered, numberedPath } from "./numbered_files.ts";
 import type { RoutedOutcome } from "./transport.ts";
 
 /**
@@ -55,10 +45,8 @@ export class Journal {
   constructor(directory: string, after: (delayMs: number, callback: () => void) => () => void) {
     this.#directory = directory;
     this.#after = after;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const names = readdirSync(directory).filter((name) => FILE.test(name)).sort();
-    for (const name of names) {
-      const path = join(directory, name);
+    const { paths, nextNumber } = findNumbered(directory, KIND);
+    for (const path of paths) {
       this.#foundFiles.push(path);
       for (const line of readFileSync(path, "utf8").split("\n")) {
         if (line === "") continue;
@@ -67,7 +55,7 @@ export class Journal {
         else this.found.add(record);
       }
     }
-    this.#number = Number.parseInt(names.at(-1) ?? "0", 10) + 1;
+    this.#number = nextNumber;
     this.#fd = this.#create(this.#number);
     this.#dropFound();
     this.flights = new FlightLog(directory, after);
@@ -224,10 +212,10 @@ export class Journal {
   }
 
   #path(file: number): string {
-    return join(this.#directory, `${String(file).padStart(10, "0")}.journal`);
+    return numberedPath(this.#directory, file, KIND);
   }
 }
 
-const FILE = /^\d{10}\.journal$/;
+const KIND = "journal";
 const FILE_BYTES = 1_048_576;
 const SYNC_MS = 10;

@@ -22,7 +22,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "edges",
     files:
-      /^relay\/(advised_transport|claim_rows|config|connection_pool|contents|database|depth|embedded|flight_log|inbox|inbox_directory|log|migrate|journal|pause_table|ping|place_record|queue|queue_statements|retention|schema|settlement_input|smtp_options|state_directory|throttle_table|throttles|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
+      /^relay\/(advised_transport|claim_rows|config|connection_pool|contents|database|depth|embedded|flight_log|inbox|inbox_directory|log|migrate|journal|numbered_files|pause_table|ping|place_record|queue|queue_statements|retention|schema|settlement_input|smtp_options|state_directory|throttle_table|throttles|settings\/\w+|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
     mayImport: ["domain", "pure relay", "edges"],
   },
   {
@@ -56,7 +56,7 @@ const DOORS: readonly (readonly [library: RegExp, door: RegExp, types?: RegExp])
   [/^node:child_process$/, /^relay\/embedded\.ts$/],
   [
     /^node:(crypto|events|fs|fs\/promises|module|os|path|url|util)$/,
-    /^relay\/(embedded|flight_log|http\/access|http\/style|inbox|inbox_directory|journal|schema|(doctor\/)?state_directory|playground|main|commands\/command)\.ts$/,
+    /^relay\/(embedded|flight_log|http\/access|http\/style|inbox|inbox_directory|journal|numbered_files|schema|(doctor\/)?state_directory|playground|main|commands\/command)\.ts$/,
   ],
 ];
 
