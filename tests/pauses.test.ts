@@ -1,30 +1,21 @@
 import { expect, test } from "bun:test";
-import type { Clock } from "../relay/clock.ts";
 import type { Pause } from "../relay/pause.ts";
 import { Pauses } from "../relay/pauses.ts";
+import { ManualClock } from "./manual_clock.ts";
 
 // What a relay knows of pauses, by a clock that the test turns and a home database that answers when the test says so.
 
 const POLL_MS = 5_000;
 
 class Home {
-  nowMs = 1_000_000;
   paused: readonly string[] = [];
   isResting = false;
   changes = 0;
   readonly said: string[] = [];
   /** Reads that wait for their answer, in order. */
   readonly asked: PromiseWithResolvers<readonly Pause[]>[] = [];
-  #timers: { readonly atMs: number; readonly call: () => void }[] = [];
 
-  readonly clock: Clock = {
-    now: () => this.nowMs,
-    after: (delayMs, call) => {
-      const timer = { atMs: this.nowMs + delayMs, call };
-      this.#timers.push(timer);
-      return () => this.#timers = this.#timers.filter((other) => other !== timer);
-    },
-  };
+  readonly clock: ManualClock = new ManualClock();
 
   static async open(...paused: readonly string[]): Promise<{ readonly home: Home; readonly pauses: Pauses }> {
     const home = new Home();
@@ -49,13 +40,6 @@ class Home {
   answer(): void {
     this.asked.shift()?.resolve(this.paused.map((key) => ({ key, since: new Date(0), by: "ops" })));
   }
-
-  pass(ms: number): void {
-    this.nowMs += ms;
-    const due = this.#timers.filter(({ atMs }) => atMs <= this.nowMs);
-    this.#timers = this.#timers.filter(({ atMs }) => atMs > this.nowMs);
-    for (const { call } of due) call();
-  }
 }
 
 test("what is paused is known before anything is claimed, and read again only when the poll has passed", async () => {
@@ -63,10 +47,10 @@ test("what is paused is known before anything is claimed, and read again only wh
   expect(pauses.stopAll).toBe(true);
   expect([...pauses.keys]).toEqual(["all", "stream=bulk"]);
   expect(home.said).toEqual(["paused all", "paused stream=bulk"]);
-  home.pass(POLL_MS * 0.8);
+  home.clock.pass(POLL_MS * 0.8);
   await pauses.refresh();
   expect(home.asked).toEqual([]);
-  home.pass(POLL_MS * 0.2);
+  home.clock.pass(POLL_MS * 0.2);
   home.paused = ["stream=bulk"];
   const refreshed = pauses.refresh();
   expect(home.asked).toHaveLength(1);
@@ -104,21 +88,21 @@ test("a ring while a read is under way, which may have looked before, is followe
 
 test("while the home database is silent or away, those known last hold, and nobody waits for it more than once", async () => {
   const { home, pauses } = await Home.open("stream=bulk");
-  home.pass(POLL_MS);
+  home.clock.pass(POLL_MS);
   let isOver = false;
   const refreshed = pauses.refresh().then(() => isOver = true);
-  home.pass(1_999);
+  home.clock.pass(1_999);
   await Promise.resolve();
   expect(isOver).toBe(false);
-  home.pass(1);
+  home.clock.pass(1);
   await refreshed;
-  home.pass(POLL_MS);
+  home.clock.pass(POLL_MS);
   await pauses.refresh();
   expect([...pauses.keys]).toEqual(["stream=bulk"]);
   // The read that is under way fails, and the next one is begun without anybody waiting for it.
   home.asked.shift()?.reject(new Error("no connection"));
   while (home.asked.length === 0) {
-    home.pass(POLL_MS);
+    home.clock.pass(POLL_MS);
     await pauses.refresh();
   }
   home.paused = [];
@@ -130,7 +114,7 @@ test("while the home database is silent or away, those known last hold, and nobo
 test("a home database that may sleep is not asked, and is right after its rest", async () => {
   const { home, pauses } = await Home.open();
   home.isResting = true;
-  home.pass(POLL_MS * 100);
+  home.clock.pass(POLL_MS * 100);
   await pauses.refresh();
   expect(home.asked).toEqual([]);
   home.isResting = false;

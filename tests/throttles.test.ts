@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import type { Clock } from "../relay/clock.ts";
 import type { Charge } from "../relay/rate_limit.ts";
 import { type Limit, take, tokenMs } from "../relay/throttle.ts";
 import type { Answer, Asked } from "../relay/throttle_table.ts";
 import { Throttles } from "../relay/throttles.ts";
+import { ManualClock } from "./manual_clock.ts";
 import { prng } from "./mime/prng.ts";
 
 // The office of a relay by a clock that the test turns, and a home database that does in memory what the table does; that the table does so
@@ -13,33 +13,24 @@ const MINUTE: Limit = { count: 60, periodMs: 60_000 };
 const FAST: Limit = { count: 6_000, periodMs: 60_000 };
 
 class World {
-  nowMs = 1_000_000;
   isAway = false;
   /** Answers that are asked for and never come. */
   isSilent = false;
   trips = 0;
   relays = 1;
   readonly #buckets = new Map<string, number>();
-  #timers: { readonly atMs: number; readonly call: () => void }[] = [];
 
-  readonly clock: Clock = {
-    now: () => this.nowMs,
-    after: (delayMs, call) => {
-      const timer = { atMs: this.nowMs + delayMs, call };
-      this.#timers.push(timer);
-      return () => this.#timers = this.#timers.filter((other) => other !== timer);
-    },
-  };
+  readonly clock: ManualClock = new ManualClock();
 
   ask = (asked: readonly Asked[]): Promise<Answer> => {
     this.trips++;
     if (this.isAway) return Promise.reject(new Error("no connection"));
     if (this.isSilent) return new Promise(() => {});
     const granted = asked.map(({ key, limit, first, most, owed }) => {
-      const missing = Math.max(0, (this.#buckets.get(key) ?? 0) - this.nowMs) + owed * tokenMs(limit);
-      const taken = take(limit, this.nowMs + Math.max(0, missing), { first, most, nowMs: this.nowMs });
+      const missing = Math.max(0, (this.#buckets.get(key) ?? 0) - this.clock.now()) + owed * tokenMs(limit);
+      const taken = take(limit, this.clock.now() + Math.max(0, missing), { first, most, nowMs: this.clock.now() });
       this.#buckets.set(key, taken.fullAtMs);
-      return { key, granted: taken.granted, fullMs: taken.fullAtMs - this.nowMs };
+      return { key, granted: taken.granted, fullMs: taken.fullAtMs - this.clock.now() };
     });
     return Promise.resolve({ granted, relays: asked.length === 0 ? undefined : this.relays });
   };
@@ -48,14 +39,6 @@ class World {
     const said: boolean[] = [];
     const throttles = new Throttles({ ask: this.ask, clock: this.clock, onAway: (isAway) => said.push(isAway) });
     return Object.assign(throttles, { said });
-  }
-
-  pass(ms: number): void {
-    this.nowMs += ms;
-    for (const timer of this.#timers.filter(({ atMs }) => atMs <= this.nowMs)) {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-      timer.call();
-    }
   }
 }
 
@@ -83,19 +66,19 @@ for (const limit of [MINUTE, FAST, { count: 3, periodMs: 1_000 }]) {
     const { int } = prng(limit.count);
     const starts: number[] = [];
     const perRelay = [0, 0, 0];
-    const beginMs = world.nowMs;
+    const beginMs = world.clock.now();
     const spanMs = Math.min(30_000, 400 * tokenMs(limit));
-    while (world.nowMs - beginMs < spanMs) {
+    while (world.clock.now() - beginMs < spanMs) {
       for (const [index, relay] of relays.entries()) {
         const wanted = Array.from({ length: 1 + int(6) }, () => relay.take([charge(limit)]));
         const started = (await Promise.all(wanted)).filter((refusal) => refusal === undefined).length;
         perRelay[index] = (perRelay[index] ?? 0) + started;
-        for (let count = 0; count < started; count++) starts.push(world.nowMs);
+        for (let count = 0; count < started; count++) starts.push(world.clock.now());
       }
       // The first to ask is another one each time.
       relays.push(relays.shift() as Throttles & { readonly said: boolean[] });
       perRelay.push(perRelay.shift() as number);
-      world.pass(1 + int(Math.ceil(tokenMs(limit))));
+      world.clock.pass(1 + int(Math.ceil(tokenMs(limit))));
     }
     expect(excess(starts, limit)).toBeLessThanOrEqual(1);
     expect(starts.length).toBeGreaterThan(0.9 * (spanMs / tokenMs(limit)));
@@ -108,7 +91,7 @@ test("a fast limit costs a round trip for many mails, and who is refused asks no
   const relay = world.open();
   for (let mail = 0; mail < 1_000; mail++) {
     expect(await relay.take([charge(FAST)])).toBeUndefined();
-    world.pass(10);
+    world.clock.pass(10);
   }
   expect(world.trips).toBeLessThan(30);
 
@@ -120,7 +103,7 @@ test("a fast limit costs a round trip for many mails, and who is refused asks no
   expect(trips).toBeGreaterThan(before);
   for (let mail = 0; mail < 100; mail++) await relay.take([charge(MINUTE)]);
   expect(world.trips).toBe(trips);
-  world.pass((refusal?.againMs ?? 0) - world.nowMs);
+  world.clock.pass((refusal?.againMs ?? 0) - world.clock.now());
   expect(await relay.take([charge(MINUTE)])).toBeUndefined();
 });
 
@@ -134,7 +117,7 @@ test("a mail needs all its throttles or takes none: a full hour is not used up b
     for (const relay of relays) {
       if (await relay.take([charge(MINUTE, "minute"), charge(hour, "hour")]) === undefined) started++;
     }
-    world.pass(250);
+    world.clock.pass(250);
   }
   expect(started).toBeGreaterThan(1_180);
   expect(started).toBeLessThanOrEqual(1_260);
@@ -146,7 +129,7 @@ test("a mail to more recipients than the limit goes as soon as there is one toke
   expect(await relay.take([charge(MINUTE, "domain", 150)])).toBeUndefined();
   const refusal = await relay.take([charge(MINUTE, "domain", 1)]);
   // 150 taken from 59 or 60, at one a second.
-  expect((refusal?.againMs ?? 0) - world.nowMs).toBeWithin(90_000, 93_000);
+  expect((refusal?.againMs ?? 0) - world.clock.now()).toBeWithin(90_000, 93_000);
 });
 
 for (const how of ["refuses", "is silent"] as const) {
@@ -158,14 +141,14 @@ for (const how of ["refuses", "is silent"] as const) {
     if (how === "refuses") world.isAway = true;
     else world.isSilent = true;
     const starts: number[] = [];
-    const beginMs = world.nowMs;
-    while (world.nowMs - beginMs < 120_000) {
+    const beginMs = world.clock.now();
+    while (world.clock.now() - beginMs < 120_000) {
       const answer = relay.take([charge(MINUTE)]);
       // Silence ends by the clock.
       const first = await Promise.race([answer, new Promise((resolve) => setImmediate(() => resolve("waits")))]);
-      if (first === "waits") world.pass(2_000);
-      if (await answer === undefined) starts.push(world.nowMs);
-      world.pass(100);
+      if (first === "waits") world.clock.pass(2_000);
+      if (await answer === undefined) starts.push(world.clock.now());
+      world.clock.pass(100);
     }
     // A third of 60 a minute for two minutes, but for the first seconds of silence.
     expect(starts.length).toBeWithin(36, 42);
@@ -184,14 +167,14 @@ test("when home is back, what was used meanwhile counts", async () => {
   let used = 0;
   for (let step = 0; step < 300; step++) {
     if (await relay.take([charge(MINUTE)]) === undefined) used++;
-    world.pass(100);
+    world.clock.pass(100);
   }
   expect(used).toBeGreaterThan(25);
   world.isAway = false;
   let burst = 0;
   for (let step = 0; step < 60; step++) {
     for (let mail = 0; mail < 10; mail++) if (await relay.take([charge(MINUTE)]) === undefined) burst++;
-    world.pass(100);
+    world.clock.pass(100);
   }
   expect(relay.said).toEqual([true, false]);
   // Without that, it would be a whole bucket and six seconds.
@@ -217,7 +200,7 @@ test("databases that wait for the same throttle take turns, and one that does no
         if (await relay.take([charge(MINUTE)]) === undefined) served.set(who, (served.get(who) ?? 0) + 1);
       }
     }
-    world.pass(100);
+    world.clock.pass(100);
   }
   const [ofLarge, ofSmall] = [served.get(large) ?? 0, served.get(small) ?? 0];
   expect(ofLarge + ofSmall).toBeGreaterThan(52);

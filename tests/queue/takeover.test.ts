@@ -1,10 +1,18 @@
 import { expect, test } from "bun:test";
-import { createDatabase } from "../database.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { endLeases, openQueue } from "./setup.ts";
 
 const LEASE_MS = 1_000;
+
+/** A relay claims the mail, says that it may have been sent, and is gone. */
+async function loseOneThatMayBeSent(database: TestDatabase): Promise<void> {
+  const { queue } = await openQueue(database);
+  const [message] = (await queue.claim(1)).messages;
+  if (message === undefined) throw new Error("Nothing was claimed");
+  expect(await queue.intend(message)).toBe(true);
+}
 
 test("a mail whose relay was lost in its first attempt is uncertain by that attempt, and sent by the next", async () => {
   await using database = await createDatabase();
@@ -43,10 +51,7 @@ test("a mail that must not be sent twice and may have been when its relay was lo
   await using database = await createDatabase();
   await using server = await startScriptedServer();
   const id = await enqueue(database, { onUncertain: "hold" });
-  const { queue: lost } = await openQueue(database);
-  const [message] = (await lost.claim(1)).messages;
-  if (message === undefined) throw new Error("Nothing was claimed");
-  expect(await lost.intend(message)).toBe(true);
+  await loseOneThatMayBeSent(database);
   await endLeases(database);
 
   await using running = await openTestRelay(database, { smtpPort: server.port, leaseMs: LEASE_MS, pollMs: 100 });
@@ -61,10 +66,7 @@ test("a mail that must not be sent twice and may have been is held also when the
   await using database = await createDatabase();
   await using server = await startScriptedServer();
   const id = await enqueue(database, { onUncertain: "hold" });
-  const { queue: lost } = await openQueue(database);
-  const [message] = (await lost.claim(1)).messages;
-  if (message === undefined) throw new Error("Nothing was claimed");
-  expect(await lost.intend(message)).toBe(true);
+  await loseOneThatMayBeSent(database);
   // Each that takes over dies too, with nothing written.
   for (let relay = 0; relay < 2; relay++) {
     await endLeases(database);
