@@ -219,14 +219,15 @@ export class Drain {
       const claimedMs = clock.now();
       const taken = await this.#intake.claim(room, { probe: isProbe, ownOnly: claimedMs < this.#ownOnlyUntilMs });
       if (taken === undefined) return "no_room";
-      const { messages, nowMs, filled } = taken;
+      const { messages, filled } = taken;
       this.#outage.note("claim", undefined);
       if (messages.length === 0) return "nothing";
       const takenOver = messages.filter((message) => message.takenOver).length;
       if (takenOver > 0) log.warn("took over messages whose lease had run out", { messages: takenOver });
+      const held = this.#workers.hold(taken, claimedMs);
       // Contents that cannot be fetched now are fetched one by one: the claim stands.
       await contents.prefetch(messages.map((message) => message.contentId)).catch(() => undefined);
-      this.#workers.take(messages, { claimedMs, databaseMs: nowMs });
+      this.#workers.begin(held);
       if (this.#stopping) this.#workers.giveBackUnstarted();
       if (this.#asleep) await this.#setAsleep(false);
       return filled ? "filled" : "some";

@@ -3,7 +3,8 @@ import type { Settlement } from "./queue.ts";
 
 // DESIGN: outcomes gather while one settle statement is under way, and for a moment after a large one, and the next statement takes all of
 // them: batches grow with the load, where a small one would cost the database as much as a large one, and a lone mail waits for nothing. While the database is away they stay here and are tried again: what is known about a mail is
-// never dropped. Its size is bounded by what the relay holds, since a held message counts until it is settled.
+// never dropped. Its size is bounded by what the relay holds, since a held message counts until it is settled. What is refused is said once more after
+// a while: we ourselves may have claimed the message again, and not know its new lease yet.
 
 const LARGEST_BATCH = 500;
 const RETRY_MS = 1_000;
@@ -27,6 +28,10 @@ export class Settler {
   /** How many of the next are written alone. */
   #oneByOne = 0;
   #running: Promise<void> | undefined;
+  /** Those that were refused once. */
+  readonly #refused = new Set<Settlement>();
+  /** Waits before they are said again. */
+  readonly #waits = new Set<Promise<void>>();
 
   constructor(options: SettlerOptions) {
     this.#options = options;
@@ -40,7 +45,7 @@ export class Settler {
 
   /** Resolves when all that was added is written. */
   async drained(): Promise<void> {
-    await this.#running;
+    while (this.#running !== undefined || this.#waits.size > 0) await (this.#running ?? Promise.all(this.#waits));
   }
 
   async #run(): Promise<void> {
@@ -50,7 +55,7 @@ export class Settler {
       const batch = this.#pending.splice(0, this.#oneByOne > 0 ? 1 : LARGEST_BATCH);
       if (this.#oneByOne > 0) this.#oneByOne--;
       try {
-        this.#options.written(batch, await this.#options.settle(batch));
+        this.#answered(batch, await this.#options.settle(batch));
         if (batch.length >= FLOW) await new Promise<void>((resolve) => this.#options.clock.after(GATHER_MS, resolve));
       } catch (error) {
         this.#options.failed(error);
@@ -66,6 +71,21 @@ export class Settler {
       }
     }
     this.#running = undefined;
+  }
+
+  #answered(batch: readonly Settlement[], ours: ReadonlySet<string>): void {
+    const refused = batch.filter((settlement) => !ours.has(settlement.seq) && !this.#refused.has(settlement));
+    for (const settlement of batch) this.#refused.delete(settlement);
+    this.#options.written(batch.filter((settlement) => !refused.includes(settlement)), ours);
+    if (refused.length === 0) return;
+    const wait = new Promise<void>((resolve) => this.#options.clock.after(RETRY_MS, resolve)).then(() => {
+      this.#waits.delete(wait);
+      for (const settlement of refused) {
+        this.#refused.add(settlement);
+        this.add(settlement);
+      }
+    });
+    this.#waits.add(wait);
   }
 }
 

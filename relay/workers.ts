@@ -10,7 +10,7 @@ import type { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { Pauses } from "./pauses.ts";
 import type { RetryRules } from "./policy.ts";
-import type { ClaimedMessage, Queue, Settlement } from "./queue.ts";
+import type { Claim, Queue, Settlement } from "./queue.ts";
 import { Releaser } from "./releaser.ts";
 import { reportNotReached, reportSuccess, reportTrouble } from "./report.ts";
 import { PATIENCE_MS, type Room, roomFor } from "./room.ts";
@@ -120,13 +120,15 @@ export class Workers {
     return this.skipped.worthWaitingUntilMs(this.#lines.all, probed);
   }
 
-  /** Takes in what was just claimed: `claimedMs` by our clock, which was `databaseMs` by the database's. */
-  take(
-    messages: readonly ClaimedMessage[],
-    { claimedMs, databaseMs }: { readonly claimedMs: number; readonly databaseMs: number },
-  ): void {
-    this.#aheadMs = databaseMs - claimedMs;
-    for (const holding of this.#holdings.add(messages, claimedMs + this.#options.leaseMs)) this.#begin(holding);
+  /** Takes in what was claimed, as soon as that is known; `claimedMs`: when, by our clock. @returns what is to be begun */
+  hold({ messages, nowMs }: Claim, claimedMs: number): readonly Holding[] {
+    this.#aheadMs = nowMs - claimedMs;
+    return this.#holdings.add(messages, claimedMs + this.#options.leaseMs);
+  }
+
+  /** Begins what is held. */
+  begin(holdings: readonly Holding[]): void {
+    for (const holding of holdings) if (this.#holdings.has(holding)) this.#begin(holding);
   }
 
   /** Gives back what was not started, also what waits for a connection, and starts nothing more. */

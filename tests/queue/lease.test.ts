@@ -70,6 +70,51 @@ test("a relay that has lost a lease lets the dialogue end, writes nothing and co
   expect(running.lines.some((line) => line.includes("another relay has taken these messages over"))).toBe(true);
 });
 
+test("a mail that is answered while its relay claims it again, and does not know its new lease yet, is settled and not sent again", async () => {
+  const reached = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  await using server = await startScriptedServer({
+    on: {
+      content: async () => {
+        reached.resolve();
+        await release.promise;
+        return undefined;
+      },
+    },
+  });
+  await using database = await createDatabase();
+  const id = await enqueue(database);
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  running.relay.start();
+  await reached.promise;
+  // What the claim looks up before it is done has to wait.
+  const blocker = await database.sql.reserve();
+  await blocker`begin`;
+  await blocker`lock table mailchute.content in access exclusive mode`;
+  await database.sql`update mailchute.queue set due = now()`;
+  await database.sql`notify mailchute`;
+  await until(
+    async () => (await database.sql`select from mailchute.queue where lease = 2`).count === 1,
+    "claimed again",
+  );
+  release.resolve();
+  // The settlement names the lease that it knows, and is refused.
+  await until(
+    async () =>
+      (await database
+        .sql`select from pg_stat_activity where query like '%delete from mailchute.queue%' and datname = current_database()
+      and pid <> pg_backend_pid() and state = 'idle'`).count > 0,
+    "refused",
+  );
+  await blocker`rollback`;
+  blocker.release();
+  await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
+  const { attempts } = await describeMessage(database, id);
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "sent"]]);
+  expect(server.mails).toHaveLength(1);
+  expect(running.relay.counters.settledStale).toBe(0);
+});
+
 test("a relay that claims its own message again, its lease having ended under way, does not send it again", async () => {
   const reached = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();

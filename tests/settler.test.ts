@@ -1,0 +1,42 @@
+import { expect, test } from "bun:test";
+import type { Settlement } from "../relay/queue.ts";
+import { Settler } from "../relay/settler.ts";
+import { ManualClock } from "./manual_clock.ts";
+
+const SETTLEMENT: Settlement = { seq: "7", lease: "1", attempt: 1, next: undefined, outcomes: [], recipients: [] };
+
+/** Settles one message by a database that answers as it is told, and lets time pass until that is done. */
+async function settle(answers: readonly (readonly string[])[]): Promise<readonly string[]> {
+  const clock = new ManualClock();
+  const told: string[] = [];
+  const left = [...answers];
+  const settler = new Settler({
+    settle: () => Promise.resolve(new Set(left.shift())),
+    written: (settlements, ours) =>
+      told.push(...settlements.map(({ seq }) => `${seq} ${ours.has(seq) ? "written" : "refused"}`)),
+    failed: (error) => told.push(String(error)),
+    clock,
+  });
+  settler.add(SETTLEMENT);
+  let isDone = false;
+  const drained = settler.drained().then(() => isDone = true);
+  while (!isDone) {
+    clock.pass(1_000);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  await drained;
+  expect(left).toEqual([]);
+  return told;
+}
+
+test("what is refused is said once more, and counts as written when it is ours by then", async () => {
+  expect(await settle([[], ["7"]])).toEqual(["7 written"]);
+});
+
+test("what is refused twice is another's", async () => {
+  expect(await settle([[], []])).toEqual(["7 refused"]);
+});
+
+test("what is ours is written once", async () => {
+  expect(await settle([["7"]])).toEqual(["7 written"]);
+});
