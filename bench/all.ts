@@ -10,6 +10,7 @@ import { memory } from "./memory.ts";
 import { roundTrips } from "./round_trips.ts";
 import { scale } from "./scale.ts";
 import { send } from "./send.ts";
+import { sendMany } from "./send_many.ts";
 
 /** Every benchmark, in the order of the page. */
 export const BENCHMARKS: readonly Benchmark[] = [
@@ -20,6 +21,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   lanes,
   enqueue,
   bulk,
+  sendMany,
   scale,
   compose,
   bundle,

@@ -1,6 +1,7 @@
 import type { Mailbox } from "../src/address.ts";
 import type { Envelope } from "../src/envelope.ts";
 import type { Mail } from "../src/mime/compose.ts";
+import { merge, type TextPlace } from "../src/template.ts";
 import type { Content, Contents } from "./contents.ts";
 import { mailContent } from "./mail_content.ts";
 import type { ClaimedMessage, ClaimedRecipient } from "./queue.ts";
@@ -37,6 +38,9 @@ export function toEnvelope(
 }
 
 function toMail(message: ClaimedMessage, content: Content, attachments: Mail["attachments"]): Mail {
+  const { variables } = message;
+  // Checked again by the composer: a value must not break a header.
+  const merged = (text: string, place?: TextPlace) => variables === null ? text : merge(text, variables, place);
   const visible = (kind: "to" | "cc") =>
     message.recipients.filter((recipient) => recipient.kind === kind).map(toMailbox);
   return {
@@ -46,12 +50,12 @@ function toMail(message: ClaimedMessage, content: Content, attachments: Mail["at
     to: visible("to"),
     cc: visible("cc"),
     replyTo: message.replyTo.map(toMailbox),
-    subject: content.subject,
-    ...(content.text === null ? {} : { text: content.text }),
-    ...(content.html === null ? {} : { html: content.html }),
-    headers: content.headers,
+    subject: merged(content.subject),
+    ...(content.text === null ? {} : { text: merged(content.text) }),
+    ...(content.html === null ? {} : { html: merged(content.html, "html") }),
+    headers: variables === null ? content.headers : content.headers.map(([name, text]) => [name, merged(text)]),
     attachments,
-    ...(message.unsubscribe === null ? {} : { unsubscribe: message.unsubscribe }),
+    ...(message.unsubscribe === null ? {} : { unsubscribe: merged(message.unsubscribe, "url") }),
   };
 }
 

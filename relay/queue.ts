@@ -1,3 +1,4 @@
+import type { Values } from "../src/template.ts";
 import { lastOf, perLane, toClaim } from "./claim_rows.ts";
 import type { Clock } from "./clock.ts";
 import type { Statements } from "./connection_pool.ts";
@@ -51,6 +52,8 @@ export interface ClaimedMessage {
   readonly unsubscribe: string | null;
   readonly onUncertain: "retry" | "hold" | null;
   readonly stream: string | null;
+  /** Of a bulk send: the values for the names in its content. */
+  readonly variables: Values | null;
   /** Epoch milliseconds: the later of enqueue and schedule. */
   readonly firstDueMs: number;
   readonly expiresAtMs: number | null;

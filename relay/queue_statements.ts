@@ -232,7 +232,7 @@ select c.seq::text, c.lease::text, p.lane, c.attempts, extract(epoch from c.retr
 from claimed c
 join pick p on p.seq = c.seq
 cross join lateral (
-  select m.id, m.content_id, m.from_email, m.from_name, m.reply_to, m.return_path, m.unsubscribe, m.on_uncertain, m.stream,
+  select m.id, m.content_id, m.from_email, m.from_name, m.reply_to, m.return_path, m.unsubscribe, m.on_uncertain, m.stream, m.variables,
     extract(epoch from greatest(m.created_at, m.scheduled_at)) * 1000 as first_due_ms, extract(epoch from m.expires_at) * 1000 as expires_at_ms
   from mailchute.message m where m.seq = c.seq offset 0
 ) m

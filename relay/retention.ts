@@ -43,19 +43,26 @@ with seen as materialized (
 select (select max(seq)::text from seen) as last, coalesce((select json_agg(seq::text) from locked), '[]') as old,
   (select max(created_at) < now() - make_interval(secs => least($2::float8, $3::float8) / 1000) from seen) as goes_on`;
 
-/** Index: queue_pkey, recipient_pkey, and message_content (is the content shared with one that still needs it). */
+/**
+ * Index: queue_pkey, recipient_pkey, and message_content (is the content shared with one that still needs it). $5: contents of batches that this walk has found
+ * to be needed, as a JSON array: to look at all messages of a batch once in a walk is enough.
+ */
 const DELETE_OLD = `
 with old as materialized (
-  select m.seq, m.content_id, (select max(r.changed_at) from mailchute.recipient r where r.seq = m.seq) as ended_at
+  select m.seq, m.content_id, m.batch, (select max(r.changed_at) from mailchute.recipient r where r.seq = m.seq) as ended_at
   from mailchute.message m
   where m.seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))
     and not exists (select from mailchute.queue q where q.seq = m.seq)
 ), gone as materialized (
   select seq from old where ended_at < now() - make_interval(secs => $2::float8 / 1000)
-), stale as materialized (
-  select distinct o.content_id from old o
+), ended as materialized (
+  select distinct o.content_id, o.batch is not null as is_shared from old o
   where o.ended_at < now() - make_interval(secs => $3::float8 / 1000)
-    and not exists (
+    and o.content_id <> all (array(select value::uuid from jsonb_array_elements_text($5::text::jsonb)))
+    and (select true from mailchute.content c where c.id = o.content_id)
+), stale as materialized (
+  select o.content_id from ended o
+  where not exists (
       select from mailchute.message m where m.content_id = o.content_id and (
         exists (select from mailchute.queue q where q.seq = m.seq)
         or not ${isWanted("m.seq")}
@@ -71,7 +78,21 @@ with old as materialized (
 ), deleted_messages as (
   delete from mailchute.message where seq = any (array(select seq from gone)) returning 1
 )
-select (select count(*)::int from deleted_messages) as messages, (select count(*)::int from deleted_contents) as contents`;
+select (select count(*)::int from deleted_messages) as messages, (select count(*)::int from deleted_contents) as contents,
+  (select coalesce(json_agg(e.content_id), '[]') from ended e where e.is_shared and e.content_id <> all (array(select content_id from stale))) as needed`;
+
+/** Index: message_batch. Batches that no message is left of, or never was, with what they would have said. One that is being added to is locked. */
+const DELETE_BATCHES = `
+with gone as (
+  delete from mailchute.batch where seq = any (array(
+    select b.seq from mailchute.batch b
+    where b.created_at < now() - make_interval(secs => $1::float8 / 1000) and (select true from mailchute.message m where m.batch = b.seq limit 1) is null
+    for update skip locked))
+  returning content_id
+), deleted_attachments as (
+  delete from mailchute.attachment where content_id = any (array(select content_id from gone))
+)
+delete from mailchute.content where id = any (array(select content_id from gone))`;
 
 /** What one window of the walk has come to. */
 interface Window {
@@ -79,6 +100,8 @@ interface Window {
   readonly next: string | undefined;
   readonly messages: number;
   readonly contents: number;
+  /** Contents of batches that are needed yet. */
+  readonly needed: readonly string[];
 }
 
 /** What runs transactions. */
@@ -96,19 +119,32 @@ export async function purge(
   const states = statesOf(filter);
   let messages = 0;
   let contents = 0;
+  const needed: string[] = [];
   for (let from: string | undefined = "0"; from !== undefined;) {
     const after: string = from;
     const window = await sql.begin("isolation level read committed", async (tx) => {
       const [found] = await tx.unsafe(FIND_OLD, [after, messagesMs, contentMs, states]);
-      const [deleted] = await tx.unsafe(DELETE_OLD, [JSON.stringify(found?.old), messagesMs, contentMs, states]);
+      const [deleted] = await tx.unsafe(DELETE_OLD, [
+        JSON.stringify(found?.old),
+        messagesMs,
+        contentMs,
+        states,
+        JSON.stringify(needed),
+      ]);
       const next = found?.goes_on ? found.last as string : undefined;
-      return { next, messages: deleted?.messages as number, contents: deleted?.contents as number };
+      return { next, messages: deleted?.messages, contents: deleted?.contents, needed: deleted?.needed };
     });
     messages += window.messages;
     contents += window.contents;
+    needed.push(...window.needed);
     from = window.next;
   }
   return { messages, contents };
+}
+
+/** Deletes the records of bulk sends whose messages are all deleted. */
+export async function purgeBatches(sql: Statements, { messagesMs }: RetentionRules): Promise<void> {
+  await sql.unsafe(DELETE_BATCHES, [messagesMs]);
 }
 
 /** Reads the whole history, and locks nothing. $2: who must have content to count. */

@@ -9,7 +9,7 @@ import { PlaceGuard } from "./place_guard.ts";
 import { Queue } from "./queue.ts";
 import { replay } from "./replay.ts";
 import { SchemaGuard } from "./schema_guard.ts";
-import { forgetRelays, purge, type RetentionRules } from "./retention.ts";
+import { forgetRelays, purge, purgeBatches, type RetentionRules } from "./retention.ts";
 import { ThrottleTable } from "./throttle_table.ts";
 
 /** The bell of the database: what `mailchute.enqueue_v1` notifies. */
@@ -199,6 +199,7 @@ export class Station {
     await new ThrottleTable(this.database.sql).forget();
     await forgetRelays(this.database.sql, this.#relayId);
     const purged = await purge(this.database.sql, this.#options.retention);
+    await purgeBatches(this.database.sql, this.#options.retention);
     if (purged.messages + purged.contents > 0) {
       this.#options.log.info("purged", { database: this.database.name, ...purged });
     }

@@ -1,5 +1,4 @@
 import { MailchuteError } from "./error.ts";
-import { refusalOf } from "./refusal.ts";
 import type { Query } from "./statement.ts";
 
 // DESIGN: a driver is known by its shape, so that this package depends on none and mixes with every version of them. To add one, write
@@ -23,9 +22,6 @@ export interface Driver {
 }
 
 type Run = (text: string, values: string[], options?: object) => PromiseLike<unknown>;
-
-/** What `setTimeout` can count: above, it fires at once. */
-export const MAX_TIMEOUT_MS = 2_147_483_647;
 
 /**
  * Finds out what kind of connection it is given.
@@ -83,6 +79,8 @@ export async function run(
     const rows: unknown = Array.isArray(answer) ? answer : (answer as { readonly rows?: unknown } | undefined)?.rows;
     if (Array.isArray(rows) && rows.length === 1) return rows[0];
   } catch (error) {
+    // Loaded when something goes wrong, which it mostly does not.
+    const { refusalOf } = await import("./refusal.ts");
     throw refusalOf(error, what);
   } finally {
     clearTimeout(timer);

@@ -22,30 +22,11 @@ export type Query = Pick<Statement, "text" | "values">;
 // One parameter each, cast from text: a driver that knows json would turn a string into a JSON string, and PgBouncer or
 // Neon would need the types of anything else.
 const ENQUEUE = "select id, created from mailchute.enqueue_v1($1::text::jsonb)";
-// As text: drivers may be set to read JSON and times in ways of their own.
-const STATUS = "select mailchute.status_v1($1::text::uuid)::text as answer";
-const CANCEL = "select mailchute.cancel_v1($1::text::uuid) as answer";
-const RESCHEDULE = "select mailchute.reschedule_v1($1::text::uuid, $2::text::timestamptz) as answer";
 
 /** Puts a mail into the queue. Nothing in it changes from call to call but the id, which the idempotency hash leaves out. */
 export function enqueue(message: Message, options: EnqueueOptions): Statement {
   // JSON leaves out a key that is undefined.
   return { text: ENQUEUE, values: [JSON.stringify({ ...options, ...message })], id: options.id };
-}
-
-/** Asks for a mail's status. */
-export function status(id: string): Query {
-  return { text: STATUS, values: [id] };
-}
-
-/** Takes a mail back. */
-export function cancel(id: string): Query {
-  return { text: CANCEL, values: [id] };
-}
-
-/** Moves a mail to another time. */
-export function reschedule(id: string, at: string): Query {
-  return { text: RESCHEDULE, values: [id, at] };
 }
 
 /** How large a statement is in a request of Neon's HTTP interface: JSON, in which its JSON stands escaped once more. */

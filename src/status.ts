@@ -48,6 +48,8 @@ export interface MessageStatus {
   readonly nextAttemptAt?: Date;
   /** The stream that it belongs to. */
   readonly stream?: string;
+  /** The bulk send that it belongs to. */
+  readonly batch?: string;
   readonly tags: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
   readonly recipients: readonly RecipientStatus[];
@@ -55,6 +57,16 @@ export interface MessageStatus {
   readonly attempts: readonly AttemptStatus[];
   /** News after sending, such as a complaint; always empty in this version. */
   readonly events: readonly unknown[];
+}
+
+/** How far a bulk send is, by the messages that retention has left. */
+export interface BatchStatus {
+  /** Its name, or the id that stands for it. */
+  readonly batch: string;
+  readonly createdAt: Date;
+  readonly total: number;
+  /** How many messages are in each state; a state that none has is left out. */
+  readonly states: Readonly<Partial<Record<State, number>>>;
 }
 
 /** Reads the answer of the database; its times become Dates. */
@@ -65,6 +77,11 @@ export function parseStatus(json: string): MessageStatus {
     recipients: message.recipients.map((recipient: object) => withDates(recipient, ["at"])),
     attempts: message.attempts.map((attempt: object) => withDates(attempt, ["at"])),
   } as MessageStatus;
+}
+
+/** Reads a flat answer of the database; its times become Dates. */
+export function parseDated<T>(json: string): T {
+  return withDates(JSON.parse(json), ["createdAt", "until"]) as T;
 }
 
 function withDates(object: object, names: readonly string[]): object {

@@ -11,8 +11,16 @@ interface Layer {
 }
 
 const LAYERS: readonly Layer[] = [
-  { name: "domain", files: /^src\/(mime\/)?(?!client\.|connection\.)\w+\.ts$/, mayImport: ["domain"] },
-  { name: "client", files: /^src\/(client|connection|drivers\/\w+)\.ts$/, mayImport: ["domain", "client"] },
+  {
+    name: "domain",
+    files: /^src\/(mime\/)?(?!client\.|connection\.|follow_up\.|mailer\.|send_many\.|wait\.)\w+\.ts$/,
+    mayImport: ["domain"],
+  },
+  {
+    name: "client",
+    files: /^src\/(client|connection|follow_up|mailer|send_many|wait|drivers\/\w+)\.ts$/,
+    mayImport: ["domain", "client"],
+  },
   {
     name: "pure relay",
     files:

@@ -24,7 +24,15 @@ function message(attempt = 1, held = false): ClaimedMessage {
       contentId: "content",
     },
     ...{ from: { email: "a@b.example", name: null }, replyTo: [], returnPath: null, unsubscribe: null },
-    ...{ onUncertain: null, stream: null, firstDueMs: NOW_MS, expiresAtMs: null, retriedAtMs: null, waitedFor: null },
+    ...{
+      onUncertain: null,
+      stream: null,
+      variables: null,
+      firstDueMs: NOW_MS,
+      expiresAtMs: null,
+      retriedAtMs: null,
+      waitedFor: null,
+    },
     recipients: [0, 1, 2].map((position) => recipient(position, held && position === 2)),
   };
 }

@@ -4,7 +4,8 @@
  * @module
  */
 import { neon } from "@neondatabase/serverless";
-import { createMailer, type Mailer, type MailerOptions } from "../client.ts";
+import { createMailer } from "../client.ts";
+import type { Mailer, MailerOptions } from "../mailer.ts";
 import { openUrl } from "./url.ts";
 
 /**

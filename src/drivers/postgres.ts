@@ -4,7 +4,8 @@
  * @module
  */
 import postgres from "postgres";
-import { createMailer, type Mailer, type MailerOptions } from "../client.ts";
+import { createMailer } from "../client.ts";
+import type { Mailer, MailerOptions } from "../mailer.ts";
 import { openUrl } from "./url.ts";
 
 /** A mailer with a pool of its own. */

@@ -108,12 +108,39 @@ create table mailchute.message (
   stream text,
   scheduled_at timestamptz,
   expires_at timestamptz,
-  created_at timestamptz not null default statement_timestamp()
+  created_at timestamptz not null default statement_timestamp(),
+  -- Of a bulk send: which, and who in it. Its content is shared, and has {{names}} for these values ({"name": "value"}).
+  batch bigint,
+  batch_key text collate "C",
+  variables jsonb
 );
 -- Ids and idempotency keys belong to an app. `id` first, so that an operator finds a message by its id alone.
 create unique index message_id on mailchute.message (id, app);
 create unique index message_idempotency_key on mailchute.message (app, idempotency_key) where idempotency_key is not null;
 create index message_content on mailchute.message (content_id);
+-- Who has a mail of a batch has no second one of it: a bulk send that is run again adds who is missing.
+create unique index message_batch on mailchute.message (batch, batch_key) where batch is not null;
+
+-- A bulk send.
+create table mailchute.batch (
+  seq bigint generated always as identity primary key,
+  -- Made by the client for the call that began it.
+  id uuid not null,
+  app text not null,
+  -- What the app calls it; null: it gave no name, and the id stands for it.
+  name text,
+  content_id uuid not null,
+  -- What its messages share beside their content: the request without it.
+  mail jsonb not null,
+  -- SHA-256 of the whole request: the same name with another mail is an error.
+  request_hash bytea not null,
+  -- The {{names}} of its content, and those of them that stand in a header, where no line break may.
+  names text[] not null,
+  line_names text[] not null,
+  created_at timestamptz not null default statement_timestamp()
+);
+create unique index batch_id on mailchute.batch (id, app);
+create unique index batch_name on mailchute.batch (app, name) where name is not null;
 
 -- One address of a message, with a state of its own. docs/states.md tells what each state means.
 create table mailchute.recipient (

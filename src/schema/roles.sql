@@ -3,7 +3,8 @@ do $$
 declare
   target record;
   entry text;
-  apps text[] := array['enqueue_v1(jsonb)', 'send(jsonb)', 'status_v1(uuid)', 'cancel_v1(uuid)', 'reschedule_v1(uuid, timestamptz)',
+  apps text[] := array['enqueue_v1(jsonb)', 'enqueue_many_v1(jsonb)', 'send(jsonb)', 'status_v1(uuid)', 'cancel_v1(uuid)', 'reschedule_v1(uuid, timestamptz)',
+    'batch_status_v1(text)', 'cancel_many_v1(jsonb)', 'suppress_v1(text, text)', 'suppression_v1(text)', 'unsuppress_v1(text)',
     'new_id()', 'to_mailbox(jsonb)', 'to_mailboxes(jsonb)'];
 begin
   revoke all on schema mailchute from public;
@@ -24,12 +25,12 @@ begin
   for target in select rolname as role from pg_roles where rolname in ('mailchute_relay', 'mailchute_viewer', 'mailchute_admin') loop
     execute format('grant usage on schema mailchute to %I', target.role);
     execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.queue,
-      mailchute.suppression, mailchute.relay, mailchute.place, mailchute.pause, mailchute.app, mailchute.app_role to %I', target.role);
+      mailchute.suppression, mailchute.batch, mailchute.relay, mailchute.place, mailchute.pause, mailchute.app, mailchute.app_role to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
       mailchute.message_state(text[]), mailchute.describe(bigint) to %I', target.role);
   end loop;
   if exists (select from pg_roles where rolname = 'mailchute_relay') then
-    grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.message, mailchute.recipient,
+    grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.batch, mailchute.message, mailchute.recipient,
       mailchute.attempt, mailchute.queue, mailchute.relay, mailchute.place, mailchute.throttle to mailchute_relay;
     grant select on sequence mailchute.message_seq_seq to mailchute_relay;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_relay;

@@ -95,6 +95,52 @@ export async function drivers(mail: Mailer): Promise<void> {
   await mail.statement({ ...BASE, text: "t" }, { tx: sql });
 }
 
+/** The names in a template that the compiler sees are what each recipient must have. */
+export async function bulk(mail: Mailer, text: string): Promise<void> {
+  const to = "a@b.example";
+  const template = { subject: "{{ first }} {{last}}", text: "Dear {{first}}" } as const;
+  await mail.sendMany(template, [{ to, variables: { first: "A", last: 7 }, key: "k" }]);
+  await mail.sendMany({ subject: "s", text: "t" }, [{ to }, { to, variables: {} }]);
+  await mail.sendMany({ subject: "{{a}}", html: "<p>{{b}}</p>" }, [{ to, variables: { a: "", b: "" } }]);
+  // What is read or rendered may hold any names, or none.
+  await mail.sendMany({ subject: "{{a}}", text }, [{ to }, { to, variables: { b: "" } }]);
+  await mail.sendMany({ subject: "{{a}}", html: Promise.resolve(text) }, [{ to, variables: { a: "" } }]);
+  await mail.sendMany({ subject: "s", text: "t", headers: { "X-A": "{{a}}" } }, [{ to, variables: { a: "" } }]);
+  async function* list() {
+    yield { to, variables: { first: "A", last: "B" } };
+  }
+  await mail.sendMany(template, list(), { batch: "b", onInvalid: "skip", onProgress: ({ created }) => created });
+  // @ts-expect-error The variable last is missing.
+  await mail.sendMany(template, [{ to, variables: { first: "A" } }]);
+  // @ts-expect-error No such name in the template.
+  await mail.sendMany(template, [{ to, variables: { first: "A", last: "B", middle: "C" } }]);
+  // @ts-expect-error All variables are missing.
+  await mail.sendMany(template, [{ to }]);
+  // @ts-expect-error A Date is no text.
+  await mail.sendMany(template, [{ to, variables: { first: "A", last: new Date() } }]);
+  // @ts-expect-error Each gets a mail of their own.
+  await mail.sendMany(template, [{ to: [to], variables: { first: "A", last: "B" } }]);
+  // @ts-expect-error A template has no recipients.
+  await mail.sendMany({ subject: "s", text: "t", to }, [{ to }]);
+  // @ts-expect-error A list, and not one.
+  await mail.sendMany(template, { to, variables: { first: "A", last: "B" } });
+  // @ts-expect-error Only this word.
+  await mail.sendMany(template, [], { onInvalid: "ignore" });
+  // @ts-expect-error A bulk send has no idempotency key: its batch is one.
+  await mail.sendMany(template, [], { idempotencyKey: "k" });
+  const counts: number | undefined = (await mail.get({ batch: "b" }))?.states.sent;
+  const canceled: number = await mail.cancel({ tag: "a" });
+  const answer: "canceled" | "too_late" | "unknown" = await mail.cancel("id");
+  const state: State = (await mail.wait("id", { timeoutMs: 5 })).state;
+  // @ts-expect-error A batch or a tag.
+  await mail.cancel({ stream: "bulk" });
+  // @ts-expect-error One of four reasons.
+  await mail.suppressions.add(to, "spam");
+  // @ts-expect-error No such state.
+  const opened = (await mail.get({ batch: "b" }))?.states.opened;
+  return void [counts, canceled, answer, state, opened];
+}
+
 /** isFinal() narrows. */
 export function narrow(state: State): FinalState | undefined {
   return isFinal(state) ? state : undefined;

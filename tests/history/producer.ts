@@ -1,5 +1,6 @@
 import postgres, { type Sql, type TransactionSql } from "postgres";
-import { createMailer, type Mailer } from "../../src/client.ts";
+import { createMailer } from "../../src/client.ts";
+import type { Mailer } from "../../src/mailer.ts";
 import type { MessageInput } from "../../src/message.ts";
 import { type Prng, prng } from "../mime/prng.ts";
 import type { Entry, Note } from "./ledger.ts";

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { purge, type RetentionRules } from "../../relay/retention.ts";
+import { createMailer } from "../../mod.ts";
+import { purge, purgeBatches, type RetentionRules } from "../../relay/retention.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
@@ -166,4 +167,57 @@ test("a message that a person retries while purge looks at it is kept, and one t
   expect({ ...left }).toEqual({ ids: [retried], open: 1 });
   const [gone] = await database.sql`select mailchute.retry_message(${Number(seq) + 1}::bigint, false) as answer`;
   expect(gone?.answer).toBe("unknown");
+});
+
+test("the record of a bulk send goes with its last message, and stays while one is left or is being added", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql, { from: "a@b.example" });
+  const template = { subject: "s", text: "t", attachments: [{ filename: "a.txt", content: new Uint8Array(3) }] };
+  await mail.sendMany(template, [{ to: "ann@example.com" }], { batch: "old" });
+  // Nobody in it could be sent to.
+  await mail.sendMany(template, [{ to: "nobody" }], { batch: "empty", onInvalid: "skip" });
+  await database.sql`update mailchute.batch set created_at = now() - interval '31 days'`;
+  const names = async () =>
+    (await database.sql`select name from mailchute.batch order by name`).map(({ name }) => name);
+
+  await database.sql.begin(async (tx) => {
+    await mail.sendMany(template, [], { batch: "empty", tx });
+    await mail.sendMany(template, [{ to: "nobody" }], { batch: "empty", onInvalid: "skip", tx });
+    await purgeBatches(database.sql, RULES);
+    expect(await names()).toEqual(["empty", "old"]);
+  });
+  await purgeBatches(database.sql, RULES);
+  expect(await names()).toEqual(["old"]);
+  expect(await rows(database)).toMatchObject({ message: 1, content: 1, attachment: 1 });
+  await database.sql`delete from mailchute.message`;
+  await purgeBatches(database.sql, RULES);
+  expect(await names()).toEqual([]);
+  expect(await rows(database)).toMatchObject({ content: 0, attachment: 0 });
+});
+
+test("purge looks at a batch that is needed once in a walk, and deletes its content when its last message is old", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql, { from: "a@b.example" });
+  const recipients = Array.from({ length: 5_000 }, (_, number) => ({ to: `r${number}@example.com` }));
+  await mail.sendMany({ subject: "s", text: "t" }, recipients);
+  await database.sql`update mailchute.recipient set state = 'sent', changed_at = now() - interval '8 days'`;
+  await database.sql`update mailchute.message set created_at = now() - interval '8 days'`;
+  // The last one is still tried.
+  await database.sql`delete from mailchute.queue where seq < (select max(seq) from mailchute.message)`;
+  const known: unknown[] = [];
+  const watched = {
+    begin: (options: string, work: Parameters<Parameters<typeof purge>[0]["begin"]>[1]) =>
+      database.sql.begin(options, (tx) => {
+        const unsafe = (text: string, values: never[]) => {
+          if (values.length === 5) known.push(JSON.parse(String(values[4])).length);
+          return tx.unsafe(text, values);
+        };
+        return work({ unsafe } as unknown as typeof tx);
+      }) as ReturnType<typeof work>,
+  };
+  expect(await purge(watched, RULES)).toEqual({ messages: 0, contents: 0 });
+  // Three windows of 2,000 and an empty one: from the second on it is known.
+  expect(known).toEqual([0, 1, 1, 1]);
+  await database.sql`delete from mailchute.queue`;
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 1 });
 });

@@ -7,14 +7,20 @@ import { connectAs, MAIL, newRole, refusal, send } from "./role.ts";
 
 /** What apps may call; all other functions of the schema are none of their business. */
 const FOR_APPS = [
+  "batch_status_v1",
+  "cancel_many_v1",
   "cancel_v1",
+  "enqueue_many_v1",
   "enqueue_v1",
   "new_id",
   "reschedule_v1",
   "send",
   "status_v1",
+  "suppress_v1",
+  "suppression_v1",
   "to_mailbox",
   "to_mailboxes",
+  "unsuppress_v1",
 ];
 
 /** Gives rights by the real command. */

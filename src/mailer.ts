@@ -1,0 +1,118 @@
+import type { Address } from "./address.ts";
+import type { Connection } from "./connection.ts";
+import type { MessageInput } from "./message.ts";
+import type { SendManyOptions, SentMany } from "./send_many.ts";
+import type { Statement } from "./statement.ts";
+import type { BatchStatus, MessageStatus } from "./status.ts";
+import type { Suppression, SuppressionReason } from "./suppression.ts";
+import type { MailTemplate, ManyRecipient, NoOthers } from "./template_variables.ts";
+import type { WaitOptions } from "./wait.ts";
+
+/** What a mailer does with each of its mails. */
+export interface MailerOptions {
+  /** Who mails are from that say nothing else. */
+  readonly from?: Address | undefined;
+  /** Where answers go to mails that say nothing else. */
+  readonly replyTo?: Address | readonly Address[] | undefined;
+  /** Headers of all mails; a mail's own header of the same name replaces one. */
+  readonly headers?: Readonly<Record<string, string>> | readonly (readonly [name: string, value: string])[] | undefined;
+  /** Tags of all mails, before their own. */
+  readonly tags?: readonly string[] | undefined;
+  /** The stream of mails that name none. */
+  readonly stream?: string | undefined;
+  /** `required` makes a forgotten `tx` in send, cancel and reschedule an error. @default `db` is used */
+  readonly transaction?: "required" | undefined;
+  /** Longest wait for an answer of the database; 1 to 2,147,483,647. @default {30_000} */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Where a call runs. */
+export interface CallOptions {
+  /** The app's own transaction; the call is part of it, and nothing happens unless it commits. @default the mailer's `db` */
+  readonly tx?: Connection | undefined;
+}
+
+/** What keeps a mail from being queued twice. */
+export interface KeyOptions {
+  /** 1 to 256 bytes, such as `receipt/1042`. The same key with the same mail adds nothing, with another mail is an error. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** How a mail is sent. */
+export interface SendOptions extends CallOptions, KeyOptions {}
+
+/** A mail in the queue. */
+export interface Sent {
+  /** A UUIDv7; the Message-ID comes from it. */
+  readonly id: string;
+  /** `false` when the idempotency key was used before: the id is the first mail's. */
+  readonly created: boolean;
+}
+
+/** Puts mails into the queue and asks about them. */
+export interface Mailer {
+  /**
+   * Puts a mail into the queue, in the transaction `tx`.
+   *
+   * @throws {MailchuteError} when the mail is not in the queue; for `timeout` it may be: send again with the same idempotency key
+   */
+  send(message: MessageInput, options?: SendOptions): Promise<Sent>;
+  /**
+   * Makes the SQL statement that puts a mail into the queue, and does not run it: for `sql.transaction([...])` of Neon over HTTP.
+   *
+   * @throws {MailchuteError} when the mail is not valid
+   */
+  statement(message: MessageInput, options?: KeyOptions): Promise<Statement>;
+  /**
+   * Puts a mail for each recipient into the queue: the content once, and `{{names}}` in subject, text, html, unsubscribe and headers for what each has of
+   * their own. The list may be of any length, and is read as it is needed. `priority` is `low` unless the template says otherwise.
+   *
+   * Without `tx` it is sent and committed in parts: after an error those that are queued stay, and the same call with the same `batch` adds the rest.
+   *
+   * @example The compiler asks for the variables
+   * ```ts
+   * async function news(mail: Mailer, readers: AsyncIterable<{ email: string; name: string }>): Promise<number> {
+   *   async function* recipients() {
+   *     for await (const { email, name } of readers) yield { to: email, variables: { name } };
+   *   }
+   *   const template = { subject: "News for {{name}}", html: "<p>Dear {{name}}</p>" } as const;
+   *   const { created } = await mail.sendMany(template, recipients(), { batch: "news/2026-11" });
+   *   return created;
+   * }
+   * ```
+   * @throws {MailchuteError} as `send`; a recipient's issue has a path such as `recipients.7.variables.name`
+   */
+  sendMany<const T extends MailTemplate>(
+    template: T & NoOthers<T>,
+    recipients: Iterable<ManyRecipient<T>> | AsyncIterable<ManyRecipient<T>>,
+    options?: SendManyOptions,
+  ): Promise<SentMany>;
+  /** Tells how far a bulk send is; undefined when this app has none of that name. It counts all its mails: for a look now and then. */
+  get(which: { readonly batch: string }, options?: CallOptions): Promise<BatchStatus | undefined>;
+  /** Tells all about a mail but its content; undefined when this app has none with that id. */
+  get(id: string, options?: CallOptions): Promise<MessageStatus | undefined>;
+  /**
+   * Waits until a mail is final, and tells all about it. Asks again and again, less often with time; for tests and for jobs, not for a request.
+   *
+   * @throws {MailchuteError} `timeout` when it is still open then; `validation_error` when there is none with that id, or it is not committed
+   */
+  wait(id: string, options?: WaitOptions): Promise<MessageStatus>;
+  /** Takes all mails of a batch, or with a tag, back that are neither being sent nor final. @returns how many */
+  cancel(which: { readonly batch: string } | { readonly tag: string }, options?: CallOptions): Promise<number>;
+  /** Takes a mail back. `too_late`: it is being sent, or it is final. */
+  cancel(id: string, options?: CallOptions): Promise<"canceled" | "too_late" | "unknown">;
+  /** Moves a mail to another time. `too_late`: an attempt was made, or is being made. */
+  reschedule(id: string, at: Date | string, options?: CallOptions): Promise<"rescheduled" | "too_late" | "unknown">;
+  /** The addresses that get no mail of this app, whoever asks for it: such a recipient ends as `suppressed`. */
+  readonly suppressions: Suppressions;
+}
+
+/** What an app may say of addresses. Compared in lower case. */
+export interface Suppressions {
+  /** Puts an address on the list, of this app only. @param reason @default {"manual"} */
+  add(address: Address, reason?: SuppressionReason, options?: CallOptions): Promise<void>;
+  /** Tells why an address gets no mail of this app; undefined: it does. */
+  get(address: Address, options?: CallOptions): Promise<Suppression | undefined>;
+  /** Takes an address off the list that this app has put there; false: it had not. */
+  remove(address: Address, options?: CallOptions): Promise<boolean>;
+}

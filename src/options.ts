@@ -1,0 +1,35 @@
+import * as v from "valibot";
+import { type Fault, field, key } from "./field.ts";
+import { checkFields, refuse } from "./finding.ts";
+import { LIMITS } from "./limits.ts";
+
+/** Fields of options, by their names. */
+export type OptionFields = Readonly<Record<string, v.GenericSchema>>;
+
+/** Where a call runs: its shape is looked at when it is used. */
+export const CALL: OptionFields = { tx: v.unknown() };
+
+/** A key or the name of a batch. */
+export const KEY: v.GenericSchema = field((value, fault) => key(value, LIMITS.idempotencyKeyBytes, fault));
+
+/** What `setTimeout` can count: above, it fires at once. */
+const MAX_TIMEOUT_MS = 2_147_483_647;
+
+/** A deadline in milliseconds. */
+export const TIMEOUT: v.GenericSchema = field((value, fault: Fault) => {
+  if (typeof value === "number" && value >= 1 && value <= MAX_TIMEOUT_MS) return value;
+  fault(`it is not a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
+  return MAX_TIMEOUT_MS;
+});
+
+/** Reads options, or throws all that is wrong with them. */
+export function check<T>(fields: OptionFields, options: object, what: string): T {
+  // A connection given in the place of its options is a function, or an object of names that are unknown here.
+  const { output, findings } = checkFields<T>(
+    fields,
+    typeof options === "function" ? { options } : { ...options },
+    "it is no option",
+  );
+  refuse(what, findings);
+  return output;
+}

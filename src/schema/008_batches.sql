@@ -1,0 +1,66 @@
+-- What an app may ask about its batches, and do with many of its messages at once.
+
+-- The caller's batch by its name, or by its id where it has none; null: there is none.
+create function mailchute.find_batch(app_name text, batch_name text) returns bigint
+language sql stable as $$
+  select b.seq from mailchute.batch b where b.app = app_name and b.name = batch_name
+  union all
+  select b.seq from mailchute.batch b where b.app = app_name and b.name is null and b.id::text = lower(batch_name)
+  limit 1
+$$;
+
+-- How far a batch is: {"batch", "createdAt", "total", "states": {"sent": 7, …}}, of the messages that retention has left; null if there is none.
+create function mailchute.batch_status_v1(batch_name text) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
+declare
+  batch_seq bigint := mailchute.find_batch(mailchute.current_app(), batch_name);
+begin
+  return (
+    select jsonb_build_object('batch', coalesce(b.name, b.id::text), 'createdAt', b.created_at, 'total', coalesce(sum(s.messages), 0),
+      'states', coalesce(jsonb_object_agg(s.state, s.messages) filter (where s.state is not null), '{}'))
+    from mailchute.batch b
+    left join lateral (
+      -- One recipient each.
+      select mailchute.shown_state(r.state, q.leased_by is not null, m.scheduled_at, coalesce(q.attempts, 0)) as state, count(*) as messages
+      from mailchute.message m
+      join mailchute.recipient r on r.seq = m.seq
+      left join mailchute.queue q on q.seq = m.seq
+      where m.batch = b.seq
+      group by 1
+    ) s on true
+    where b.seq = batch_seq
+    group by b.seq);
+end $$;
+
+-- Takes all messages of a batch ({"batch": "name"}) or with a tag ({"tag": "name"}) out of the queue that are not being sent and not final. Answers how many.
+create function mailchute.cancel_many_v1(request jsonb) returns integer
+language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
+declare
+  caller_app text := mailchute.current_app();
+  batch_seq bigint;
+  canceled integer;
+begin
+  if jsonb_typeof(request) is distinct from 'object' or request - array['batch', 'tag'] <> '{}'
+    or coalesce(jsonb_typeof(request -> 'batch'), '') || coalesce(jsonb_typeof(request -> 'tag'), '') <> 'string' then
+    perform mailchute.refuse('[{"path": "", "message": "must be {\"batch\": \"name\"} or {\"tag\": \"name\"}"}]');
+  end if;
+  if request ? 'batch' then
+    batch_seq := mailchute.find_batch(caller_app, request ->> 'batch');
+  end if;
+  with chosen as materialized (
+    select m.seq from mailchute.message m where m.batch = batch_seq
+    union all
+    -- Only the queue is walked: what is final cannot be taken back.
+    select q.seq from mailchute.queue q where request ? 'tag'
+      and (select m.app = caller_app and m.tags @> array[request ->> 'tag'] from mailchute.message m where m.seq = q.seq)
+  ), ended as (
+    delete from mailchute.queue q where q.seq = any (array(select c.seq from chosen c order by c.seq)) and q.leased_by is null
+    returning q.seq
+  ), moved as (
+    update mailchute.recipient r set state = 'canceled', reason = 'Canceled by the app', changed_at = statement_timestamp()
+    where r.seq = any (array(select e.seq from ended e)) and r.state in ('queued', 'deferred', 'held')
+    returning 1
+  )
+  select count(*) into canceled from ended;
+  return canceled;
+end $$;

@@ -1,0 +1,248 @@
+import * as v from "valibot";
+import { type Connection, type Driver, run } from "./connection.ts";
+import { type Issue, MailchuteError } from "./error.ts";
+import { type Fault, field, key, mailbox, oneOf, quote } from "./field.ts";
+import { refuse } from "./finding.ts";
+import { LIMITS } from "./limits.ts";
+import { type Defaults, type Message, type MessageInput, parseMessage } from "./message.ts";
+import { valueProblem } from "./mime/header.ts";
+import { CALL, check, KEY } from "./options.ts";
+import { enqueueMany } from "./enqueue_many.ts";
+import { neonHttpBytes, type Query } from "./statement.ts";
+import { isTemplate, namesIn } from "./template.ts";
+import { uuidv7 } from "./uuid.ts";
+
+// DESIGN: the list is read as it is needed, one part ahead of the database: what is held is two parts, however long the list is. The mail
+// goes with the first part, and lies in the database once. All ids of a call differ in their last 32 bits only, which are the place in the list: so
+// they need not be sent, and a part that is sent again adds nothing.
+
+/** How a bulk send goes. */
+export interface SendManyOptions {
+  /** The app's own transaction: all mails or none. @default each part on its own */
+  readonly tx?: Connection | undefined;
+  /** Its name, 1 to 256 bytes such as `news/2026-11`: run again with it, and only who has no mail of it gets one. @default none */
+  readonly batch?: string | undefined;
+  /** `skip` leaves out recipients with a fault, and tells of them in the result. @default {"throw"} */
+  readonly onInvalid?: "throw" | "skip" | undefined;
+  /** Called after each part. */
+  readonly onProgress?: ((progress: ManyProgress) => void) | undefined;
+}
+
+/** How far a bulk send is. */
+export interface ManyProgress {
+  /** Mails that are in the queue now. */
+  readonly created: number;
+  /** Recipients who had a mail of this batch already. */
+  readonly existing: number;
+  /** Recipients who were left out. */
+  readonly skipped: number;
+}
+
+/** What became of a bulk send. */
+export interface SentMany {
+  /** Its name, or the id that stands for it: for `get` and `cancel`. */
+  readonly batch: string;
+  readonly created: number;
+  /** Recipients who had a mail of this batch already. */
+  readonly existing: number;
+  /** With `onInvalid: "skip"`: who was left out, by their place in the list, and why. */
+  readonly skipped: readonly { readonly index: number; readonly issues: readonly Issue[] }[];
+}
+
+/** Where it goes, and what the mailer adds. */
+interface Place {
+  choose(tx: unknown, what: string): Driver;
+  readonly defaults: Defaults;
+  readonly timeoutMs: number;
+}
+
+const WHAT = "Cannot send the mails";
+/** Small enough for a statement of a second and for Neon over HTTP, large enough that its round trip does not matter. */
+const PART_CHARS = 500_000;
+/** How many recipients are read before others have their turn. */
+const TURN = 500;
+
+const OPTIONS = { ...CALL, batch: KEY, onInvalid: field(oneOf("throw", "skip")), onProgress: v.unknown() };
+
+/** The names that a template has. */
+interface Names {
+  readonly all: readonly string[];
+  /** Those that stand in a header. */
+  readonly inLine: ReadonlySet<string>;
+}
+
+/** What goes to the database in one statement: recipients as JSON, `null` where one is left out, so that each keeps its place. */
+interface Part {
+  readonly first: number;
+  readonly entries: readonly string[];
+}
+
+/** See {@linkcode Mailer.sendMany}. */
+export async function sendMany(
+  { choose, defaults, timeoutMs }: Place,
+  template: object,
+  recipients: unknown,
+  options: SendManyOptions = {},
+): Promise<SentMany> {
+  const { tx, batch, onInvalid, onProgress } = check<SendManyOptions>(OPTIONS, options, WHAT);
+  const driver = choose(tx, WHAT);
+  const id = `${uuidv7(Date.now(), crypto.randomUUID()).slice(0, -8)}00000000`;
+  const skips = onInvalid === "skip";
+  const skipped: { readonly index: number; readonly issues: readonly Issue[] }[] = [];
+  const mail = await readTemplate(template, defaults);
+  const json = JSON.stringify(mail);
+  let mailLeft: string | undefined = json;
+  let [created, existing] = [0, 0];
+  let name = batch ?? id;
+
+  async function push({ first, entries }: Part): Promise<void> {
+    const statement = enqueueMany({ id, batch, first, skip: skips }, entries, mailLeft);
+    mailLeft = undefined;
+    if (driver.isNeonHttp) refuseLarge(statement);
+    const row = await run(driver, statement, { what: WHAT, timeoutMs });
+    name = String(row.batch);
+    created += Number(row.created);
+    existing += Number(row.existing);
+    for (const { index, path, message } of JSON.parse(String(row.refused))) {
+      skipped.push({ index, issues: [{ path, message }] });
+    }
+    onProgress?.({ created, existing, skipped: skipped.length });
+  }
+
+  let inFlight: Promise<void> = Promise.resolve();
+  try {
+    const left = (index: number, issues: readonly Issue[]) => {
+      if (!skips) refuse(WHAT, issues.map((issue) => ({ ...issue, limit: false })));
+      skipped.push({ index, issues });
+    };
+    for await (const part of partsOf(listed(recipients), { names: namesOf(mail), takenChars: json.length, left })) {
+      await inFlight;
+      inFlight = push(part);
+      // Its error is for the next look at it.
+      inFlight.catch(() => {});
+    }
+    await inFlight;
+  } catch (error) {
+    await inFlight.catch(() => {});
+    throw tx === undefined && created > 0 && error instanceof MailchuteError
+      ? withProgress(error, created, batch)
+      : error;
+  }
+  return { batch: name, created, existing, skipped: skipped.sort((one, other) => one.index - other.index) };
+}
+
+/** Reads the list, and cuts it into parts. */
+async function* partsOf(
+  recipients: Iterable<unknown> | AsyncIterable<unknown>,
+  options: {
+    readonly names: Names;
+    /** What the first part carries beside. */
+    readonly takenChars: number;
+    readonly left: (index: number, issues: readonly Issue[]) => void;
+  },
+): AsyncGenerator<Part> {
+  let [first, next, chars] = [0, 0, options.takenChars];
+  let entries: string[] = [];
+  for await (const recipient of recipients) {
+    const issues: Issue[] = [];
+    const entry = readRecipient(recipient, options.names, (reason, at = []) => {
+      issues.push({ path: ["recipients", next, ...at].join("."), message: reason });
+    });
+    if (issues.length > 0) options.left(next, issues);
+    const text = issues.length > 0 ? "null" : JSON.stringify(entry);
+    if (chars + text.length > PART_CHARS) {
+      yield { first, entries };
+      [first, entries, chars] = [next, [], 0];
+    }
+    entries.push(text);
+    chars += text.length;
+    next++;
+    if (next % TURN === 0) await new Promise((resolve) => setTimeout(resolve));
+  }
+  if (entries.length > 0) yield { first, entries };
+}
+
+/** A recipient as the database takes it: [email, name, key, variables]. */
+function readRecipient(recipient: unknown, names: Names, fault: Fault): readonly unknown[] {
+  const { to, key: ownKey, variables = {}, ...others } = Object(recipient);
+  for (const other of Object.keys(others)) fault("it is no field of a recipient", [quote(other)]);
+  const { email, name = null } = mailbox(to, (reason) => fault(reason, ["to"])) ?? {};
+  const at = (reason: string) => fault(reason, ["key"]);
+  const given = ownKey === undefined ? null : key(ownKey, LIMITS.idempotencyKeyBytes, at);
+  const values: Record<string, string> = {};
+  for (const wanted of names.all) {
+    const value = Object.hasOwn(Object(variables), wanted) ? variables[wanted] : undefined;
+    const problem = valueFault(value, names.inLine.has(wanted));
+    if (problem !== undefined) fault(problem, ["variables", wanted]);
+    values[wanted] = String(value).toWellFormed();
+  }
+  return [email, name, given, values];
+}
+
+function valueFault(value: unknown, inLine: boolean): string | undefined {
+  if (value === undefined || value === null) return "it is missing";
+  if (typeof value !== "string" && !Number.isFinite(value)) return "it is neither a string nor a number";
+  const text = String(value);
+  if (text.includes("\0")) return "it holds a NUL character, which Postgres cannot store";
+  return inLine ? valueProblem(text) : undefined;
+}
+
+/** Checks a template as any mail is, with all that its recipients do not change. */
+async function readTemplate(template: object, defaults: Defaults): Promise<Omit<Message, "to">> {
+  const given = Object(template);
+  const named = ["to", "cc", "bcc"].filter((name) => given[name] !== undefined);
+  refuse(
+    WHAT,
+    named.map((path) => ({
+      path,
+      message: "it is no field of a template: each recipient gets a mail of their own",
+      limit: false,
+    })),
+  );
+  const { to: _, ...mail } = await parseMessage({ ...given, to: "reader@example.com" } as MessageInput, defaults);
+  const texts = Object.entries({ ...textsOf(mail), headers: JSON.stringify(mail.headers ?? []) });
+  refuse(
+    WHAT,
+    texts.filter(([, text]) => !isTemplate(text ?? "")).map(([path]) => ({
+      path,
+      message: "it has {{ without a name like {{name}}: give a literal {{ as a variable",
+      limit: false,
+    })),
+  );
+  return mail;
+}
+
+function textsOf(
+  { subject, text, html, unsubscribe }: Omit<Message, "to">,
+): Readonly<Record<string, string | undefined>> {
+  return { subject, text, html, unsubscribe };
+}
+
+function namesOf(mail: Omit<Message, "to">): Names {
+  const inLine = new Set(namesIn([mail.subject, mail.unsubscribe, JSON.stringify(mail.headers)].join(" ")));
+  return { all: [...new Set([...inLine, ...namesIn(Object.values(textsOf(mail)).join(" "))])], inLine };
+}
+
+function listed(recipients: unknown): Iterable<unknown> | AsyncIterable<unknown> {
+  const list = Object(recipients);
+  // A string is iterable too, and a list of none.
+  if (typeof recipients !== "string" && (Symbol.iterator in list || Symbol.asyncIterator in list)) return list;
+  throw new MailchuteError("validation_error", `${WHAT}: recipients: it is no list, and nothing to iterate over`, {
+    issues: [{ path: "recipients", message: "it is no list, and nothing to iterate over" }],
+  });
+}
+
+function refuseLarge(statement: Query): void {
+  if (neonHttpBytes(statement) <= LIMITS.neonHttpBytes) return;
+  const message = "it is too large for a request of Neon over HTTP: a Pool or postgres.js has no such limit";
+  refuse(WHAT, [{ path: "template", message, limit: true }]);
+}
+
+/** Parts that were committed stay: whoever runs it again has to know. */
+function withProgress(error: MailchuteError, created: number, batch: string | undefined): MailchuteError {
+  const again = batch === undefined
+    ? "give a `batch` name next time, so that it can be run again"
+    : "run it again with the same batch, and they get no second one";
+  const message = `${error.message} (${created} of its mails are queued already: ${again})`;
+  return new MailchuteError(error.code, message, { issues: error.issues, cause: error.cause ?? error });
+}

@@ -1,0 +1,24 @@
+import { type Fault, oneOf } from "./field.ts";
+
+/** Why an address gets no mail: somebody said so, it does not exist, its owner called a mail spam, or wants none. */
+export type SuppressionReason = "manual" | "bounce" | "complaint" | "unsubscribe";
+
+/** An address that gets no mail. */
+export interface Suppression {
+  /** In lower case. */
+  readonly address: string;
+  readonly reason: string;
+  /** `app`: of this app; `all`: of whoever has this database. */
+  readonly scope: "app" | "all";
+  readonly createdAt: Date;
+  /** Undefined: for good. */
+  readonly until?: Date;
+}
+
+/** Reads a reason. */
+export const suppressionReason: (value: unknown, fault: Fault) => SuppressionReason | undefined = oneOf(
+  "manual",
+  "bounce",
+  "complaint",
+  "unsubscribe",
+);

@@ -1,0 +1,71 @@
+import { MailchuteError } from "./error.ts";
+
+// DESIGN: merging puts values in the place of {{names}}, and nothing else: no conditions, no loops, no lookup beyond the recipient's own values. Nothing
+// that stands in a value is ever read again. The same rules hold in SQL (src/schema/007_enqueue_many_v1.sql).
+
+const PLACEHOLDER = /\{\{\s*([A-Za-z_]\w*)\s*\}\}/g;
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+/** The values of one recipient, by name. */
+export type Values = Readonly<Record<string, string>>;
+
+/** Where a text stands: a value is escaped in HTML, percent-encoded in a URL, and raw in all else. */
+export type TextPlace = "text" | "html" | "url";
+
+/**
+ * Finds the names in a text.
+ *
+ * @example
+ * ```ts
+ * if (namesIn("Dear {{first}} {{ last }}").join() !== "first,last") throw new Error("unexpected");
+ * ```
+ */
+export function namesIn(text: string): readonly string[] {
+  return Array.from(text.matchAll(PLACEHOLDER), ([, name]) => name as string);
+}
+
+/**
+ * Tells whether every `{{` in a text begins a name: what is meant for another template language would go out as it is, to everybody.
+ *
+ * @example
+ * ```ts
+ * if (!isTemplate("Dear {{name}}") || isTemplate("{{#if name}}Dear{{/if}}") || isTemplate("{{{name}}}")) throw new Error("unexpected");
+ * ```
+ */
+export function isTemplate(text: string): boolean {
+  return !text.includes("{{{") && !text.replace(PLACEHOLDER, "").includes("{{");
+}
+
+/**
+ * Puts a recipient's values in the place of the names.
+ *
+ * @example
+ * ```ts
+ * const values = { name: "Ann <3" };
+ * if (merge("Dear {{name}}", values) !== "Dear Ann <3") throw new Error("unexpected");
+ * if (merge("<p>{{name}}</p>", values, "html") !== "<p>Ann &lt;3</p>") throw new Error("unexpected");
+ * if (merge("https://example.com/u?n={{name}}", values, "url") !== "https://example.com/u?n=Ann%20%3C3") throw new Error("unexpected");
+ * ```
+ * @throws {MailchuteError} `validation_error` when a value is missing
+ */
+export function merge(text: string, values: Values, place: TextPlace = "text"): string {
+  // Most texts of most mails have none.
+  if (!text.includes("{{")) return text;
+  return text.replace(PLACEHOLDER, (_, name: string) => {
+    const value = Object.hasOwn(values, name) ? values[name] : undefined;
+    if (value === undefined) {
+      throw new MailchuteError("validation_error", `Cannot merge the mail: the variable ${name} is missing`, {
+        issues: [{ path: `variables.${name}`, message: "it is missing" }],
+      });
+    }
+    if (place === "html") return value.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? "");
+    return place === "url" ? encodeURIComponent(value.toWellFormed()) : value;
+  });
+}

@@ -1,0 +1,61 @@
+import type { Connection } from "./connection.ts";
+import { MailchuteError } from "./error.ts";
+import { isFinal } from "./state.ts";
+import type { MessageStatus } from "./status.ts";
+
+/** How to wait for a mail's end. */
+export interface WaitOptions {
+  /** Longest wait; 1 to 2,147,483,647. @default {60_000} */
+  readonly timeoutMs?: number | undefined;
+  /** Ends the wait early, with its own reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Where to ask, outside of the transaction that queued the mail. @default the mailer's `db` */
+  readonly tx?: Connection | undefined;
+}
+
+const WHAT = "Cannot wait for the mail";
+const DEFAULT_MS = 60_000;
+/** The first looks are close together, since most mails are sent at once; the last ones are no load. */
+const FIRST_PAUSE_MS = 50;
+const MAX_PAUSE_MS = 2_000;
+
+/** See {@linkcode Mailer.wait}. */
+export async function wait(
+  get: () => Promise<MessageStatus | undefined>,
+  { timeoutMs = DEFAULT_MS, signal }: WaitOptions,
+): Promise<MessageStatus> {
+  const late = AbortSignal.timeout(timeoutMs);
+  const ended = signal === undefined ? late : AbortSignal.any([late, signal]);
+  for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
+    signal?.throwIfAborted();
+    const status = await get();
+    if (status === undefined) {
+      throw new MailchuteError("validation_error", `${WHAT}: id: this app has no committed mail with it`, {
+        issues: [{ path: "id", message: "this app has no committed mail with it" }],
+      });
+    }
+    if (isFinal(status.state)) return status;
+    await pause(pauseMs, ended);
+    signal?.throwIfAborted();
+    if (late.aborted) {
+      throw new MailchuteError(
+        "timeout",
+        `${WHAT}: it is ${status.state} after ${timeoutMs} ms, and goes on without us`,
+      );
+    }
+  }
+}
+
+/** Waits, and no longer than until the signal. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done, { once: true });
+    if (signal.aborted) done();
+  });
+}

@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test";
+import { createMailer } from "../../mod.ts";
+import { createDatabase } from "../database.ts";
+import { openTestRelay } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
+import { rejection, rejects } from "./cases.ts";
+
+const MESSAGE = { from: "a@b.example", to: "ann@example.com", subject: "s", text: "t" };
+
+test("wait() resolves with the status once the mail is final", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  const mail = createMailer(database.sql);
+  const { id } = await mail.send(MESSAGE);
+  const waiting = mail.wait(id);
+  await using relay = await openTestRelay(database, { smtpPort: server.port });
+  await relay.relay.runOnce();
+  expect(await waiting).toMatchObject({ id, state: "sent", attempts: [{ outcome: "sent" }] });
+});
+
+test("wait() ends in `timeout`, which says what state the mail is in", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql);
+  const { id } = await mail.send(MESSAGE);
+  const error = await rejects(mail.wait(id, { timeoutMs: 20 }), "timeout");
+  expect(error.message).toContain("queued");
+});
+
+test("wait() ends with the signal's own reason, before and in between", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql);
+  const { id } = await mail.send(MESSAGE);
+  const reason = new Error("the user has left");
+  expect(await rejection(mail.wait(id, { signal: AbortSignal.abort(reason) }))).toBe(reason);
+  const controller = new AbortController();
+  const waiting = rejection(mail.wait(id, { signal: controller.signal }));
+  controller.abort(reason);
+  expect(await waiting).toBe(reason);
+});
+
+test("wait() says at once when there is no such mail, or it is not committed", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql);
+  await rejects(mail.wait("no uuid"), "validation_error", "id");
+  await rejects(mail.wait("017f22e2-79b0-7cc3-98c4-dc0c0c07398f"), "validation_error", "id");
+});
+
+test("wait() refuses a deadline that is none, and options that it does not know", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql);
+  for (const timeoutMs of [0, -1, Number.NaN, 2 ** 31]) {
+    await rejects(mail.wait("017f22e2-79b0-7cc3-98c4-dc0c0c07398f", { timeoutMs }), "validation_error", "timeoutMs");
+  }
+  await rejects(mail.wait("x", { timeout: 5 } as object), "validation_error", "timeout");
+});
