@@ -1,5 +1,5 @@
 import { PAUSE_OF_ALL, pauseOf, throttleOfPauses } from "./pause.ts";
-import type { ClaimedMessage, ClaimedRecipient, Held } from "./queue.ts";
+import type { ClaimedMessage, ClaimedRecipient, Held, Settlement } from "./queue.ts";
 import type { RouteLine } from "./route_line.ts";
 import { routesFor, type RoutingRule } from "./routing.ts";
 import type { ConcludedLeg, LegResult } from "./settlement.ts";
@@ -32,9 +32,14 @@ export interface Holding {
   legs: readonly Leg[];
 }
 
+/** More than a relay holds at a time; what is beyond was refused long ago. */
+const MAX_UNWRITTEN = 10_000;
+
 /** All messages that this relay holds in one database, from claim to settled or given back. */
 export class Holdings {
   readonly #bySeq = new Map<string, Holding>();
+  /** What came of messages that were refused, in case that it was we who had claimed them again. */
+  readonly #unwritten = new Map<string, Settlement>();
   readonly #onMoved: (holding: Holding, lease: string) => void;
 
   /** @param onMoved a message that we hold gets another lease */
@@ -70,6 +75,22 @@ export class Holdings {
       added.push(holding);
     }
     return added;
+  }
+
+  /** Keeps what was refused for good: the answer of our own claim may be late, or lost. */
+  keep(refused: Settlement): void {
+    if (refused.outcomes.length === 0) return;
+    this.#unwritten.set(refused.seq, refused);
+    const [oldest] = this.#unwritten.keys();
+    if (this.#unwritten.size > MAX_UNWRITTEN && oldest !== undefined) this.#unwritten.delete(oldest);
+  }
+
+  /** What we know came of a message before this claim of it, and could not write. Only while nobody else can have had it in between. */
+  unwritten({ message: { seq, wasOurs }, lease }: Holding): Settlement | undefined {
+    const kept = this.#unwritten.get(seq);
+    this.#unwritten.delete(seq);
+    // The next lease, or the one behind a claim whose answer was lost.
+    return kept !== undefined && wasOurs && Number(lease) - Number(kept.lease) <= 2 ? { ...kept, lease } : undefined;
   }
 
   /** The message that we hold under this number. */

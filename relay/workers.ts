@@ -31,7 +31,6 @@ import { markOf, mayCommit, witnessOf } from "./witness.ts";
 //     ▲               │          ▲          │                     │                   ├──▶ message settled (an outcome for each attempted)
 //     │               │          └─failover─┴───── route out ─────┘                   │
 //     └── released ◀──┴── skipped: its routes are out or full, paused, we stop ────────┘
-//
 // A leg goes to the next of its routes only while nothing of it can have been taken: its breaker is open, or `send` says `unavailable`.
 
 /** What the workers need. Time, chance and the doors to the outside are arguments. */
@@ -180,7 +179,7 @@ export class Workers {
   }
 
   #begin(holding: Holding): void {
-    const settlement = preclude(holding.message, this.#context());
+    const settlement = this.#holdings.unwritten(holding) ?? preclude(holding.message, this.#context());
     if (settlement !== undefined) return this.#settler.add(settlement);
     holding.legs = legsOf(holding, this.#options.routing);
     // Nobody is left to be sent to: somebody else has changed the recipients.
@@ -288,6 +287,7 @@ export class Workers {
       const holding = this.#holdings.get(settlement.seq);
       if (holding === undefined) continue;
       if (isOurs) reportNotReached(log, holding.message, settlement);
+      else this.#holdings.keep(settlement);
       holdings.push(holding);
       journal.settled(markOf(holding, database));
       for (const { line } of holding.legs) line?.settled(1);

@@ -3,7 +3,7 @@ import { createDatabase } from "../database.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { endLeases, queueRow } from "./setup.ts";
+import { endLeases, queueRow, untilSeen } from "./setup.ts";
 
 // A statement whose answer is lost was executed, and the relay cannot know.
 
@@ -53,4 +53,38 @@ test("a claim whose answer was lost costs its mail no attempt", async () => {
   expect({ state, numbers: attempts.map(({ number }) => number) }).toEqual({ state: "deferred", numbers: [1] });
   const [message] = await database.sql`select seq::text from mailchute.message`;
   expect(await queueRow(database, message?.seq as string)).toMatchObject({ attempts: 1, leasedBy: null });
+});
+
+test("a mail that was sent while the answer of its relay's own new claim was lost is settled at the next claim, and not sent again", async () => {
+  const reached = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  await using server = await startScriptedServer({
+    on: {
+      content: async () => {
+        reached.resolve();
+        await release.promise;
+        return undefined;
+      },
+    },
+  });
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  const id = await enqueue(database);
+  await using running = await openTestRelay({ ...database, url: proxy.url }, { smtpPort: server.port });
+  running.relay.start();
+  await reached.promise;
+  const lost = proxy.loseAnswer(id);
+  await endLeases(database);
+  await database.sql`notify mailchute`;
+  await lost;
+  release.resolve();
+  // Refused twice: the relay knows nothing of its second lease.
+  await untilSeen(database, () => running.relay.counters.settledStale === 1, "refused for good");
+  expect((await describeMessage(database, id)).state).toBe("sending");
+  await endLeases(database);
+  await database.sql`notify mailchute`;
+  await until(async () => (await describeMessage(database, id)).state === "sent", "settled");
+  const { attempts } = await describeMessage(database, id);
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "sent"]]);
+  expect(server.mails).toHaveLength(1);
 });
