@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import postgres, { type Sql } from "postgres";
 import { systemClock } from "../relay/clock.ts";
-import { registerRelay } from "../relay/database.ts";
+import { registerRelay } from "../relay/relay_row.ts";
 import { type ClaimedMessage, Queue } from "../relay/queue.ts";
 import { createMailer } from "../src/client.ts";
 import type { Benchmark, ByEffort, Table } from "./benchmark.ts";

@@ -1,5 +1,6 @@
 import type { Sql, TransactionSql } from "postgres";
 import type { Clock } from "./clock.ts";
+import type { Rows, Statements } from "./statements.ts";
 
 // DESIGN: the driver waits for an answer for ever. A connection that a firewall has forgotten stays open and answers nothing, and whoever
 // waits for it hangs, though a new one would do. So every statement has a limit. At its end the statement is canceled, over a connection of
@@ -8,17 +9,6 @@ import type { Clock } from "./clock.ts";
 //
 //   asked ──answer──▶ done        asked ──limit──▶ canceled ──error──▶ failed
 //                                                     └──silence──▶ failed, all connections replaced
-
-export type Rows = readonly Readonly<Record<string, unknown>>[];
-
-/** What runs statements: the driver's own pool, a transaction, or {@linkcode ConnectionPool}. */
-export interface Statements {
-  unsafe(
-    text: string,
-    values?: (string | number | boolean | null)[],
-    options?: { readonly prepare?: boolean },
-  ): PromiseLike<Rows>;
-}
 
 export interface ConnectionPoolOptions {
   /** Connects anew. */
@@ -140,12 +130,6 @@ export class ConnectionPool implements Statements {
     this.#generation++;
     void silent.end({ timeout: LEAVE_S }).catch(() => undefined);
   }
-}
-
-/** Tells whether a statement failed with its connection, so that it may do better on another one. */
-export function isOfConnection(error: unknown): boolean {
-  // SQLSTATE 57P01 to 57P03: the server ends this connection, or all.
-  return !(error instanceof Error && error.name === "PostgresError") || codeOf(error).startsWith("57P");
 }
 
 function isOfPooler(error: unknown): boolean {

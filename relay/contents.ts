@@ -1,7 +1,7 @@
 import { attachmentOf, isMessage, type MailAttachment } from "../src/mime/attachment.ts";
 import { needsContent } from "../src/mime/invite.ts";
 import { SevenBitScan } from "../src/mime/seven_bit.ts";
-import { isOfConnection, type Rows, type Statements } from "./connection_pool.ts";
+import { isOfConnection, type Rows, type Statements } from "./statements.ts";
 
 /** What a mail says, without its attachments' bytes. */
 export interface Content {
@@ -49,6 +49,8 @@ where content_id = $1::uuid and position = $2::smallint`;
 
 /** Attachments up to here, all of a mail together, are held. Larger ones are read while the server takes them. */
 const WHOLE_BYTES = 48_000;
+
+const encoder = new TextEncoder();
 
 /** Whole lines of base64: slices of it join up. */
 const SLICE_BYTES = 57 * 512;
@@ -111,7 +113,13 @@ export class Contents {
       hasInvite ||= isInvite;
       const position = row.position as number;
       if (isSmall || isInvite) {
-        const content = Buffer.concat(await Array.fromAsync(this.#slices({ id, position, sizeBytes }), fromBase64));
+        const content = new Uint8Array(sizeBytes);
+        let at = 0;
+        for await (const base64 of this.#slices({ id, position, sizeBytes })) {
+          const slice = fromBase64(base64);
+          content.set(slice, at);
+          at += slice.length;
+        }
         attachments.push({ ...attachmentOf({ ...facts, content }), position });
       } else if (isMessage(contentType)) {
         const isSevenBit = await this.#isSevenBit({ id, position, sizeBytes });
@@ -135,7 +143,7 @@ export class Contents {
     for await (const base64 of this.#slices({ id, position, sizeBytes })) {
       // Postgres breaks base64 after 76 characters as MIME does (RFC 2045 section 6.8), with LF; one follows a full last line.
       if (encoding === "7bit") yield fromBase64(base64);
-      else yield Buffer.from(`${base64.trimEnd().replaceAll("\n", "\r\n")}\r\n`, "latin1");
+      else yield encoder.encode(`${base64.trimEnd().replaceAll("\n", "\r\n")}\r\n`);
     }
   }
 
@@ -212,7 +220,7 @@ interface Slices {
 }
 
 function fromBase64(base64: string): Uint8Array {
-  return Buffer.from(base64, "base64");
+  return Uint8Array.fromBase64(base64);
 }
 
 function sizeOf(content: Content): number {

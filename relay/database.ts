@@ -1,11 +1,12 @@
 import postgres, { type Sql } from "postgres";
 import { withoutForeignParameters } from "../src/client_parameters.ts";
 import type { Clock } from "./clock.ts";
-import { ConnectionPool, type Statements } from "./connection_pool.ts";
+import { ConnectionPool } from "./connection_pool.ts";
 import { statementLimitMs } from "./lease.ts";
 import { addressOf } from "./place.ts";
-import { migrate, schemaProblem, schemaState } from "./migrate.ts";
-import { PROGRAM_VERSION } from "./schema.ts";
+import { migrate } from "./migrate.ts";
+import { schemaProblem, schemaState } from "./schema_state.ts";
+import type { Statements } from "./statements.ts";
 
 /** A database that this relay serves, with its schema in order. */
 export interface RelayDatabase {
@@ -195,54 +196,4 @@ export function unreachable(name: string, display: string, cause: unknown): Data
 
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
-}
-
-/** Who a relay is. */
-export interface RelayIdentity {
-  /** Of its state directory. */
-  readonly instance: string;
-  readonly host: string;
-  readonly pid: number;
-}
-
-/** Records this start. @returns the relay's id in this database */
-export async function registerRelay(sql: Statements, relay: RelayIdentity): Promise<string> {
-  const [row] = await sql.unsafe(
-    "insert into mailchute.relay (instance, host, pid, version) values ($1::uuid, $2, $3::int, $4) returning id::text as id",
-    [relay.instance, relay.host, relay.pid, PROGRAM_VERSION],
-  );
-  return row?.id as string;
-}
-
-/**
- * Says that the relay is alive; `asleep` as the claim loop left it, and so the end of a rest that has just been said. Who did not reach the database
- * for a day has been forgotten by the others, and comes back under the id that its leases carry.
- */
-export async function beat(sql: Statements, relay: RelayIdentity & { readonly relayId: string }): Promise<void> {
-  await sql.unsafe(
-    `insert into mailchute.relay (id, instance, host, pid, version) overriding system value values ($1::bigint, $2::uuid, $3, $4::int, $5)
-    on conflict (id) do update set heartbeat_at = greatest(relay.heartbeat_at, now())`,
-    [relay.relayId, relay.instance, relay.host, relay.pid, PROGRAM_VERSION],
-  );
-}
-
-/** Tells enqueue whether it has to ring. @param silentMs no heartbeat comes before that is over */
-export async function setAsleep(sql: Statements, relayId: string, asleep: boolean, silentMs = 0): Promise<void> {
-  await sql.unsafe(
-    `update mailchute.relay set asleep = $2::boolean, heartbeat_at = now() + make_interval(secs => $3::float8 / 1000)
-    where id = $1::bigint`,
-    [relayId, asleep, silentMs],
-  );
-}
-
-/** Says that it serves again after all. */
-export async function markServing(sql: Statements, relayId: string): Promise<void> {
-  await sql.unsafe("update mailchute.relay set stopped_at = null, heartbeat_at = now() where id = $1::bigint", [
-    relayId,
-  ]);
-}
-
-/** Records the end of this run. */
-export async function markStopped(sql: Statements, relayId: string): Promise<void> {
-  await sql.unsafe("update mailchute.relay set stopped_at = now(), asleep = false where id = $1::bigint", [relayId]);
 }

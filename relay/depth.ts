@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.ts";
-import type { Statements } from "./connection_pool.ts";
+import type { Statements } from "./statements.ts";
 import type { Log } from "./log.ts";
 
 // DESIGN: to count a million rows every second would be dear, so the queue is counted now and then, and in between two numbers that cost

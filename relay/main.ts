@@ -19,7 +19,7 @@ import { showCommand } from "./commands/show.ts";
 import { statusCommand } from "./commands/status.ts";
 import { SettingsError, settingsHelp } from "./config.ts";
 import { embeddedUrl } from "./embedded.ts";
-import { PROGRAM_VERSION } from "./schema.ts";
+import { PROGRAM_VERSION } from "./version.ts";
 
 // The composition root: the only file that reads process.* or writes to the console.
 

@@ -1,4 +1,4 @@
-import type { Statements } from "./connection_pool.ts";
+import type { Statements } from "./statements.ts";
 import { type Pause, PAUSE_OF_ALL } from "./pause.ts";
 
 /** Rung in the home database when a pause begins or ends. */

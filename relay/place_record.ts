@@ -1,4 +1,4 @@
-import type { Statements } from "./connection_pool.ts";
+import type { Statements } from "./statements.ts";
 import { differenceOf, type PresentPlace, type RememberedPlace } from "./place.ts";
 
 /** What a look at the place of a database has found. */

@@ -1,7 +1,7 @@
 import type { Values } from "../src/template.ts";
 import { lastOf, perLane, toClaim } from "./claim_rows.ts";
 import type { Clock } from "./clock.ts";
-import type { Statements } from "./connection_pool.ts";
+import type { Statements } from "./statements.ts";
 import { LaneFloors } from "./lane_floors.ts";
 import { type Lane, LaneShares } from "./lane_shares.ts";
 import {

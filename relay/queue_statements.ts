@@ -117,7 +117,7 @@ with input as materialized (
  * Index: the primary keys. What we say of a message and of its recipients is looked up by their numbers, and $3 has all outcomes in one list: joined
  * to rows, the planner takes the input for one row and compares all with all, and a set for each message is a scan for each.
  */
-export const SETTLE = `${LOCKED}, ended as (
+export const SETTLE: string = `${LOCKED}, ended as (
   delete from mailchute.queue q
   where q.seq = any (array(select l.seq from locked l where (select by_seq from input) -> l.seq::text -> 'ends' = 'true'))
   returning q.seq
@@ -151,7 +151,7 @@ export const SETTLE = `${LOCKED}, ended as (
 select seq::text from ours`;
 
 /** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long their route is expected to be out or full. `throttle`: what they wait for. */
-export const RELEASE = `${LOCKED}
+export const RELEASE: string = `${LOCKED}
 update mailchute.queue q
 set leased_by = null, intent = false, alone = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempt')::int - 1,
   crashes = coalesce(((select by_seq from input) -> q.seq::text ->> 'crashes')::smallint, q.crashes),
@@ -171,7 +171,7 @@ update mailchute.queue q set alone = $4::boolean where q.seq = $2::bigint and q.
 returning q.seq::text as seq`;
 
 /** Index: queue_pkey. Prolongs leases; a row that is not answered is no longer ours. */
-export const RENEW = `${LOCKED}
+export const RENEW: string = `${LOCKED}
 update mailchute.queue q set due = now() + make_interval(secs => $3::float8 / 1000)
 where q.seq = any (array(select seq from locked))
 returning q.seq::text as seq`;

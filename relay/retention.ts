@@ -1,5 +1,5 @@
 import type { TransactionSql } from "postgres";
-import type { Statements } from "./connection_pool.ts";
+import type { Statements } from "./statements.ts";
 
 // DESIGN: messages are walked in the order of their numbers, a window at a time, from the oldest. `seq` and `created_at` grow together, so
 // the walk ends at the first window that is too young; a message that stays open for long is stepped over and seen again in the next walk.

@@ -1,6 +1,6 @@
-import type { Statements } from "./connection_pool.ts";
+import type { Statements } from "./statements.ts";
 import type { Log } from "./log.ts";
-import { schemaProblem, schemaState } from "./migrate.ts";
+import { schemaProblem, schemaState } from "./schema_state.ts";
 
 // DESIGN: a deploy migrates the schema while relays of the program before it run. Most changes add something, and these go on; one that raises
 // `oldest_program` above a running program makes it stop claiming. What it holds it gives back or brings to its end: settle and release

@@ -11,7 +11,7 @@ import { periodic } from "./periodic.ts";
 import { createPing } from "./ping.ts";
 import { type Playground, startEmbeddedDatabase, startPlayground } from "./playground.ts";
 import { Relay, type Remainder } from "./relay.ts";
-import { PROGRAM_VERSION } from "./schema.ts";
+import { PROGRAM_VERSION } from "./version.ts";
 import { openStateDirectory } from "./state_directory.ts";
 import { watch } from "./watch.ts";
 

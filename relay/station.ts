@@ -1,5 +1,6 @@
 import { Contents } from "./contents.ts";
-import { beat, markServing, markStopped, registerRelay, type RelayDatabase, setAsleep } from "./database.ts";
+import type { RelayDatabase } from "./database.ts";
+import { beat, markServing, markStopped, registerRelay, setAsleep } from "./relay_row.ts";
 import { Depth, DEPTH_MS } from "./depth.ts";
 import { Drain, type DrainOptions } from "./drain.ts";
 import { RENEWALS_PER_LEASE } from "./lease.ts";

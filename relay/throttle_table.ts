@@ -1,4 +1,4 @@
-import type { Statements } from "./connection_pool.ts";
+import type { Statements } from "./statements.ts";
 import { capacityOf, type Limit, tokenMs, type Wish } from "./throttle.ts";
 
 /** What a relay wants of one throttle. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { PROGRAM_VERSION } from "../relay/schema.ts";
+import { PROGRAM_VERSION } from "../relay/version.ts";
 import { createDatabase } from "./database.ts";
 import { on, run, UNKNOWN_ID } from "./queue/command.ts";
 import { startRelayProcess, temporaryDirectory } from "./relay_process.ts";

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { basename, join } from "node:path";
 import denoJson from "../deno.json" with { type: "json" };
 import packageJson from "../package.json" with { type: "json" };
-import { PROGRAM_VERSION } from "../relay/schema.ts";
+import { PROGRAM_VERSION } from "../relay/version.ts";
 
 // Rules of the house that a program can check, and no linter does.
 

@@ -2,8 +2,8 @@ import type { ParseArgsConfig } from "node:util";
 import type { Sql } from "postgres";
 import { readDatabases } from "../config.ts";
 import { connect, type ConnectOptions, DatabaseProblem, unreachable } from "../database.ts";
-import { schemaState } from "../migrate.ts";
-import { PROGRAM_VERSION, SCHEMA_VERSION } from "../schema.ts";
+import { schemaState } from "../schema_state.ts";
+import { PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 
 /** What a command is given of the world outside. */
 export interface CommandContext {

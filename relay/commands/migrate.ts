@@ -1,5 +1,7 @@
-import { MAKE_ROLES, migrate, migrationText, schemaProblem, schemaState } from "../migrate.ts";
-import { isOlder, MIGRATIONS, PROGRAM_VERSION } from "../schema.ts";
+import { MAKE_ROLES, migrate, migrationText } from "../migrate.ts";
+import { schemaProblem, schemaState } from "../schema_state.ts";
+import { MIGRATIONS } from "../schema.ts";
+import { isOlder, PROGRAM_VERSION } from "../version.ts";
 import { type Command, DATABASE_OPTION, EXIT, findDatabases, UsageError, withDatabase } from "./command.ts";
 
 /** `migrate`: brings the schema to this program's version. */

@@ -2,7 +2,7 @@ import { steadyClock } from "../clock.ts";
 import { describeSettings, readSettings } from "../config.ts";
 import { createLog } from "../log.ts";
 import type { Remainder } from "../relay.ts";
-import { PROGRAM_VERSION } from "../schema.ts";
+import { PROGRAM_VERSION } from "../version.ts";
 import { type Machine, startService } from "../service.ts";
 import { checkRouteCertificates } from "../settings/route_certificates.ts";
 import { type Command, type CommandContext, EXIT } from "./command.ts";

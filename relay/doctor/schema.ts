@@ -1,5 +1,5 @@
-import { schemaProblem, schemaState } from "../migrate.ts";
-import { isOlder, PROGRAM_VERSION, SCHEMA_VERSION } from "../schema.ts";
+import { schemaProblem, schemaState } from "../schema_state.ts";
+import { isOlder, PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { codeOf, fail, type Finding, ok, warn } from "./finding.ts";
 

@@ -24,8 +24,8 @@ export class Secret {
     return "[secret]";
   }
 
-  /** What `console.log` and `Bun.inspect` show. */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return "[secret]";
+  static {
+    // What `console.log` and `Bun.inspect` show.
+    Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), { value: () => "[secret]" });
   }
 }

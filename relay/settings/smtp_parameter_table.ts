@@ -1,6 +1,7 @@
 import { choice, duration, integer, text } from "./kind.ts";
 import type { Kind } from "./kind.ts";
 import { rate } from "./rates.ts";
+import type { Limit } from "../throttle.ts";
 
 /** One `?parameter=` of SMTP_URL: what its errors and the docs know about it. */
 interface Parameter<Value> {
@@ -17,8 +18,28 @@ function parameter<Value>(
   return { kind, fallback: "–", ...words };
 }
 
+/** What each parameter of an SMTP URL says. */
+interface ParameterValues {
+  readonly "tls": "implicit" | "required" | "opportunistic" | "none";
+  readonly "min-tls": "1.2" | "1.3";
+  readonly "ca": string;
+  readonly "cert": string;
+  readonly "key": string;
+  readonly "auth": "plain" | "login" | "xoauth2";
+  readonly "token-file": string;
+  readonly "insecure-auth": "yes";
+  readonly "name": string;
+  readonly "connections": number;
+  readonly "domain-connections": number;
+  readonly "rate": readonly Limit[];
+  readonly "mails-per-connection": number;
+  readonly "connection-age": number;
+  readonly "chunking": "no";
+  readonly "dsn": "no";
+}
+
 /** Every parameter of an SMTP URL, in the order of the docs. */
-export const smtpParameters = {
+export const smtpParameters: { readonly [Name in keyof ParameterValues]: Parameter<ParameterValues[Name]> } = {
   "tls": parameter(choice(["implicit", "required", "opportunistic", "none"]), {
     fallback: "implicit for smtps, required with credentials, else opportunistic",
     description:
@@ -76,15 +97,13 @@ export const smtpParameters = {
   "dsn": parameter(choice(["no"]), {
     description: "`no` asks for no delivery reports even where the server offers DSN.",
   }),
-} as const;
+};
 
 /** A parameter of an SMTP URL. */
-export type ParameterName = keyof typeof smtpParameters;
+export type ParameterName = keyof ParameterValues;
 
 /** The value of a parameter. */
-export type ParameterValue<Name extends ParameterName> = typeof smtpParameters[Name] extends Parameter<infer Value>
-  ? Value
-  : never;
+export type ParameterValue<Name extends ParameterName> = ParameterValues[Name];
 
 /** All of them, in the order of the docs. */
 export const PARAMETER_NAMES: readonly ParameterName[] = Object.keys(smtpParameters) as ParameterName[]; // its own keys

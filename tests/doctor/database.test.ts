@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { type Clock, systemClock } from "../../relay/clock.ts";
-import { registerRelay } from "../../relay/database.ts";
+import { registerRelay } from "../../relay/relay_row.ts";
 import { findingOfTls } from "../../relay/doctor/connection.ts";
 import { findingOfVersion } from "../../relay/doctor/server_version.ts";
-import { SCHEMA_VERSION } from "../../relay/schema.ts";
+import { SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
 import { openConnection, openQueue } from "../queue/setup.ts";

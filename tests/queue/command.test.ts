@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { PROGRAM_VERSION } from "../../relay/schema.ts";
+import { PROGRAM_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { enqueue } from "../relay.ts";
 import { on, run, UNKNOWN_ID } from "./command.ts";

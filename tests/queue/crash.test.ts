@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { markStopped } from "../../relay/database.ts";
+import { markStopped } from "../../relay/relay_row.ts";
 import { FlightLog } from "../../relay/flight_log.ts";
 import type { ClaimedMessage } from "../../relay/queue.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";

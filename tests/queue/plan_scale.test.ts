@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Sql } from "postgres";
 import { Contents } from "../../relay/contents.ts";
-import { beat, setAsleep } from "../../relay/database.ts";
+import { beat, setAsleep } from "../../relay/relay_row.ts";
 import { Depth } from "../../relay/depth.ts";
 import { systemClock } from "../../relay/clock.ts";
 import { createLog } from "../../relay/log.ts";

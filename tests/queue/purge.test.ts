@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
-import { beat, markStopped, registerRelay } from "../../relay/database.ts";
+import { beat, markStopped, registerRelay } from "../../relay/relay_row.ts";
 import { forgetRelays } from "../../relay/retention.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { enqueue, openTestRelay, until } from "../relay.ts";

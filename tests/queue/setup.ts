@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import postgres, { type Sql } from "postgres";
 import { type Clock, systemClock } from "../../relay/clock.ts";
-import { registerRelay } from "../../relay/database.ts";
+import { registerRelay } from "../../relay/relay_row.ts";
 import { type ClaimedMessage, Queue, type Settlement } from "../../relay/queue.ts";
 import type { RoutedOutcome } from "../../relay/transport.ts";
 import type { TestDatabase } from "../database.ts";

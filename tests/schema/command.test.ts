@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { MAKE_ROLES, migrationText } from "../../relay/migrate.ts";
-import { MIGRATIONS, SCHEMA_VERSION } from "../../relay/schema.ts";
+import { MIGRATIONS } from "../../relay/schema.ts";
+import { SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { on, run } from "../queue/command.ts";
 

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { migrate } from "../../relay/migrate.ts";
-import { MIGRATIONS, OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/schema.ts";
+import { MIGRATIONS } from "../../relay/schema.ts";
+import { OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { enqueueMany, until } from "../relay.ts";
 import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";

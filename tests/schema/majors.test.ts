@@ -5,11 +5,14 @@ import { arch, platform, tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres, { type Sql } from "postgres";
 import { systemClock } from "../../relay/clock.ts";
-import { openDatabase, registerRelay } from "../../relay/database.ts";
+import { openDatabase } from "../../relay/database.ts";
+import { registerRelay } from "../../relay/relay_row.ts";
 import { type Binaries, type EmbeddedPostgres, startEmbedded } from "../../relay/embedded.ts";
-import { GROUP_ROLES, migrate, schemaState } from "../../relay/migrate.ts";
+import { GROUP_ROLES, migrate } from "../../relay/migrate.ts";
+import { schemaState } from "../../relay/schema_state.ts";
 import { Queue } from "../../relay/queue.ts";
-import { MIGRATIONS, SCHEMA_VERSION } from "../../relay/schema.ts";
+import { MIGRATIONS } from "../../relay/schema.ts";
+import { SCHEMA_VERSION } from "../../relay/version.ts";
 import { found, look, notWell } from "../doctor/setup.ts";
 
 /** The majors that we serve. The newest is the playground's; the exact versions of the others stand in majors/package.json. */

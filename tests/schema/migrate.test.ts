@@ -4,7 +4,8 @@ import { systemClock } from "../../relay/clock.ts";
 import { DatabaseProblem, openDatabase } from "../../relay/database.ts";
 import { newRole } from "./role.ts";
 import { GROUP_ROLES, MAKE_ROLES, MAKE_SCHEMA, migrate, migrationText } from "../../relay/migrate.ts";
-import { MIGRATIONS, OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/schema.ts";
+import { MIGRATIONS } from "../../relay/schema.ts";
+import { OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase, testServer } from "../database.ts";
 import { catalogText } from "./catalog.ts";
 
