@@ -2,6 +2,7 @@ import { attachmentOf, isMessage, type MailAttachment } from "../src/mime/attach
 import { needsContent } from "../src/mime/invite.ts";
 import { SevenBitScan } from "../src/mime/seven_bit.ts";
 import { isOfConnection, type Rows, type Statements } from "./statements.ts";
+import { SharedContents } from "./shared_contents.ts";
 
 /** What a mail says, without its attachments' bytes. */
 export interface Content {
@@ -57,6 +58,8 @@ const SLICE_BYTES = 57 * 512;
 
 /** The contents of one database: small ones fetched in batches and cached, large ones and attachments when needed. */
 export class Contents {
+  /** For mails of bulk sends. */
+  readonly shared: SharedContents = new SharedContents(this);
   readonly #sql: Statements;
   #newer = new Map<string, Kept>();
   #older = new Map<string, Kept>();
@@ -138,7 +141,7 @@ export class Contents {
    */
   async *encoded(
     id: string,
-    { position, sizeBytes, encoding }: Omit<Slices, "id"> & { readonly encoding: "7bit" | "base64" },
+    { position, sizeBytes, encoding }: EncodedSlot,
   ): AsyncGenerator<Uint8Array> {
     for await (const base64 of this.#slices({ id, position, sizeBytes })) {
       // Postgres breaks base64 after 76 characters as MIME does (RFC 2045 section 6.8), with LF; one follows a full last line.
@@ -211,6 +214,11 @@ export class Contents {
 interface Kept {
   readonly content: Content;
   messages: number;
+}
+
+/** Which attachment of a content, and how it stands in the mail. */
+export interface EncodedSlot extends Omit<Slices, "id"> {
+  readonly encoding: "7bit" | "base64";
 }
 
 interface Slices {

@@ -14,13 +14,15 @@ export type Prepared =
 
 /** Fetches what a claimed message says and composes it: the same bytes for every recipient, whichever route they take. */
 export async function prepare(message: ClaimedMessage, contents: Contents): Promise<Prepared> {
-  const content = await contents.get(message.contentId);
+  // Those of a bulk send have one content.
+  const source = message.variables === null ? contents : contents.shared;
+  const content = await source.get(message.contentId);
   if (content === undefined) return { kind: "failed", reason: "Its content is no longer stored" };
-  const attachments = content.hasAttachments ? await contents.attachments(message.contentId) : [];
+  const attachments = content.hasAttachments ? await source.attachments(message.contentId) : [];
   try {
     const wire = mailContent(toMail(message, content, attachments), ({ index, encoding }) => {
       const { position = index, sizeBytes = 0 } = attachments[index] ?? {};
-      return contents.encoded(message.contentId, { position, sizeBytes, encoding });
+      return source.encoded(message.contentId, { position, sizeBytes, encoding });
     });
     return { kind: "ready", wire };
   } catch (error) {
