@@ -1,5 +1,7 @@
+import { VERSION } from "../src/version.ts";
+
 /** The version of this program; a schema may refuse programs that are older than its `oldest_program`. */
-export const PROGRAM_VERSION = "0.1.0";
+export const PROGRAM_VERSION: string = VERSION;
 
 /** The oldest program that can work with the newest schema. Raise it only with a migration that breaks older ones. */
 export const OLDEST_PROGRAM = "0.1.0";

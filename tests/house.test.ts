@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import denoJson from "../deno.json" with { type: "json" };
 import packageJson from "../package.json" with { type: "json" };
 import { PROGRAM_VERSION } from "../relay/version.ts";
+import { VERSION } from "../src/version.ts";
 
 // Rules of the house that a program can check, and no linter does.
 
@@ -109,6 +110,7 @@ test("no file names a folder of the machine it was written on", async () => {
 test("package.json, deno.json and the program have the same version", () => {
   expect(denoJson.version).toBe(packageJson.version);
   expect(PROGRAM_VERSION).toBe(packageJson.version);
+  expect(VERSION).toBe(packageJson.version);
   expect(PROGRAM_VERSION).toMatch(/^\d+\.\d+\.\d+$/);
 });
 

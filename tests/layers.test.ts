@@ -18,7 +18,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: "client",
-    files: /^src\/(client|connection|follow_up|mailer|send_many|wait|drivers\/\w+)\.ts$/,
+    files: /^src\/(client|connection|follow_up|mailer|send_many|wait|(drivers|nodemailer)\/\w+)\.ts$/,
     mayImport: ["domain", "client"],
   },
   {

@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
 import { resolve } from "node:path";
 import { bundleSize } from "../bench/bundle_size.ts";
+import denoJson from "../deno.json" with { type: "json" };
 import * as surface from "../mod.ts";
+import packageJson from "../package.json" with { type: "json" };
 
 /** Design, section 7: the client with valibot, as far as it is loaded at the start. */
 const MAX_START_BYTES = 8_192;
@@ -26,9 +28,18 @@ test("mod.ts exports these names and no others", () => {
   `);
 });
 
-test("the entry points of the drivers export one name each", async () => {
+test("the other entry points export these names", async () => {
   expect(Object.keys(await import("../src/drivers/neon.ts"))).toEqual(["neonMailer"]);
   expect(Object.keys(await import("../src/drivers/postgres.ts"))).toEqual(["postgresMailer"]);
+  expect(Object.keys(await import("../src/nodemailer/transport.ts"))).toEqual(["mailchuteTransport"]);
+});
+
+test("npm and JSR have the same entry points, made of the same files", () => {
+  const npm = Object.entries(packageJson.exports).flatMap(([name, target]) =>
+    typeof target === "string" ? [] : [[name, target.default.replace(/^\.\/dist\/(.*)\.js$/, "./$1.ts")]]
+  );
+  expect(npm.length).toBeGreaterThan(3);
+  expect(Object.entries(denoJson.exports)).toEqual(npm as [string, string][]);
 });
 
 test("what an app loads with the client and valibot has at most 8,192 bytes, minified and gzipped; all of it 12,288", async () => {
@@ -56,7 +67,8 @@ test("the client's bundle has no driver, no Node and no encoder of mails in it",
   expect(foreign.filter((pattern) => pattern.test(code))).toEqual([]);
 });
 
-test("the client imports nothing at run time but valibot", async () => {
+/** The packages that a file and its imports need at run time. */
+async function packagesOf(entry: string): Promise<readonly string[]> {
   const imports = new Set<string>();
   const read = async (path: string, seen: Set<string>): Promise<void> => {
     if (seen.has(path)) return;
@@ -68,6 +80,14 @@ test("the client imports nothing at run time but valibot", async () => {
       else imports.add(name);
     }
   };
-  await read(resolve(import.meta.dir, "../mod.ts"), new Set());
-  expect([...imports]).toEqual(["valibot"]);
+  await read(resolve(import.meta.dir, "..", entry), new Set());
+  return [...imports];
+}
+
+test("the client imports nothing at run time but valibot", async () => {
+  expect(await packagesOf("mod.ts")).toEqual(["valibot"]);
+});
+
+test("the transport for nodemailer works without a version of its own of nodemailer, and on every edge runtime", async () => {
+  expect(await packagesOf("src/nodemailer/transport.ts")).toEqual(["valibot"]);
 });

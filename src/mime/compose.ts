@@ -1,13 +1,14 @@
-import { domainOf, type Mailbox, mailboxOf, parseAddress } from "../address.ts";
+import { type Mailbox, mailboxOf, parseAddress } from "../address.ts";
 import { MailchuteError } from "../error.ts";
 import { addressHeader, needsUtf8 } from "./address_list.ts";
 import { attachmentOf, attachmentProblem, type MailAttachment } from "./attachment.ts";
 import { writeBase64 } from "./base64.ts";
 import { type AttachmentSlot, bodyPieces, type MailPiece } from "./body.ts";
 import { headerProblem, repeatedHeader, textHeader, valueProblem } from "./header.ts";
+import { messageId } from "./message_id.ts";
 import { unsubscribeHeaders, unsubscribeProblem } from "./unsubscribe.ts";
 
-export { attachmentOf };
+export { attachmentOf, messageId };
 export type { AttachmentSlot, MailAttachment, MailPiece };
 
 /** A mail with all that readers will see of it; who else gets it is the envelope's business. */
@@ -96,19 +97,6 @@ export function* mailPieces(mail: Mail): Generator<MailPiece> {
   check(mail);
   yield header(mail);
   yield* bodyPieces(mail, `=_${mail.id.replaceAll("-", "")}`);
-}
-
-/**
- * Returns the Message-ID: fixed from the first attempt on, so that a receiver can tell a second copy.
- *
- * @example
- * ```ts
- * const id = messageId({ id: "0190d5a0-0000-7000-8000-000000000000", from: { email: "a@Bücher.example" } });
- * if (id !== "<0190d5a0-0000-7000-8000-000000000000@xn--bcher-kva.example>") throw new Error("unexpected");
- * ```
- */
-export function messageId(mail: Pick<Mail, "id" | "from">): string {
-  return `<${mail.id}@${domainOf(mail.from.email)}>`;
 }
 
 /**
