@@ -7,7 +7,7 @@ import type { Log } from "./log.ts";
 import { PAUSE_CHANNEL, readPauses } from "./pause_table.ts";
 import { Pauses } from "./pauses.ts";
 import type { Remaining } from "./queue.ts";
-import type { RetryRules } from "./policy.ts";
+import type { RetryRules } from "../src/policy.ts";
 import type { RetentionRules } from "./retention.ts";
 import type { Route } from "./route.ts";
 import type { RoutingRule } from "./routing.ts";

@@ -3,7 +3,7 @@ import { aftermath } from "./crash.ts";
 import type { Journal } from "./journal.ts";
 import type { Remembered } from "./journal_memory.ts";
 import type { Log } from "./log.ts";
-import type { RetryRules } from "./policy.ts";
+import type { RetryRules } from "../src/policy.ts";
 import type { ClaimedMessage, Queue, Settlement, Unstarted } from "./queue.ts";
 import { reportNotReached } from "./report.ts";
 import { conclude, type ConcludedLeg } from "./settlement.ts";

@@ -6,7 +6,7 @@ import {
   nextState,
   type RetryRules,
   UNCERTAIN_DELAY_MS,
-} from "./policy.ts";
+} from "../src/policy.ts";
 import type { ClaimedMessage, ClaimedRecipient, Settlement } from "./queue.ts";
 import type { Outcome } from "./transport.ts";
 

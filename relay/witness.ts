@@ -3,7 +3,7 @@ import type { Holding } from "./holdings.ts";
 import type { Journal } from "./journal.ts";
 import type { Mark } from "./journal_record.ts";
 import { lasts } from "./lease.ts";
-import type { RetryRules } from "./policy.ts";
+import type { RetryRules } from "../src/policy.ts";
 import type { Queue } from "./queue.ts";
 import type { Witness } from "./transport.ts";
 

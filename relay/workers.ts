@@ -9,7 +9,7 @@ import type { Intake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { Pauses } from "./pauses.ts";
-import type { RetryRules } from "./policy.ts";
+import type { RetryRules } from "../src/policy.ts";
 import type { Claim, Queue, Settlement } from "./queue.ts";
 import { Releaser } from "./releaser.ts";
 import { reportNotReached, reportSuccess, reportTrouble } from "./report.ts";

@@ -8,7 +8,7 @@ import {
   type NextContext,
   nextState,
   UNCERTAIN_DELAY_MS,
-} from "../relay/policy.ts";
+} from "../src/policy.ts";
 import type { Outcome } from "../relay/transport.ts";
 import { prng } from "./mime/prng.ts";
 

@@ -32,6 +32,7 @@ test("the other entry points export these names", async () => {
   expect(Object.keys(await import("../src/drivers/neon.ts"))).toEqual(["neonMailer"]);
   expect(Object.keys(await import("../src/drivers/postgres.ts"))).toEqual(["postgresMailer"]);
   expect(Object.keys(await import("../src/nodemailer/transport.ts"))).toEqual(["mailchuteTransport"]);
+  expect(Object.keys(await import("../src/testing/testing.ts")).sort()).toEqual(["connectionContract", "fakeMailer"]);
 });
 
 test("npm and JSR have the same entry points, made of the same files", () => {
@@ -86,6 +87,10 @@ async function packagesOf(entry: string): Promise<readonly string[]> {
 
 test("the client imports nothing at run time but valibot", async () => {
   expect(await packagesOf("mod.ts")).toEqual(["valibot"]);
+});
+
+test("the fake mailer and the contract of connections need no test framework and no driver", async () => {
+  expect(await packagesOf("src/testing/testing.ts")).toEqual(["valibot"]);
 });
 
 test("the transport for nodemailer works without a version of its own of nodemailer, and on every edge runtime", async () => {

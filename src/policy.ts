@@ -1,4 +1,7 @@
-import type { Outcome } from "./transport.ts";
+/** What one attempt meant for one recipient. */
+export interface Judged {
+  readonly kind: "sent" | "deferred" | "bounced" | "uncertain";
+}
 
 /** When and how long a recipient is tried. */
 export interface RetryRules {
@@ -51,7 +54,7 @@ export function backoffMs(number: number, random: number): number {
 }
 
 /** Decides what becomes of a recipient after one attempt. */
-export function nextState(outcome: Outcome, attempt: AttemptFacts, context: NextContext): NextState {
+export function nextState(outcome: Judged, attempt: AttemptFacts, context: NextContext): NextState {
   switch (outcome.kind) {
     case "sent":
       return { state: "sent" };

@@ -1,0 +1,10 @@
+/**
+ * For the tests of apps: a mailer that keeps mails in memory, and cases that a database driver must pass to be used as a connection.
+ *
+ * @module
+ */
+export { type ConnectionCase, connectionContract, type ConnectionContractOptions } from "./connection_contract.ts";
+export { fakeMailer } from "./fake_mailer.ts";
+export type { FakeConnection, FakeMailer, FakeMailerOptions, MailFilter, SentMail } from "./fake_mailer.ts";
+export type { Simulated, SimulatedReply } from "./simulate.ts";
+export type { Message } from "../message.ts";

@@ -1,0 +1,167 @@
+import { type Connection, MailchuteError, type Mailer, type MessageInput } from "../../mod.ts";
+
+// What is done with a mailer and what comes of it, for the real one and the fake one alike. A case returns what it has seen; the test compares both.
+
+/** A mailer, and what happens to its mails. */
+export interface Subject {
+  readonly mail: Mailer;
+  /** The same with `transaction: "required"`. */
+  readonly strict: Mailer;
+  transaction<T>(work: (tx: Connection) => Promise<T>): Promise<T>;
+  /** Lets a relay try all that waits; the part of an address before a hyphen says what the server makes of it: `bounced-1@example.com`. */
+  deliver(): Promise<void>;
+  /** Lets a relay hold a mail, and no more. */
+  hold(id: string): Promise<void>;
+}
+
+/** A case: what it shows, and how. */
+export type Behaviour = (subject: Subject) => Promise<unknown>;
+
+const BASE = { from: "Shop <a@shop.example>", to: "sent@example.com", subject: "s", text: "t" } satisfies MessageInput;
+const HOUR_MS = 3_600_000;
+const inHours = (hours: number) => new Date(Math.ceil(Date.now() / HOUR_MS + hours) * HOUR_MS);
+
+/** Sends, lets it be tried so many times, and tells the status after each. */
+async function fate({ mail, deliver }: Subject, message: object, times = 1): Promise<readonly unknown[]> {
+  const { id } = await mail.send({ ...BASE, ...message });
+  const seen: unknown[] = [await mail.get(id)];
+  for (let time = 0; time < times; time++) {
+    await deliver();
+    seen.push(await mail.get(id));
+  }
+  return [...seen, await mail.cancel(id), await mail.reschedule(id, inHours(1)), await mail.get(id)];
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<unknown> {
+  return await promise.then((value) => ({ value }), (error: unknown) => {
+    if (!(error instanceof MailchuteError)) return { other: (error as Error).message };
+    const { code, message, issues } = error;
+    return { code, message, issues };
+  });
+}
+
+/** By what each shows. */
+export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
+  "a mail is sent": (subject) => fate(subject, { tags: ["a"], metadata: { order: "7" }, stream: "bulk" }),
+  "a mail bounces": (subject) => fate(subject, { to: "bounced@example.com" }),
+  "a mail is deferred, again and again": (subject) => fate(subject, { to: "deferred@example.com" }, 3),
+  "a mail is uncertain": (subject) => fate(subject, { to: "uncertain@example.com" }),
+  "a mail is uncertain and held": (subject) => fate(subject, { to: "uncertain@example.com", onUncertain: "hold" }),
+  "a mail has recipients of all kinds and fates": (subject) =>
+    fate(subject, {
+      to: ["Ann <sent@example.com>", "bounced@example.com"],
+      cc: "deferred@example.com",
+      bcc: "bounced-2@example.com",
+    }),
+
+  "a scheduled mail is canceled twice": async ({ mail }) => {
+    const { id } = await mail.send({ ...BASE, scheduledAt: inHours(2), expiresAt: inHours(5) });
+    return [await mail.get(id), await mail.cancel(id), await mail.cancel(id), await mail.get(id)];
+  },
+
+  "a mail is rescheduled, to the past too": async ({ mail }) => {
+    const { id } = await mail.send({ ...BASE, expiresAt: inHours(5) });
+    const seen = [await mail.reschedule(id, inHours(3)), await mail.get(id)];
+    seen.push(await mail.reschedule(id, "2020-01-01T00:00:00Z"), await mail.get(id));
+    return [
+      ...seen,
+      await errorOf(mail.reschedule(id, inHours(5))),
+      await errorOf(mail.reschedule(id, "2020-02-30T00:00:00Z")),
+    ];
+  },
+
+  "a mail is held by a relay": async ({ mail, hold }) => {
+    const { id } = await mail.send(BASE);
+    await hold(id);
+    return [await mail.get(id), await mail.cancel(id), await mail.reschedule(id, inHours(1))];
+  },
+
+  "nobody's mail is asked for": async ({ mail }) => {
+    const nobody = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
+    return [
+      ...[await mail.get(nobody), await mail.cancel(nobody), await mail.reschedule(nobody, inHours(1))],
+      ...[await mail.get("no uuid"), await mail.cancel("no uuid"), await mail.reschedule("no uuid", inHours(1))],
+    ];
+  },
+
+  "an id is asked for in capitals": async ({ mail }) => {
+    const { id } = await mail.send(BASE);
+    return [(await mail.get(id.toUpperCase()))?.state, await mail.cancel(id.toUpperCase())];
+  },
+
+  "a key is used again": async ({ mail }) => {
+    const options = { idempotencyKey: "receipt/1" };
+    const message = { ...BASE, metadata: { a: "1", b: "2" }, scheduledAt: inHours(1) };
+    const first = await mail.send(message, options);
+    const again = await mail.send({ ...message, metadata: { b: "2", a: "1" } }, options);
+    const other = await errorOf(mail.send({ ...message, subject: "Other" }, options));
+    const canceled = await mail.cancel(first.id);
+    const later = await mail.send(message, options);
+    return [first.created, again.created, again.id === first.id, other, canceled, later.created, later.id === first.id];
+  },
+
+  "a transaction commits": async ({ mail, strict, transaction }) => {
+    const id = await transaction(async (tx) => {
+      const sent = await strict.send(BASE, { tx });
+      return [sent.id, (await mail.get(sent.id))?.state, (await mail.get(sent.id, { tx }))?.state];
+    });
+    return [id.slice(1), (await mail.get(id[0] as string))?.state];
+  },
+
+  "a transaction is rolled back": async ({ mail, transaction }) => {
+    const { id: before } = await mail.send(BASE);
+    const ids: string[] = [];
+    const failing = transaction(async (tx) => {
+      ids.push((await mail.send(BASE, { tx, idempotencyKey: "k" })).id);
+      ids.push(await mail.cancel(before, { tx }));
+      throw new Error("out of stock");
+    });
+    const error = await errorOf(failing);
+    const later = await mail.send({ ...BASE, subject: "Other" }, { idempotencyKey: "k" });
+    return [error, ids[1], await mail.get(ids[0] as string), (await mail.get(before))?.state, later.created];
+  },
+
+  "a transaction is required": async ({ strict, transaction }) => {
+    const errors = [await errorOf(strict.send(BASE)), await errorOf(strict.send(BASE, { tx: null as never }))];
+    const id = await transaction(async (tx) => (await strict.send(BASE, { tx })).id);
+    errors.push(
+      await errorOf(strict.cancel(id)),
+      await errorOf(strict.reschedule(id, inHours(1))),
+      await strict.get(id),
+    );
+    return [...errors, await transaction((tx) => strict.cancel(id, { tx }))];
+  },
+
+  "the database refuses what the client does not": async ({ mail }) => {
+    const attempt = (fields: object) => errorOf(mail.send({ ...BASE, ...fields }));
+    const file = { filename: "a", content: new Uint8Array(1) };
+    return [
+      await attempt({ scheduledAt: "2026-02-30T00:00:00Z" }),
+      await attempt({ expiresAt: "2027-13-01T00:00:00+01:00" }),
+      await attempt({ expiresAt: "2020-01-01T00:00:00Z" }),
+      await attempt({ scheduledAt: inHours(2), expiresAt: inHours(2) }),
+      await attempt({ attachments: [file, { ...file, contentType: 'text/plain; charset="a' }] }),
+      await errorOf(mail.send({ ...BASE, scheduledAt: "2026-02-30T00:00:00Z" }, { idempotencyKey: "k" })),
+    ];
+  },
+
+  "the client refuses": async ({ mail }) => [
+    await errorOf(
+      mail.send(
+        { ...BASE, to: ["nobody", "a@b.example"], priority: "urgent", reply_to: "x" } as unknown as MessageInput,
+      ),
+    ),
+    await errorOf(mail.send({ ...BASE, subject: "s".repeat(70_000) })),
+    await errorOf(mail.send(BASE, { idempotencyKey: "" })),
+    await errorOf(mail.send(BASE, { idempotencykey: "k" } as object)),
+    await errorOf(mail.send(BASE, { tx: {} } as object)),
+    await errorOf(mail.send(BASE, (() => {}) as object)),
+    await errorOf(mail.get("x", { timeoutMs: 1 } as object)),
+    await errorOf(mail.reschedule("x", "tomorrow")),
+  ],
+
+  "a statement is made, and not run": async ({ mail }) => {
+    const { id, text, values } = await mail.statement(BASE, { idempotencyKey: "k" });
+    return [text, values[0]?.replace(id, ""), await mail.get(id)];
+  },
+};
