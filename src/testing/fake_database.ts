@@ -1,104 +1,92 @@
-import type { Message } from "../message.ts";
 import type { Row } from "../connection.ts";
-import { describe, type FakeMail, isOpen, recipientsOf } from "./fake_mail.ts";
+import { enqueueMany, type FakeBatch } from "./fake_batch.ts";
+import { enqueue, type FakeSuppression, type FakeTables } from "./fake_enqueue.ts";
+import { describe, type FakeMail, iso, isOpen, shownState } from "./fake_mail.ts";
+import { FakeTable } from "./fake_table.ts";
 import { Refused, refuseIssue } from "./refused.ts";
 import { timestampMs } from "./timestamp.ts";
 
 // DESIGN: the client is the real one, and only what its statements call is here: the functions of src/schema, on mails in memory, for one app
 // that may send as anybody. A test runs the same cases on both (tests/testing/behaviour.ts), so a change of one that the other has not fails there.
 
-/** The form of a Content-Type that the database takes (003_enqueue.sql), which is stricter than the client's. */
-const CONTENT_TYPE =
-  /^[!#$&^_.+A-Za-z0-9-]{1,127}\/[!#$&^_.+A-Za-z0-9-]{1,127}(?: *; *(?:[!#$%&*+.^_A-Za-z0-9-]+=(?:"(?:[ !#-[\]^-~]|\\[ -~])*"|[!#$%&*+.^_A-Za-z0-9-]+))?)* *$/;
-
 /** The queue in memory. */
 export class FakeDatabase {
-  readonly #mails: Map<string, FakeMail>;
-  readonly #changed = new Set<string>();
+  readonly #tables: FakeTables;
   readonly #now: () => number;
 
-  constructor(now: () => number, mails: Iterable<FakeMail> = []) {
+  constructor(
+    now: () => number,
+    tables: FakeTables = { mails: new FakeTable(), batches: new FakeTable(), suppressions: new FakeTable() },
+  ) {
     this.#now = now;
-    this.#mails = new Map([...mails].map((mail) => [mail.id, mail]));
+    this.#tables = tables;
   }
 
   /** In the order of their coming. */
   mails(): readonly FakeMail[] {
-    return [...this.#mails.values()];
+    return this.#tables.mails.all();
   }
 
   clear(): void {
-    this.#mails.clear();
+    for (const table of Object.values(this.#tables)) table.clear();
   }
 
-  /** The same mails as a transaction sees and changes them. */
+  /** The same rows as a transaction sees and changes them. */
   begin(): FakeDatabase {
-    return new FakeDatabase(this.#now, this.mails());
+    const { mails, batches, suppressions } = this.#tables;
+    const tables = { mails: mails.begin(), batches: batches.begin(), suppressions: suppressions.begin() };
+    return new FakeDatabase(this.#now, tables);
   }
 
   /** Takes over what a transaction has changed. */
   commit(transaction: FakeDatabase): void {
-    for (const id of transaction.#changed) this.#put(transaction.#mails.get(id) as FakeMail);
+    const { mails, batches, suppressions } = transaction.#tables;
+    this.#tables.mails.commit(mails);
+    this.#tables.batches.commit(batches);
+    this.#tables.suppressions.commit(suppressions);
   }
 
   /** Changes a mail. */
   update(mail: FakeMail, change: Partial<FakeMail>): void {
-    this.#put({ ...mail, ...change });
+    this.#tables.mails.set(mail.id, { ...mail, ...change });
   }
 
-  /** Runs one of the client's statements. */
+  /** Runs one of the client's statements: all of it, or nothing when it throws. */
   run(text: string, values: readonly string[]): Row {
-    const [first = "", second = ""] = values;
-    switch (/mailchute\.(\w+)\(/.exec(text)?.[1]) {
+    const statement = this.begin();
+    const row = statement.#call(/mailchute\.(\w+)\(/.exec(text)?.[1], values);
+    this.commit(statement);
+    return row;
+  }
+
+  #call(name: string | undefined, [first = "", second = ""]: readonly string[]): Row {
+    switch (name) {
       case "enqueue_v1":
-        return this.#enqueue(JSON.parse(first));
+        return enqueue(this.#tables, JSON.parse(first), this.#now());
+      case "enqueue_many_v1":
+        return enqueueMany(this.#tables, JSON.parse(first), this.#now());
       case "status_v1":
         return { answer: this.#find(first, (mail) => describe(mail, this.#now())) };
+      case "batch_status_v1":
+        return { answer: this.#batchStatus(first) };
       case "cancel_v1":
         return { answer: this.#find(first, (mail) => this.#cancel(mail)) ?? "unknown" };
+      case "cancel_many_v1":
+        return { answer: this.#cancelMany(JSON.parse(first)) };
       case "reschedule_v1": {
         const atMs = timestampMs(second);
         if (atMs === undefined) throw new Refused("22008", `date/time field value out of range: "${second}"`);
         return { answer: this.#find(first, (mail) => this.#reschedule(mail, atMs)) ?? "unknown" };
       }
+      case "suppress_v1":
+        return { answer: this.#suppress(first.toLowerCase(), second) };
+      case "suppression_v1":
+        return { answer: suppressionJson(this.#tables.suppressions.get(first.toLowerCase())) };
+      case "unsuppress_v1":
+        return { answer: String(this.#tables.suppressions.delete(first.toLowerCase())) };
       default:
         throw new Refused("42883", "The fake mailer knows only the statements of its own client");
     }
-  }
-
-  #enqueue(
-    { id, idempotencyKey, ...message }: Message & { readonly id: string; readonly idempotencyKey?: string },
-  ): Row {
-    const nowMs = this.#now();
-    message.attachments?.forEach(({ contentType }, index) => {
-      if (!CONTENT_TYPE.test(contentType)) {
-        refuseIssue(`attachments.${index}.contentType`, "must be a MIME type such as application/pdf");
-      }
-    });
-    const timeOf = (name: "scheduledAt" | "expiresAt") => {
-      const text = message[name];
-      return text === undefined ? undefined : timestampMs(text) ?? refuseIssue(name, "is not a time");
-    };
-    const scheduledAtMs = timeOf("scheduledAt");
-    const expiresAtMs = timeOf("expiresAt");
-    const firstDueMs = Math.max(scheduledAtMs ?? nowMs, nowMs);
-    if (expiresAtMs !== undefined && expiresAtMs <= firstDueMs) {
-      refuseIssue("expiresAt", "is not after the time of sending");
-    }
-
-    const request = canonical(message);
-    if (this.#mails.has(id)) return { id, created: false };
-    const known = this.mails().find((mail) => idempotencyKey !== undefined && mail.idempotencyKey === idempotencyKey);
-    if (known !== undefined && known.request !== request) {
-      throw new Refused("MC004", `Idempotency key ${idempotencyKey} was used for another mail`);
-    }
-    if (known !== undefined) return { id: known.id, created: false };
-    this.#put({
-      ...{ id, idempotencyKey, request, message, scheduledAtMs, expiresAtMs, firstDueMs },
-      ...{ createdAtMs: nowMs, dueMs: firstDueMs, isLeased: false, attempts: [] },
-      recipients: recipientsOf(message, { nowMs, dueMs: firstDueMs }),
-    });
-    return { id, created: true };
   }
 
   #cancel(mail: FakeMail): string {
@@ -115,36 +103,61 @@ export class FakeDatabase {
     return mail.recipients.some(({ state }) => state === "canceled") ? "canceled" : "too_late";
   }
 
+  #cancelMany(which: { readonly batch?: string; readonly tag?: string }): number {
+    const { batch, tag } = which;
+    if (Object.keys(which).length !== 1) refuseIssue("", 'must be {"batch": "name"} or {"tag": "name"}');
+    const known = batch === undefined ? undefined : this.#batch(batch);
+    const isMeant = ({ batch, message }: FakeMail) =>
+      tag === undefined ? known !== undefined && batch === known.name : message.tags?.includes(tag) === true;
+    const chosen = this.mails().filter((mail) => mail.dueMs !== undefined && !mail.isLeased && isMeant(mail));
+    for (const mail of chosen) this.#cancel(mail);
+    return chosen.length;
+  }
+
   #reschedule(mail: FakeMail, atMs: number): string {
     if (mail.expiresAtMs !== undefined && mail.expiresAtMs <= atMs) refuseIssue("at", "is not before expiresAt");
     if (mail.dueMs === undefined || mail.isLeased || mail.attempts.length > 0) return "too_late";
     const dueMs = Math.max(atMs, this.#now());
-    this.update(mail, {
-      scheduledAtMs: atMs,
-      dueMs,
-      recipients: mail.recipients.map((recipient) => ({ ...recipient, dueMs })),
-    });
+    const recipients = mail.recipients.map((recipient) => ({ ...recipient, dueMs }));
+    this.update(mail, { scheduledAtMs: atMs, dueMs, recipients });
     return "rescheduled";
   }
 
-  #find<T>(id: string, use: (mail: FakeMail) => T): T | undefined {
-    const mail = this.#mails.get(id.toLowerCase());
-    return mail === undefined ? undefined : use(mail);
+  #batchStatus(name: string): string | undefined {
+    const batch = this.#batch(name);
+    if (batch === undefined) return undefined;
+    const mails = this.mails().filter((mail) => mail.batch === batch.name);
+    const states: Record<string, number> = {};
+    for (const mail of mails) {
+      for (const recipient of mail.recipients) {
+        const state = shownState(mail, recipient, this.#now());
+        states[state] = (states[state] ?? 0) + 1;
+      }
+    }
+    return JSON.stringify({ batch: batch.name, createdAt: iso(batch.createdAtMs), total: mails.length, states });
   }
 
-  #put(mail: FakeMail): void {
-    this.#mails.set(mail.id, mail);
-    this.#changed.add(mail.id);
+  /** An id stands for a batch without a name, in capitals too. */
+  #batch(name: string): FakeBatch | undefined {
+    const { batches } = this.#tables;
+    return batches.get(name) ??
+      batches.all().find((batch) => batch.name === batch.id && batch.id === name.toLowerCase());
+  }
+
+  #suppress(address: string, reason: string): string {
+    const createdAtMs = this.#tables.suppressions.get(address)?.createdAtMs ?? this.#now();
+    this.#tables.suppressions.set(address, { address, reason, createdAtMs });
+    return "";
+  }
+
+  #find<T>(id: string, use: (mail: FakeMail) => T): T | undefined {
+    const mail = this.#tables.mails.get(id.toLowerCase());
+    return mail === undefined ? undefined : use(mail);
   }
 }
 
-/** The same text for the same mail, in whatever order the keys of its objects are: so does jsonb. */
-function canonical(value: unknown): string {
-  return JSON.stringify(
-    value,
-    (_, part: unknown) =>
-      typeof part === "object" && part !== null && !Array.isArray(part)
-        ? Object.fromEntries(Object.entries(part).toSorted(([one], [other]) => one < other ? -1 : 1))
-        : part,
-  );
+function suppressionJson(suppression: FakeSuppression | undefined): string | undefined {
+  if (suppression === undefined) return undefined;
+  const { address, reason, createdAtMs } = suppression;
+  return JSON.stringify({ address, reason, scope: "app", createdAt: iso(createdAtMs) });
 }

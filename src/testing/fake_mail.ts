@@ -35,6 +35,9 @@ export interface FakeMail {
   readonly dueMs: number | undefined;
   /** A relay holds it. */
   readonly isLeased: boolean;
+  /** The name of its bulk send, and what tells it from the others there. */
+  readonly batch?: string;
+  readonly batchKey?: string;
   readonly recipients: readonly FakeRecipient[];
   readonly attempts: readonly FakeAttempt[];
 }
@@ -82,6 +85,7 @@ export function describe(mail: FakeMail, nowMs: number): string {
     expiresAt: iso(mail.expiresAtMs),
     nextAttemptAt: isLeased || dueMs === Infinity ? undefined : iso(dueMs),
     stream: message.stream,
+    batch: mail.batch,
     tags: message.tags ?? [],
     metadata: message.metadata ?? {},
     recipients: recipients.map(({ position, kind, address, atMs, reason }, index) => {
@@ -97,13 +101,15 @@ export function describe(mail: FakeMail, nowMs: number): string {
   });
 }
 
-function shownState(mail: FakeMail, { state }: FakeRecipient, nowMs: number): State {
+/** The state that people see. */
+export function shownState(mail: FakeMail, { state }: FakeRecipient, nowMs: number): State {
   if (state !== "queued" && state !== "deferred") return state;
   if (mail.isLeased) return "sending";
   const waits = state === "queued" && mail.attempts.length === 0 && (mail.scheduledAtMs ?? 0) > nowMs;
   return waits ? "scheduled" : state;
 }
 
-function iso(ms: number | undefined): string | undefined {
+/** A time as JSON has it. */
+export function iso(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : new Date(ms).toISOString();
 }

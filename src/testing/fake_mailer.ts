@@ -102,8 +102,9 @@ export function fakeMailer(options: FakeMailerOptions = {}): FakeMailer {
     return {
       query: (text, values) =>
         Promise.resolve().then(() => {
+          const before = new Set(tx === undefined ? [] : target.mails().map(({ id }) => id));
           const row = target.run(text, values);
-          if (tx !== undefined && row.created === true) givenAs.set(String(row.id), tx);
+          if (tx !== undefined) { for (const { id } of target.mails()) if (!before.has(id)) givenAs.set(id, tx); }
           changed();
           return { rows: [row] };
         }),

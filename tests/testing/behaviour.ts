@@ -160,6 +160,88 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
     await errorOf(mail.reschedule("x", "tomorrow")),
   ],
 
+  "one mail goes to many, and to who is missing when it is run again": async ({ mail }) => {
+    const template = {
+      from: "a@shop.example",
+      subject: "News for {{name}}",
+      html: "<p>{{name}}",
+      tags: ["news"],
+      scheduledAt: inHours(1),
+    };
+    const list = ["ann", "bob", "eve"].map((name) => ({ to: `${name} <${name}@example.com>`, variables: { name } }));
+    const first = await mail.sendMany(template, list.slice(0, 2), { batch: "news/1" });
+    const again = await mail.sendMany(template, [{ ...list[0], to: "ann@EXAMPLE.com" } as (typeof list)[0], ...list], {
+      batch: "news/1",
+      onInvalid: "skip",
+    });
+    const seen = [first, again, await mail.get({ batch: "news/1" }), await mail.get({ batch: "news/2" })];
+    seen.push(await errorOf(mail.sendMany({ ...template, subject: "Other" }, list, { batch: "news/1" })) as never);
+    seen.push(await errorOf(mail.sendMany(template, [list[0], list[0]] as typeof list)) as never);
+    seen.push(await errorOf(mail.sendMany({ ...template, expiresAt: "2020-01-01T00:00:00Z" }, list)) as never);
+    // Exactly at the limit of the database, and one above.
+    for (const length of [65_524, 65_525]) {
+      const large = { to: "ann@example.com", variables: { name: "n".repeat(length) } };
+      seen.push(await errorOf(mail.sendMany(template, [large])) as never);
+    }
+    await mail.send(BASE);
+    const cancels = [await mail.cancel({ batch: "none" }), await mail.cancel({ tag: "none" })];
+    cancels.push(await mail.cancel({ batch: "news/1" }), await mail.cancel({ batch: "news/1" }));
+    return [seen, cancels, await mail.get({ batch: "news/1" })];
+  },
+
+  "a batch without a name is asked for by its id, and canceled by its tag": async ({ mail, deliver }) => {
+    const template = { from: "a@shop.example", subject: "s", text: "t", tags: ["news"] };
+    const list = ["sent@example.com", "bounced@example.com", "deferred@example.com"].map((to) => ({ to }));
+    const { batch } = await mail.sendMany(template, list);
+    const before = [await mail.get({ batch }), await mail.get({ batch: batch.toUpperCase() })];
+    await deliver();
+    return [...before, await mail.get({ batch }), await mail.cancel({ tag: "news" }), await mail.get({ batch })];
+  },
+
+  "a transaction with a bulk send is rolled back": async ({ mail, transaction }) => {
+    const template = { from: "a@shop.example", subject: "s", text: "t" };
+    const failing = transaction(async (tx) => {
+      await mail.sendMany(template, [{ to: "ann@example.com" }], { tx, batch: "news/1" });
+      await mail.suppressions.add("bob@example.com", "manual", { tx });
+      throw new Error("out of stock");
+    });
+    return [
+      await errorOf(failing),
+      await mail.get({ batch: "news/1" }),
+      await mail.suppressions.get("bob@example.com"),
+    ];
+  },
+
+  "addresses are suppressed, and taken off again": async ({ mail }) => {
+    await mail.suppressions.add("Ann@Example.com");
+    await mail.suppressions.add({ email: "ann@example.com" }, "complaint");
+    const seen: unknown[] = [
+      await mail.suppressions.get("ANN@example.com"),
+      await mail.suppressions.get("bob@example.com"),
+    ];
+    const one = await mail.send({ ...BASE, to: "ann@example.com" });
+    const two = await mail.send({ ...BASE, to: ["bob@example.com", "ANN@example.com"] });
+    seen.push(await mail.get(one.id), await mail.cancel(one.id), await mail.get(two.id), await mail.wait(one.id));
+    const { batch } = await mail.sendMany({ from: "a@shop.example", subject: "s", text: "t" }, [{
+      to: "ann@example.com",
+    }]);
+    seen.push(await mail.get({ batch }));
+    seen.push(await mail.suppressions.remove("ann@example.com"), await mail.suppressions.remove("ann@example.com"));
+    seen.push(
+      await errorOf(mail.suppressions.add("nobody")),
+      await errorOf(mail.suppressions.add("a@b.example", "x" as never)),
+    );
+    return [...seen, (await mail.get((await mail.send({ ...BASE, to: "ann@example.com" })).id))?.state];
+  },
+
+  "a mail is waited for": async ({ mail, deliver }) => {
+    const { id } = await mail.send({ ...BASE, to: "bounced@example.com" });
+    const late = await errorOf(mail.wait(id, { timeoutMs: 20 }));
+    const waiting = mail.wait(id);
+    await deliver();
+    return [late, await waiting, await errorOf(mail.wait("017f22e2-79b0-7cc3-98c4-dc0c0c07398f"))];
+  },
+
   "a statement is made, and not run": async ({ mail }) => {
     const { id, text, values } = await mail.statement(BASE, { idempotencyKey: "k" });
     return [text, values[0]?.replace(id, ""), await mail.get(id)];

@@ -181,3 +181,31 @@ test("unknown options are refused as by the real one", () => {
   expect(() => fakeMailer({ form: "a@b.example" } as object)).toThrow("form");
   expect(() => fakeMailer({ from: "nobody" })).toThrow("from");
 });
+
+test("the mails of a bulk send are in sent as each recipient gets them", async () => {
+  const mail = fakeMailer({ from: "a@shop.example", transaction: "required" });
+  const tx = { query: () => Promise.reject(new Error("The app's connection was used")) };
+  const template = {
+    subject: "News for {{name}}",
+    text: "Dear {{name}}",
+    html: "<p>Dear {{name}}",
+    headers: { "X-Number": "{{number}}" },
+    unsubscribe: "https://shop.example/u?n={{name}}",
+  };
+  const recipients = [{ to: "Ann <ann@example.com>", variables: { name: "Ann & Co", number: 7 } }];
+  await mail.sendMany(template, recipients, { tx });
+  expect(mail.sent).toEqual([{
+    id: expect.stringMatching(/-7.*00000000$/),
+    message: {
+      from: { email: "a@shop.example" },
+      to: [{ email: "ann@example.com", name: "Ann" }],
+      subject: "News for Ann & Co",
+      text: "Dear Ann & Co",
+      html: "<p>Dear Ann &amp; Co",
+      headers: [["X-Number", "7"]],
+      unsubscribe: "https://shop.example/u?n=Ann%20%26%20Co",
+      priority: "low",
+    },
+    options: { tx },
+  }]);
+});

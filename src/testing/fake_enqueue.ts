@@ -1,0 +1,103 @@
+import type { Row } from "../connection.ts";
+import type { Message } from "../message.ts";
+import type { FakeBatch } from "./fake_batch.ts";
+import { type FakeMail, isOpen, recipientsOf } from "./fake_mail.ts";
+import type { FakeTable } from "./fake_table.ts";
+import { Refused, refuseIssue } from "./refused.ts";
+import { timestampMs } from "./timestamp.ts";
+
+/** An address on the suppression list of the app. */
+export interface FakeSuppression {
+  readonly address: string;
+  readonly reason: string;
+  readonly createdAtMs: number;
+}
+
+/** What the queue in memory keeps. */
+export interface FakeTables {
+  readonly mails: FakeTable<FakeMail>;
+  /** By name, or by id where there is none. */
+  readonly batches: FakeTable<FakeBatch>;
+  /** By address. */
+  readonly suppressions: FakeTable<FakeSuppression>;
+}
+
+/** The times of a mail in milliseconds since 1970. */
+export type MessageTimes = Pick<FakeMail, "scheduledAtMs" | "expiresAtMs" | "firstDueMs">;
+
+/** The form of a Content-Type that the database takes (003_enqueue.sql), which is stricter than the client's. */
+const CONTENT_TYPE =
+  /^[!#$&^_.+A-Za-z0-9-]{1,127}\/[!#$&^_.+A-Za-z0-9-]{1,127}(?: *; *(?:[!#$%&*+.^_A-Za-z0-9-]+=(?:"(?:[ !#-[\]^-~]|\\[ -~])*"|[!#$%&*+.^_A-Za-z0-9-]+))?)* *$/;
+
+/** Puts a mail into the queue, as `enqueue_v1` does. */
+export function enqueue(
+  tables: FakeTables,
+  given: Message & { readonly id: string; readonly idempotencyKey?: string },
+  nowMs: number,
+): Row {
+  const { id, idempotencyKey, ...message } = given;
+  const times = messageTimes(message, nowMs);
+  const request = canonical(message);
+  if (tables.mails.get(id) !== undefined) return { id, created: false };
+  const known = tables.mails.all().find((mail) =>
+    idempotencyKey !== undefined && mail.idempotencyKey === idempotencyKey
+  );
+  if (known !== undefined && known.request !== request) {
+    throw new Refused("MC004", `Idempotency key ${idempotencyKey} was used for another mail`);
+  }
+  if (known !== undefined) return { id: known.id, created: false };
+  tables.mails.set(id, newMail(tables, message, { id, idempotencyKey, request, times, nowMs }));
+  return { id, created: true };
+}
+
+/** Reads the times of a mail, and checks with them what only the database checks. */
+export function messageTimes(message: Message, nowMs: number): MessageTimes {
+  message.attachments?.forEach(({ contentType }, index) => {
+    if (!CONTENT_TYPE.test(contentType)) {
+      refuseIssue(`attachments.${index}.contentType`, "must be a MIME type such as application/pdf");
+    }
+  });
+  const timeOf = (name: "scheduledAt" | "expiresAt") => {
+    const text = message[name];
+    return text === undefined ? undefined : timestampMs(text) ?? refuseIssue(name, "is not a time");
+  };
+  const scheduledAtMs = timeOf("scheduledAt");
+  const expiresAtMs = timeOf("expiresAt");
+  const firstDueMs = Math.max(scheduledAtMs ?? nowMs, nowMs);
+  if (expiresAtMs !== undefined && expiresAtMs <= firstDueMs) {
+    refuseIssue("expiresAt", "is not after the time of sending");
+  }
+  return { scheduledAtMs, expiresAtMs, firstDueMs };
+}
+
+/** A new mail; it is in the queue unless all of its recipients are suppressed. */
+export function newMail(
+  { suppressions }: FakeTables,
+  message: Message,
+  options: Pick<FakeMail, "id" | "idempotencyKey" | "request"> & {
+    readonly times: MessageTimes;
+    readonly nowMs: number;
+  },
+): FakeMail {
+  const { times, nowMs, ...row } = options;
+  const recipients = recipientsOf(message, { nowMs, dueMs: times.firstDueMs }).map((recipient) => {
+    const suppression = suppressions.get(recipient.address.toLowerCase());
+    if (suppression === undefined) return recipient;
+    return { ...recipient, state: "suppressed" as const, reason: `On the suppression list: ${suppression.reason}` };
+  });
+  return {
+    ...{ ...row, ...times, message, recipients, createdAtMs: nowMs, isLeased: false, attempts: [] },
+    dueMs: recipients.some(isOpen) ? times.firstDueMs : undefined,
+  };
+}
+
+/** The same text for the same mail, in whatever order the keys of its objects are: so does jsonb. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_, part: unknown) =>
+      typeof part === "object" && part !== null && !Array.isArray(part)
+        ? Object.fromEntries(Object.entries(part).toSorted(([one], [other]) => one < other ? -1 : 1))
+        : part,
+  );
+}
