@@ -2,37 +2,11 @@ import { expect, test } from "bun:test";
 import postgres from "postgres";
 import type { Connection } from "../../mod.ts";
 import { connectionContract } from "../../src/testing/testing.ts";
-import { KINDS } from "../client/kinds.ts";
-import { grantShop } from "../client/shop.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { startNeonStandin } from "../neon_standin.ts";
 
 const FROM = "Shop <shop@shop.example>";
 
-for (const kind of KINDS) {
-  test(`${kind.name} keeps the contract of connections, as an app's role, and leaves nothing in the queue`, async () => {
-    await using database = await createDatabase();
-    const url = await grantShop(database);
-    await using standin = await startNeonStandin(database.url);
-    await using open = await kind.open(url, standin);
-    const cases = connectionContract({
-      from: FROM,
-      open: () => open.connection,
-      sideBySide: !kind.name.endsWith("Client"),
-      ...(kind.interactive ? { transaction: (_, work) => open.transaction((tx) => work(tx)) } : {}),
-      ...(open.batch === undefined
-        ? {}
-        : { batch: async (_, statements) => await open.batch?.(statements.map(({ text, values }) => [text, values])) }),
-    });
-    expect(cases.length).toBeGreaterThan(10);
-    for (const { name, run } of cases) {
-      const error = await run().then(() => undefined, (error: unknown) => error);
-      expect({ name, error }).toEqual({ name, error: undefined });
-    }
-    expect((await database.sql`select from mailchute.message`).length).toBeGreaterThan(5);
-    expect((await database.sql`select from mailchute.queue`).length).toBe(0);
-  });
-}
+// That the drivers which are listed keep it is a case of tests/client/cases.ts.
 
 type Query = (text: string, values: string[]) => Promise<unknown>;
 
