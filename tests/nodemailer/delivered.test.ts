@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import nodemailer7 from "nodemailer-7";
 import { type AppMessage, sendBothWays } from "./setup.ts";
 
 const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
@@ -21,11 +22,12 @@ const SAME: Readonly<Record<string, () => AppMessage>> = {
   "a plain mail": () => BASE,
   "lists in strings": () => ({ ...BASE, to: 'ann@example.com, Bob <bob@example.com>, "Doe, Jane" <jane@example.com>' }),
   "a name with a comma and no quotes": () => ({ ...BASE, to: "Joe Foo, PhD <joe@example.com>, ann@example.com" }),
-  "arrays, nested, of strings and objects": () => ({
+  "arrays of strings and objects": () => ({
     ...BASE,
     to: ["Ann <ann@example.com>, bob@example.com", { name: "Zoë Ünger", address: "zoe@example.com" }],
-    cc: [[{ name: "", address: "cc@example.com" }], "x@example.com"],
+    cc: [{ name: "", address: "cc@example.com" }, "x@example.com"],
   }),
+  "arrays in arrays": () => ({ ...BASE, cc: [[{ name: "", address: "cc@example.com" }], "x@example.com"] }),
   "an object": () => ({
     ...BASE,
     from: { name: 'The "Shop"', address: "shop@example.com" },
@@ -52,7 +54,7 @@ const SAME: Readonly<Record<string, () => AppMessage>> = {
   "text and html as buffer and stream": () => ({
     ...BASE,
     text: Buffer.from("Grüße"),
-    html: Readable.from(["<p>", "Grüße"]),
+    html: Readable.from([Buffer.from("<p>"), Buffer.from("Grüße")]),
   }),
   "text in base64": () => ({ ...BASE, text: { content: Buffer.from("Grüße").toString("base64"), encoding: "base64" } }),
   "text of a file": () => ({ ...BASE, text: { path: FILE } }),
@@ -152,9 +154,23 @@ const SAME: Readonly<Record<string, () => AppMessage>> = {
   } as AppMessage),
 };
 
+/** What 7 does not know: in such lists it leaves out an address without a word, which the queue refuses. */
+const SINCE_7: ReadonlySet<string> = new Set([
+  "a name with a comma and no quotes",
+  "arrays in arrays",
+  "a one-time password",
+]);
+
 test("what nodemailer's message says arrives as through its SMTP transport, field by field", async () => {
   const arrived = await sendBothWays(SAME);
   expect(Object.keys(arrived)).toHaveLength(Object.keys(SAME).length);
+  for (const [name, { smtp, queue }] of Object.entries(arrived)) expect({ name, ...queue }).toEqual({ name, ...smtp });
+});
+
+test("so it does with nodemailer 7, which Auth.js asks for", async () => {
+  const known = Object.entries(SAME).filter(([name]) => !SINCE_7.has(name));
+  expect(known).toHaveLength(Object.keys(SAME).length - SINCE_7.size);
+  const arrived = await sendBothWays(Object.fromEntries(known), nodemailer7);
   for (const [name, { smtp, queue }] of Object.entries(arrived)) expect({ name, ...queue }).toEqual({ name, ...smtp });
 });
 

@@ -18,15 +18,20 @@ const OWN: ReadonlySet<string> = new Set([
   ...["from", "to", "cc", "reply-to", "sender", "subject"],
 ]);
 
-/** Sends the same messages through nodemailer's own SMTP transport, and through the queue and a relay; returns what arrived, by name. */
+/**
+ * Sends the same messages through nodemailer's own SMTP transport, and through the queue and a relay; returns what arrived, by name.
+ *
+ * @param library a version of nodemailer
+ */
 export async function sendBothWays(
   messages: Readonly<Record<string, () => AppMessage>>,
+  library: Pick<typeof nodemailer, "createTransport"> = nodemailer,
 ): Promise<Readonly<Record<string, { readonly smtp: Arrived; readonly queue: Arrived }>>> {
   await using direct = await startScriptedServer();
   await using behind = await startScriptedServer();
   await using database = await createDatabase();
-  const smtp = nodemailer.createTransport({ host: "127.0.0.1", port: direct.port, secure: false, ignoreTLS: true });
-  const queue = nodemailer.createTransport(mailchuteTransport(createMailer(database.sql)));
+  const smtp = library.createTransport({ host: "127.0.0.1", port: direct.port, secure: false, ignoreTLS: true });
+  const queue = library.createTransport(mailchuteTransport(createMailer(database.sql)));
   const ids: (readonly [name: string, smtpId: string, queueId: string])[] = [];
   for (const [name, message] of Object.entries(messages)) {
     const [one, other] = [await smtp.sendMail(message()), await queue.sendMail(message())];

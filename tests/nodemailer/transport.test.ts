@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import nodemailer, { type Transporter } from "nodemailer";
+import nodemailer7 from "nodemailer-7";
 import { createMailer, MailchuteError, type Mailer, type MailerOptions } from "../../mod.ts";
 import { type ComposedMail, mailchuteTransport, type QueuedInfo } from "../../src/nodemailer/transport.ts";
 import { createDatabase } from "../database.ts";
@@ -301,6 +302,10 @@ test("files, URLs and data are read by nodemailer with the access that the app g
   // While it composes, nodemailer makes an href of a path that is a URL.
   const urlPaths = ["html.href", "attachments.0.href", "attachments.1.href", "alternatives.0.href"];
   expect(await issuesOf({ ...urls, disableUrlAccess: true })).toEqual(urlPaths);
+  // 7 would read the file.
+  const seven = nodemailer7.createTransport(mailchuteTransport(offline));
+  const read = seven.sendMail({ ...BASE, attachments: [{ path }], disableFileAccess: true });
+  expect(await rejection(read)).toMatchObject({ issues: [{ path: "attachments.0.path" }] });
   const closing = nodemailer.createTransport(mailchuteTransport(offline), { disableFileAccess: true });
   expect(await rejection(closing.sendMail({ ...BASE, ...files }))).toMatchObject({ code: "validation_error" });
   expect(await attempt({ attachments: [{ path: `${path}.missing` }] })).toMatchObject({ code: "ENOENT" });
