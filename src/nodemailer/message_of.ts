@@ -42,7 +42,8 @@ export async function messageOf(mail: ComposedMail): Promise<Converted> {
   const { headers, unsubscribe } = headersOf(mail, { data, sender, add });
   const { attachments, paths } = attachmentsOf(data, add);
   const subject = subjectOf(mail, add);
-  const html = textOf(data.html);
+  // An empty one is none to nodemailer.
+  const html = textOf(data.html) || undefined;
   refuse(SEND, findings);
   return {
     message: {

@@ -23,11 +23,11 @@ export function refusalOf(error: unknown, attachmentPaths: readonly string[]): u
 }
 
 function pathOf(path: string, attachmentPaths: readonly string[]): string {
-  const [first = "", second = "", ...rest] = path.split(".");
+  const [first = "", second, ...rest] = path.split(".");
   if (isQueueField(first)) return `mailchute.${path}`;
   if (path === "returnPath") return "envelope.from";
   if (path === "headers.Sender") return "sender";
-  const given = first === "attachments" ? attachmentPaths[Number(second)] : undefined;
+  const given = first === "attachments" && second !== undefined ? attachmentPaths[Number(second)] : undefined;
   if (given === undefined) return path;
   return [given, ...rest.map((name) => name === "contentId" ? "cid" : name)].join(".");
 }

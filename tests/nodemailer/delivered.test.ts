@@ -50,6 +50,8 @@ const SAME: Readonly<Record<string, () => AppMessage>> = {
     text: "t",
     headers: { From: "a@example.com", To: "b@example.com", "Reply-To": "c@example.com", Subject: "s" },
   }),
+  "a text and an empty html": () => ({ ...BASE, html: "" }),
+  "an empty html alone": () => ({ ...BASE, text: undefined, html: "" }),
   "text and html": () => ({ ...BASE, html: "<p>Hi <b>Ann</b></p>" }),
   "text and html as buffer and stream": () => ({
     ...BASE,

@@ -285,6 +285,12 @@ for (const [fields, ...paths] of REFUSED) {
   });
 }
 
+test("what is too large is told so, for all attachments together", async () => {
+  const attachments = [{ filename: "a", content: Buffer.alloc(25_000_000) }, { filename: "b", content: "b" }];
+  const error = await rejection(refusing.sendMail({ ...BASE, attachments }));
+  expect(error).toMatchObject({ code: "too_large", issues: [{ path: "attachments" }] });
+});
+
 test("files, URLs and data are read by nodemailer with the access that the app gives it, and never else", async () => {
   const path = join(mkdtempSync(join(tmpdir(), "mailchute-nodemailer-")), "secret.txt");
   writeFileSync(path, "secret");
