@@ -21,6 +21,13 @@ export function aloneMs({ crashes }: Pick<ClaimedMessage, "crashes">): number {
   return Math.min(FIRST_ALONE_MS * 2 ** Math.max(0, crashes - CRASHES_BEFORE_ALONE), LONGEST_ALONE_MS);
 }
 
+/** A claimed message with the number of the attempt that begins now, or that its lost holder had begun. */
+export function asToBegin(message: ClaimedMessage): ClaimedMessage {
+  // Ours, and yet unknown: the answer of the claim was lost, and nothing was started.
+  // The same after the loss of a holder who would have said so, had it come that far (`loss`).
+  return message.wasOurs || message.takenOver ? { ...message, attempt: message.attempt - 1 } : message;
+}
+
 /** What is written about a claimed message instead of beginning it; undefined: it may be begun. */
 export function preclude(message: ClaimedMessage, context: ConclusionContext): Settlement | undefined {
   if (message.takenOver && !message.wasOurs) {

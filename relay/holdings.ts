@@ -1,3 +1,4 @@
+import { asToBegin } from "./crash.ts";
 import { PAUSE_OF_ALL, pauseOf, throttleOfPauses } from "./pause.ts";
 import type { ClaimedMessage, ClaimedRecipient, Held, Settlement } from "./queue.ts";
 import type { RouteLine } from "./route_line.ts";
@@ -67,10 +68,7 @@ export class Holdings {
         known.leaseEndsMs = leaseEndsMs;
         continue;
       }
-      // Ours, and yet unknown: the answer of the claim was lost, and nothing was started.
-      // The same after the loss of a holder who would have said so, had it come that far (`loss`).
-      const unstarted = message.wasOurs || message.takenOver ? { ...message, attempt: message.attempt - 1 } : message;
-      const holding = { message: unstarted, lease, leaseEndsMs, started: false, isGivenBack: false, legs: [] };
+      const holding = { message: asToBegin(message), lease, leaseEndsMs, started: false, isGivenBack: false, legs: [] };
       this.#bySeq.set(message.seq, holding);
       added.push(holding);
     }

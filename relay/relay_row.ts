@@ -52,3 +52,21 @@ export async function markServing(sql: Statements, relayId: string): Promise<voi
 export async function markStopped(sql: Statements, relayId: string): Promise<void> {
   await sql.unsafe("update mailchute.relay set stopped_at = now(), asleep = false where id = $1::bigint", [relayId]);
 }
+
+/** Records the end of this run; it is known to live until the next one, which comes within `restMs`. */
+export async function markResting(sql: Statements, relayId: string, restMs: number): Promise<void> {
+  await sql.unsafe(
+    `update mailchute.relay set stopped_at = now(), asleep = false, heartbeat_at = now() + make_interval(secs => $2::float8 / 1000)
+    where id = $1::bigint`,
+    [relayId, restMs],
+  );
+}
+
+/** Deletes the records of earlier runs that have ended, and so hold nothing; and those that were lost a day ago, whose leases have ended too. */
+export async function forgetEarlierRuns(sql: Statements, relayId: string, instance: string): Promise<void> {
+  await sql.unsafe(
+    `delete from mailchute.relay
+    where instance = $2::uuid and id < $1::bigint and (stopped_at is not null or heartbeat_at < now() - interval '1 day')`,
+    [relayId, instance],
+  );
+}

@@ -26,7 +26,7 @@ async function read(...patterns: readonly string[]): Promise<readonly SourceFile
   }));
 }
 
-const program = await read("{src,relay}/**/*.{ts,tsx}", "mod.ts");
+const program = await read("{src,relay,worker}/**/*.{ts,tsx}", "mod.ts");
 const tests = await read("tests/**/*.{ts,tsx}");
 
 /** The files whose code has this, each with the first place. */

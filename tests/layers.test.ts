@@ -31,13 +31,13 @@ const LAYERS: readonly Layer[] = [
     // What relay and Worker share: the queue over a connection that is handed in, and what becomes of a mail.
     name: "core",
     files:
-      /^relay\/(claim_rows|contents|crash|delivery|pause_table|place_record|queue|queue_statements|relay_row|schema_state|settlement|settlement_input|shared_contents|settings\/(environment|kind|rates|routes|secret|settings_error|smtp_parameter_table|smtp_parameters|smtp_url))\.ts$/,
+      /^relay\/(claim_rows|contents|crash|delivery|log|pause_table|place_record|queue|queue_statements|relay_row|schema_state|settlement|settlement_input|shared_contents|settings\/(environment|kind|rates|routes|secret|settings_error|smtp_parameter_table|smtp_parameters|smtp_url)|smtp\/timers)\.ts$/,
     mayImport: ["domain", "pure relay", "core"],
   },
   {
     name: "edges",
     files:
-      /^relay\/(advised_transport|config|connection_pool|database|depth|embedded|flight_log|inbox|inbox_directory|log|migrate|journal|numbered_files|ping|retention|schema|smtp_options|state_directory|throttle_table|throttles|settings\/(describe|django_email|document|route_certificates|route_settings|table|unknown_name|database_url)|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp|timers))\.tsx?$/,
+      /^relay\/(advised_transport|config|connection_pool|database|depth|embedded|flight_log|inbox|inbox_directory|migrate|journal|numbered_files|ping|retention|schema|smtp_options|state_directory|throttle_table|throttles|settings\/(describe|django_email|document|route_certificates|route_settings|table|unknown_name|database_url)|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp))\.tsx?$/,
     mayImport: ["domain", "pure relay", "core", "edges"],
   },
   {
@@ -45,6 +45,16 @@ const LAYERS: readonly Layer[] = [
     files:
       /^relay\/(counters|drain|flights|holdings|intake|journal_guard|listener|outage|pauses|place_guard|relay|releaser|report|replay|rest|route_line|route_lines|schema_guard|settler|skipped|station|watch|witness|workers)\.ts$/,
     mayImport: ["domain", "pure relay", "core", "edges", "flow"],
+  },
+  {
+    name: "worker",
+    files: /^worker\/(?!worker\.|open_database\.)\w+\.ts$/,
+    mayImport: ["domain", "client", "pure relay", "core", "worker"],
+  },
+  {
+    name: "worker root",
+    files: /^worker\/(worker|open_database)\.ts$/,
+    mayImport: ["domain", "client", "pure relay", "core", "worker", "worker root"],
   },
   {
     name: "root",
@@ -58,10 +68,11 @@ const DOORS: readonly (readonly [library: RegExp, door: RegExp, types?: RegExp])
   [/^valibot$/, /^src\/\w+\.ts$/],
   [
     /^postgres$/,
-    /^(src\/drivers\/postgres|relay\/database)\.ts$/,
+    /^(src\/drivers\/postgres|relay\/database|worker\/open_database)\.ts$/,
     /^relay\/(connection_pool|migrate|retention|commands\/\w+|doctor\/(database|pooler))\.ts$/,
   ],
   [/^@neondatabase\/serverless$/, /^src\/drivers\/neon\.ts$/],
+  [/^worker-mailer$/, /^worker\/upstream\.ts$/],
   [/^hono(\/.*)?$/, /^relay\/http\/\w+\.tsx?$/],
   [/^postal-mime$/, /^relay\/http\/read_mail\.ts$/],
   [/^smtp-server$/, /^relay\/inbox\.ts$/],
@@ -119,7 +130,7 @@ function faultsOf(tree: Tree): readonly string[] {
     }
     // Without comments and types; what a string says is not looked at more closely.
     const code = new Bun.Transpiler({ loader: "tsx" }).transformSync(text);
-    if (file !== "relay/main.ts" && /\b(process|console)\.\w/.test(code)) {
+    if (file !== "relay/main.ts" && file !== "worker/worker.ts" && /\b(process|console)\.\w/.test(code)) {
       faults.push(`${file} uses process or the console`);
     }
     if (file === "mod.ts" && /[^\s]/.test(code.replaceAll(/^(export|import) \{[^}]*\} from "[^"]*";$/gm, ""))) {
@@ -132,7 +143,7 @@ function faultsOf(tree: Tree): readonly string[] {
 const ROOT = join(import.meta.dir, "..");
 
 async function readTree(): Promise<Tree> {
-  const files = [...new Glob("{src,relay}/**/*.{ts,tsx}").scanSync(ROOT), "mod.ts"].sort();
+  const files = [...new Glob("{src,relay,worker}/**/*.{ts,tsx}").scanSync(ROOT), "mod.ts"].sort();
   return new Map(
     await Promise.all(files.map(async (file) => [file, await Bun.file(join(ROOT, file)).text()] as const)),
   );
@@ -188,7 +199,7 @@ test("no file is in two layers", () => {
   }
 });
 
-test("tsconfig.edge.json compiles the domain, the client without its drivers, the pure relay and the core: all of it and nothing else", async () => {
+test("tsconfig.edge.json compiles the domain, the client without its drivers, the pure relay, the core and the Worker without its root: all of it and nothing else", async () => {
   const tsc = Bun.spawn([
     join(ROOT, "node_modules/.bin/tsc"),
     "-p",
@@ -201,7 +212,9 @@ test("tsconfig.edge.json compiles the domain, the client without its drivers, th
     .filter((line) => line !== "" && !line.includes("node_modules")).map((line) => posix.relative(ROOT, line)).sort();
   const wanted = [...(await readTree()).keys()].filter((file) =>
     file === "mod.ts" ||
-    LAYERS.some(({ name, files }) => ["domain", "client", "pure relay", "core"].includes(name) && files.test(file))
+    LAYERS.some(({ name, files }) =>
+      ["domain", "client", "pure relay", "core", "worker"].includes(name) && files.test(file)
+    )
   ).filter((file) => !file.startsWith("src/drivers/")).sort();
   expect(listed).toEqual(wanted);
 });

@@ -24,10 +24,10 @@ group by 1 order by 1`;
 const OLDEST_DUE =
   "select extract(epoch from now() - min(due))::float8 as seconds from mailchute.queue where due <= now()";
 
-/** Not those that have stopped, nor those after which another has started in the same state directory. */
+/** Not those that have stopped (but Workers between two runs), nor those after which another has started in the same state directory. */
 const RELAYS = `
 select r.host, r.pid, r.version, r.started_at, r.heartbeat_at, r.heartbeat_at > now() - interval '1 minute' as alive
-from mailchute.relay r where r.heartbeat_at > now() - interval '1 day' and r.stopped_at is null
+from mailchute.relay r where r.heartbeat_at > now() - interval '1 day' and (r.stopped_at is null or r.heartbeat_at > now())
   and not exists (select from mailchute.relay later where later.instance = r.instance and later.id > r.id)
 order by r.id desc limit 20`;
 

@@ -8,7 +8,7 @@ select r.host, r.pid, r.version, r.is_alive, extract(epoch from now() - r.heartb
 from (
   select x.*, x.heartbeat_at > now() - interval '1 minute' as is_alive
   from mailchute.relay x
-  where x.stopped_at is null and x.heartbeat_at > now() - interval '1 day'
+  where (x.stopped_at is null or x.heartbeat_at > now()) and x.heartbeat_at > now() - interval '1 day'
     and not exists (select from mailchute.relay later where later.instance = x.instance and later.id > x.id)
 ) r order by r.id desc limit 20`;
 

@@ -198,7 +198,7 @@ create table mailchute.queue (
   -- When a person last asked to try again: its age counts from there.
   retried_at timestamptz,
   -- The throttle that it waits for, such as 'domain:example.com=300/m'. Claimed as soon as that has a token, and at the latest when it is due.
-  -- Or the pauses, such as 'paused:stream=bulk': it is due when they end, or when it expires.
+  -- Or the pauses, such as 'paused:stream=bulk': it is due when they end, or when it expires. Or, after 'relay:', why a Worker leaves it to a relay.
   throttle text
 ) with (
   fillfactor = 80,

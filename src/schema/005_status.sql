@@ -34,7 +34,8 @@ language sql stable as $$
         'state', mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts), 'at', r.changed_at,
         'code', a.code, 'enhanced', a.enhanced, 'reason', coalesce(
           -- All that are open wait for it, those too that have been tried before.
-          case when m.throttle like 'paused:%' and r.state in ('queued', 'deferred') then 'Paused: ' || substr(m.throttle, 8) end,
+          case when m.throttle like 'paused:%' and r.state in ('queued', 'deferred') then 'Paused: ' || substr(m.throttle, 8)
+            when m.throttle like 'relay:%' and r.state in ('queued', 'deferred') then 'Left to a relay: ' || substr(m.throttle, 7) end,
           r.reason, a.reply,
           case when r.state <> 'queued' then null
             when m.throttle is not null then 'Waits for its turn: the limit is ' || m.throttle

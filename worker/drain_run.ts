@@ -1,0 +1,259 @@
+import { Breaker } from "../relay/breaker.ts";
+import { Contents } from "../relay/contents.ts";
+import { mustBeAlone, preclude } from "../relay/crash.ts";
+import { prepare, toEnvelope } from "../relay/delivery.ts";
+import { pauseOf, throttleOfPauses } from "../relay/pause.ts";
+import type { ClaimedMessage, ClaimedRecipient, Queue, Settlement } from "../relay/queue.ts";
+import { conclude, type ConcludedLeg, type ConclusionContext, type LegResult } from "../relay/settlement.ts";
+import { chunksOf, sizeOf } from "../relay/smtp/content.ts";
+import type { MailContent, Witness } from "../relay/transport.ts";
+import type { DrainQueueOptions, DrainReport } from "./drain_queue.ts";
+import { type Held, HeldMessages } from "./held_messages.ts";
+import { leftToRelay, limitOfRelay } from "./left_to_relay.ts";
+
+// DESIGN: what a Worker holds, from claim to settled or given back. One mail at a time, settled before the next begins. Its journal is the
+// database: before the first dialogue of a message it says there that it may be sent (intent), so that whoever takes over from an isolate
+// that waslost records `uncertain` and lets the policy decide. Leases are renewed while it works; none is begun on whose end is near.
+
+/** Until when mails may begin, and what is not to be begun. */
+export interface DeliverOptions {
+  readonly endMs: number;
+  readonly pauses: ReadonlySet<string>;
+}
+
+type Tally = { -readonly [Name in keyof Omit<DrainReport, "end" | "reason">]: number };
+
+/** As it stands in attempts. */
+const ROUTE = "worker";
+const SETTLE_AGAIN_MS = 1_000;
+const FAULT_AGAIN_MS = 1_000;
+
+/** Claims, delivers and settles, until told to stop. */
+export class DrainRun {
+  readonly tally: Tally = { claimed: 0, sent: 0, deferred: 0, bounced: 0, uncertain: 0, leftToRelay: 0 };
+  readonly #options: DrainQueueOptions & { readonly queue: Queue };
+  readonly #contents: Contents;
+  readonly #breaker: Breaker;
+  readonly #held: HeldMessages;
+  /** Nothing that was begun is called back. */
+  readonly #never: AbortSignal = new AbortController().signal;
+  /** By how much the database's clock is ahead of ours. */
+  #aheadMs = 0;
+  #trouble: string | undefined;
+
+  constructor(options: DrainQueueOptions & { readonly queue: Queue }) {
+    this.#options = options;
+    this.#contents = new Contents(options.statements);
+    this.#breaker = new Breaker(options.random);
+    this.#held = new HeldMessages(options);
+  }
+
+  /** How many messages it holds. */
+  get holds(): number {
+    return this.#held.size;
+  }
+
+  close(): void {
+    this.#held.close();
+  }
+
+  /** Claims what is due, at most so many. @returns false when nothing is */
+  async claim(most: number): Promise<boolean> {
+    const { queue, clock } = this.#options;
+    const claimedMs = clock.now();
+    const { messages, nowMs } = await queue.claim(most);
+    if (messages.length === 0) return false;
+    this.#aheadMs = nowMs - claimedMs;
+    this.#held.add(messages, claimedMs);
+    this.tally.claimed += messages.length;
+    // Those that cannot be fetched now are fetched one by one.
+    await this.#contents.prefetch(messages.map(({ contentId }) => contentId)).catch(() => undefined);
+    return true;
+  }
+
+  /** Takes what is held through its dialogues. @returns why the server is out, if it is; what was not begun is still held then */
+  async deliver(options: DeliverOptions): Promise<string | undefined> {
+    for (const held of this.#held.all()) {
+      if (this.#isOut || this.#options.clock.now() >= options.endMs) break;
+      await this.#deliver(held, options);
+    }
+    await this.giveBack();
+    return this.#isOut ? this.#trouble : undefined;
+  }
+
+  /** Gives back what was not begun. What cannot be given back is left to the end of its lease. */
+  async giveBack(): Promise<void> {
+    await this.#held.giveBack();
+  }
+
+  get #isOut(): boolean {
+    return this.#breaker.allowance(this.#options.clock.now()).limit === 0;
+  }
+
+  #context(): ConclusionContext {
+    const { rules, random, clock } = this.#options;
+    return { rules, random, nowMs: clock.now(), aheadMs: this.#aheadMs };
+  }
+
+  async #deliver(held: Held, options: DeliverOptions): Promise<void> {
+    const { message } = held;
+    if (!this.#held.isOurs(held)) return;
+    const settlement = preclude(message, this.#context());
+    if (settlement !== undefined) return await this.#settle(held, settlement);
+    const legs = await this.#legsOf(held, options);
+    const conclusion = conclude(message, legs, this.#context());
+    if (conclusion.kind === "settle") return await this.#settle(held, conclusion.settlement);
+    const { seq, attempt } = message;
+    const { againMs, throttle } = conclusion;
+    const delayMs = Math.max(0, againMs - this.#options.clock.now());
+    await this.#options.queue.release([{ seq, attempt, lease: held.lease, delayMs, throttle }]);
+    this.#held.remove(held);
+  }
+
+  /** Parts the open recipients by what is to be done, and does it. */
+  async #legsOf(held: Held, options: DeliverOptions): Promise<readonly ConcludedLeg[]> {
+    const { log, maxBytes, returnPath } = this.#options;
+    const { message } = held;
+    const open = message.recipients.filter((recipient) => recipient.open);
+    const limit = limitOfRelay(message.waitedFor);
+    if (limit !== undefined) return [waiting(open, limit)];
+    const legs: ConcludedLeg[] = [];
+    const keyed = open.map((to) => ({ to, key: pauseOf({ stream: message.stream, to: to.email }, options.pauses) }));
+    const keys = keyed.flatMap(({ key }) => key ?? []);
+    const paused = keyed.flatMap(({ to, key }) => key === undefined ? [] : [to]);
+    if (paused.length > 0) legs.push(waiting(paused, throttleOfPauses(keys)));
+    const mailed = keyed.flatMap(({ to, key }) => key === undefined ? [to] : []);
+    if (mailed.length === 0) return legs;
+
+    const prepared = await prepare(message, this.#contents).catch((error) => this.#fault(message, error));
+    if (prepared.kind === "skipped") return [...legs, { recipients: mailed, result: prepared }];
+    if (prepared.kind === "failed") return [...legs, { recipients: mailed, result: prepared }];
+    const { reversePath } = toEnvelope(message, mailed, returnPath);
+    const carried: ClaimedRecipient[] = [];
+    const reasons = new Set<string>();
+    for (const recipient of mailed) {
+      const mail = { content: prepared.wire, returnPath: reversePath, to: recipient.email };
+      const reason = leftToRelay(mail, { maxBytes });
+      if (reason === undefined) carried.push(recipient);
+      else {
+        reasons.add(reason);
+        legs.push(waiting([recipient], reason));
+      }
+    }
+    if (reasons.size > 0) {
+      this.tally.leftToRelay++;
+      log.warn("left to a relay", { id: message.id, reason: [...reasons].join(", ") });
+    }
+    if (carried.length > 0) {
+      legs.push(...await this.#send(held, { recipients: carried, wire: prepared.wire, ...options }));
+    }
+    return legs;
+  }
+
+  /** One dialogue for each recipient. */
+  async #send(
+    held: Held,
+    { recipients, wire, endMs }: DeliverOptions & {
+      readonly recipients: readonly ClaimedRecipient[];
+      readonly wire: MailContent;
+    },
+  ): Promise<readonly ConcludedLeg[]> {
+    const { queue, clock } = this.#options;
+    const { message, message: { seq, crashes }, lease } = held;
+    const later: LegResult = { kind: "skipped", againMs: clock.now() };
+    let content: Uint8Array;
+    try {
+      content = await wholeOf(wire);
+      if (mustBeAlone({ crashes }) && !await queue.setAlone({ seq, lease }, true)) {
+        return [{ recipients, result: later }];
+      }
+      held.isBegun = await queue.intend({ seq, lease });
+    } catch (error) {
+      return [{ recipients, result: this.#fault(message, error) }];
+    }
+    const legs: ConcludedLeg[] = [];
+    for (const recipient of recipients) {
+      const mayBegin = held.isBegun && clock.now() < endMs && !this.#isOut && this.#held.isOurs(held);
+      const result = mayBegin ? await this.#sendTo(recipient, held, content) : later;
+      legs.push({ recipients: [recipient], result });
+    }
+    return legs;
+  }
+
+  async #sendTo(recipient: ClaimedRecipient, held: Held, content: Uint8Array): Promise<LegResult> {
+    const { clock, log, returnPath, transport } = this.#options;
+    const { message } = held;
+    const breaker = this.#breaker;
+    const witness: Witness = {
+      mayBegin: () => this.#held.isOurs(held),
+      committing: () => {
+        if (!this.#held.isOurs(held)) {
+          throw new Error("Its lease was not renewed while it was being sent: another relay may take it over");
+        }
+      },
+      concluded: () => undefined,
+    };
+    breaker.started(message.id, clock.now());
+    try {
+      const envelope = toEnvelope(message, [recipient], returnPath);
+      const delivery = await transport.send(envelope, content, this.#never, witness);
+      if (delivery.kind === "attempted") {
+        breaker.succeeded(clock.now());
+        return { kind: "attempted", route: ROUTE, outcomes: delivery.outcomes };
+      }
+      const { trouble } = delivery;
+      const { retryAtMs } = breaker.failed(message.id, trouble, clock.now());
+      if (trouble.code !== "aborted") {
+        this.#trouble = trouble.reason;
+        log.warn("the server took no mail", { code: trouble.code, reason: trouble.reason, fix: trouble.fix });
+      }
+      return { kind: "skipped", againMs: retryAtMs };
+    } catch (error) {
+      breaker.released(message.id);
+      return this.#fault(message, error);
+    }
+  }
+
+  /** A fault of our own, or of the database, before the server could have the mail: a later look tries again. */
+  #fault({ id }: ClaimedMessage, error: unknown): Extract<LegResult, { readonly kind: "skipped" }> {
+    const { clock, log } = this.#options;
+    log.error("delivery failed", { id, error });
+    return { kind: "skipped", againMs: clock.now() + FAULT_AGAIN_MS };
+  }
+
+  /** Writes what became of a message, again and again while its lease lasts. */
+  async #settle(held: Held, settlement: Settlement): Promise<void> {
+    const { queue, clock, log } = this.#options;
+    for (;;) {
+      try {
+        const ours = await queue.settle([settlement]);
+        if (!ours.has(settlement.seq)) {
+          log.warn("settled too late: another relay has taken it over", { id: held.message.id });
+        }
+        break;
+      } catch (error) {
+        if (clock.now() + SETTLE_AGAIN_MS >= held.leaseEndsMs) throw error;
+        log.warn("cannot settle yet", { id: held.message.id, error });
+        await new Promise<void>((resolve) => clock.after(SETTLE_AGAIN_MS, resolve));
+      }
+    }
+    for (const { kind } of settlement.outcomes) this.tally[kind]++;
+    this.#held.remove(held);
+  }
+}
+
+function waiting(recipients: readonly ClaimedRecipient[], throttle: string): ConcludedLeg {
+  return { recipients, result: { kind: "skipped", againMs: Infinity, throttle } };
+}
+
+/** Reads a content to its end: it is small enough. */
+async function wholeOf(content: MailContent): Promise<Uint8Array> {
+  if (content instanceof Uint8Array) return content;
+  const whole = new Uint8Array(sizeOf(content));
+  let at = 0;
+  for await (const chunk of chunksOf(content)) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}

@@ -1,0 +1,95 @@
+import type { Clock } from "../relay/clock.ts";
+import { asToBegin } from "../relay/crash.ts";
+import { lasts, RENEWALS_PER_LEASE } from "../relay/lease.ts";
+import type { Log } from "../relay/log.ts";
+import { periodic } from "../relay/periodic.ts";
+import type { ClaimedMessage, Queue } from "../relay/queue.ts";
+
+/** A message that a run holds. */
+export interface Held {
+  readonly message: ClaimedMessage;
+  readonly lease: string;
+  leaseEndsMs: number;
+  /** Another has it now. */
+  isLost: boolean;
+  /** It may have been sent: never given back as if nothing had been. */
+  isBegun: boolean;
+}
+
+/** What holding takes. */
+export interface HeldMessagesOptions {
+  readonly queue: Pick<Queue, "renew" | "release">;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  readonly log: Pick<Log, "warn">;
+}
+
+/** All messages that a run holds, from claim to settled or given back. Their leases are renewed while it works. */
+export class HeldMessages {
+  readonly #options: HeldMessagesOptions;
+  readonly #bySeq = new Map<string, Held>();
+  readonly #stopRenewing: () => void;
+
+  constructor(options: HeldMessagesOptions) {
+    this.#options = options;
+    this.#stopRenewing = periodic(() => this.#renew(), {
+      everyMs: options.leaseMs / RENEWALS_PER_LEASE,
+      clock: options.clock,
+      onError: (error) => options.log.warn("leases were not renewed", { error }),
+    });
+  }
+
+  get size(): number {
+    return this.#bySeq.size;
+  }
+
+  all(): readonly Held[] {
+    return [...this.#bySeq.values()];
+  }
+
+  /** Takes in what was claimed at that time, by our clock. */
+  add(messages: readonly ClaimedMessage[], claimedMs: number): void {
+    const leaseEndsMs = claimedMs + this.#options.leaseMs;
+    for (const message of messages) {
+      const { seq, lease } = message;
+      this.#bySeq.set(seq, { message: asToBegin(message), lease, leaseEndsMs, isLost: false, isBegun: false });
+    }
+  }
+
+  /** It was settled, or given back. */
+  remove({ message }: Held): void {
+    this.#bySeq.delete(message.seq);
+  }
+
+  /** Whether it may be begun, or its final dot be written. */
+  isOurs(held: Held): boolean {
+    const { clock, leaseMs } = this.#options;
+    return !held.isLost && lasts(held, { nowMs: clock.now(), leaseMs });
+  }
+
+  /** Gives back what was not begun. What was begun and could not be settled is left to the end of its lease. */
+  async giveBack(): Promise<void> {
+    const unstarted = this.all().filter(({ isBegun }) => !isBegun);
+    if (unstarted.length === 0) return;
+    await this.#options.queue.release(
+      unstarted.map(({ message: { seq, attempt }, lease }) => ({ seq, lease, attempt, delayMs: 0 })),
+    );
+    for (const held of unstarted) this.remove(held);
+  }
+
+  close(): void {
+    this.#stopRenewing();
+  }
+
+  async #renew(): Promise<void> {
+    const { queue, clock, leaseMs } = this.#options;
+    const held = this.all();
+    if (held.length === 0) return;
+    const sentMs = clock.now();
+    const ours = await queue.renew(held.map(({ message: { seq }, lease }) => ({ seq, lease })));
+    for (const each of held) {
+      if (ours.has(each.message.seq)) each.leaseEndsMs = sentMs + leaseMs;
+      else each.isLost = true;
+    }
+  }
+}
