@@ -146,6 +146,7 @@ export interface Described {
     readonly address: string;
     readonly outcome: string;
     readonly phase: string;
+    readonly route?: string;
     readonly code?: number;
     readonly reply: string;
   }[];

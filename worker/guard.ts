@@ -3,7 +3,7 @@ import type { Cause } from "../relay/smtp/cause.ts";
 import { Dialogue, type DialogueOwner, type ReplyReader, type Wire } from "../relay/smtp/dialogue.ts";
 import { troubleOf } from "../relay/smtp/ending.ts";
 import type { ServerReply } from "../relay/smtp/reply.ts";
-import type { RouteTrouble } from "../relay/transport.ts";
+import type { Phase, RouteTrouble } from "../relay/transport.ts";
 import type { GuardedMail, MailOwner } from "./guarded_mail.ts";
 import { GuardedOpening, type GuardSettings, type OpeningOwner } from "./guarded_opening.ts";
 
@@ -156,10 +156,14 @@ export class Guard implements DialogueOwner, ReplyReader, MailOwner, OpeningOwne
     this.tell("250 go on");
   }
 
+  restIn(phase: Phase): void {
+    this.#dialogue.rest(phase, this.#settings.deadlines.idleMs);
+  }
+
   rest(): void {
     this.#state = "idle";
     this.#mail = undefined;
-    this.#dialogue.rest("connect", this.#settings.deadlines.idleMs);
+    this.restIn("connect");
   }
 
   fail(trouble: RouteTrouble): void {

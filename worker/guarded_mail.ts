@@ -7,7 +7,6 @@ import { meaningOfEnd, outcomeOf, type Progress, troubleOf } from "../relay/smtp
 import { meaningOf, verdictOn } from "../relay/smtp/outcome.ts";
 import type { ServerReply } from "../relay/smtp/reply.ts";
 import type { Delivery, Outcome, Phase, RouteTrouble } from "../relay/transport.ts";
-import { PLACEHOLDER_END } from "./upstream.ts";
 
 /** A mail for one recipient, whole in memory. */
 export type WholeMail = Mail & { readonly content: Uint8Array };
@@ -16,6 +15,8 @@ export type WholeMail = Mail & { readonly content: Uint8Array };
 export interface MailOwner {
   /** The next line that worker-mailer reads. */
   tell(line: string): void;
+  /** Between two steps, in this phase. */
+  restIn(phase: Phase): void;
   /** The mail has its result and the server is ready for the next one. */
   rest(): void;
   fail(trouble: RouteTrouble): void;
@@ -26,6 +27,8 @@ type Step = "mail" | "rcpt" | "data" | "content" | "reset" | "over";
 
 /** Whatever the words of the server were. */
 const GO_ON = "250 go on";
+/** How worker-mailer ends a content, before it waits for the final reply. */
+const CONTENT_END = "\r\n.\r\n";
 const FINAL_DOT = Uint8Array.of(0x2e, 0x0d, 0x0a);
 
 /** The dialogue about one mail: worker-mailer's steps, in our words, and what the replies mean. */
@@ -77,7 +80,7 @@ export class GuardedMail implements ReplyReader {
       dialogue.say("DATA", expect("DATA", "data", dataMs));
       return true;
     }
-    if (this.#step === "content" && text.endsWith(PLACEHOLDER_END)) {
+    if (this.#step === "content" && text.endsWith(CONTENT_END)) {
       this.#commit(dialogue);
       return true;
     }
@@ -131,9 +134,11 @@ export class GuardedMail implements ReplyReader {
       const meaning = meaningOf(verdict, phase) ?? { kind: "deferred", phase, blame: "recipient" };
       this.#conclude(outcomeOf(position, meaning, { reply }));
       this.#step = "reset";
+      this.#owner.restIn(phase);
       return this.#owner.tell("550 stop");
     }
     this.#step = next;
+    this.#owner.restIn(next === "rcpt" ? "rcpt" : "data");
     if (next === "content") return this.#owner.tell("354 go on");
     if (next === "over") this.#conclude(outcomeOf(position, { kind: "sent", phase, blame: "message" }, { reply }));
     this.#owner.tell(GO_ON);

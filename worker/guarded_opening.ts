@@ -25,8 +25,8 @@ export interface OpeningOwner {
   opened(): void;
 }
 
-/** What worker-mailer says next; while it waits for the greeting nothing. */
-type Step = "greeting" | "ehlo" | "helo" | "starttls" | "handshake" | "auth";
+/** What worker-mailer does next. It waits for the greeting; and while TLS is being agreed on (`securing`) it says EHLO already. */
+type Step = "greeting" | "ehlo" | "helo" | "starttls" | "handshake" | "securing" | "auth";
 
 /**
  * Everything before the first mail: worker-mailer's steps, in our words. It is told of the server only what it is to do next: STARTTLS when TLS is to be,
@@ -40,6 +40,8 @@ export class GuardedOpening implements ReplyReader {
   #isSecure: boolean;
   #exchange: AuthExchange | undefined;
   #answered = 0;
+  /** EHLO is to be said when TLS is there. */
+  #owesEhlo = false;
 
   /** What the server offers: the last time that it was asked. */
   capabilities: Capabilities = NO_CAPABILITIES;
@@ -60,7 +62,9 @@ export class GuardedOpening implements ReplyReader {
   say(text: string): boolean {
     const { ehloName, deadlines } = this.#settings;
     if (this.#step === "ehlo" && text.startsWith("EHLO ")) {
-      this.#dialogue.say(`EHLO ${ehloName}`, this.#expect("EHLO", "ehlo", deadlines.ehloMs));
+      this.#ehlo();
+    } else if (this.#step === "securing" && text.startsWith("EHLO ") && !this.#owesEhlo) {
+      this.#owesEhlo = true;
     } else if (this.#step === "helo" && text.startsWith("HELO ")) {
       this.#dialogue.say(`HELO ${ehloName}`, this.#expect("HELO", "ehlo", deadlines.ehloMs));
     } else if (this.#step === "starttls" && text.startsWith("STARTTLS\r\n")) {
@@ -75,7 +79,9 @@ export class GuardedOpening implements ReplyReader {
 
   /** worker-mailer begins the handshake. @returns false when this is not its next step */
   startTls(): boolean {
-    return this.#step === "handshake";
+    if (this.#step !== "handshake") return false;
+    this.#step = "securing";
+    return true;
   }
 
   /** The handshake is done and the server is who it should be. What it offered before counts no more (RFC 3207 section 4.2). */
@@ -83,6 +89,7 @@ export class GuardedOpening implements ReplyReader {
     this.#isSecure = true;
     this.capabilities = NO_CAPABILITIES;
     this.#next("ehlo", "ehlo", this.#settings.deadlines.ehloMs);
+    if (this.#owesEhlo) this.#ehlo();
   }
 
   replied(verb: Verb, reply: ServerReply): void {
@@ -108,6 +115,11 @@ export class GuardedOpening implements ReplyReader {
     }
     this.#next("ehlo", "ehlo", this.#settings.deadlines.ehloMs);
     this.#owner.tell("220 go on");
+  }
+
+  #ehlo(): void {
+    const { ehloName, deadlines } = this.#settings;
+    this.#dialogue.say(`EHLO ${ehloName}`, this.#expect("EHLO", "ehlo", deadlines.ehloMs));
   }
 
   #introduced(verb: "EHLO" | "HELO", reply: ServerReply): void {

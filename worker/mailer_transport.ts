@@ -9,14 +9,8 @@ import { Guard } from "./guard.ts";
 import { GuardedMail } from "./guarded_mail.ts";
 import type { GuardSettings } from "./guarded_opening.ts";
 import { SocketWire } from "./socket_wire.ts";
-import {
-  openUpstream,
-  placeholderMail,
-  type SocketReader,
-  type SocketWriter,
-  type Upstream,
-  type WorkerSocket,
-} from "./upstream.ts";
+import { openUpstream, placeholderMail } from "./upstream.ts";
+import type { SocketReader, SocketWriter, Upstream, WorkerSocket } from "./upstream_shape.ts";
 
 /** Which server, and how it is spoken to. */
 export interface MailerOptions extends GuardSettings {

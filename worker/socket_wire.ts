@@ -1,7 +1,7 @@
 import type { Cause } from "../relay/smtp/cause.ts";
 import type { Wire } from "../relay/smtp/dialogue.ts";
 import { Deadline, type Timers } from "../relay/smtp/timers.ts";
-import type { SocketReader, SocketWriter, WorkerSocket } from "./upstream.ts";
+import type { SocketReader, SocketWriter, WorkerSocket } from "./upstream_shape.ts";
 
 /** Who is told what happens on a socket. */
 export interface WireEvents {

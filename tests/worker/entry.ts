@@ -6,18 +6,39 @@ interface Env {
   readonly SETTINGS: WorkerSettings;
 }
 
-const cron = drainWorker((env: Env) => env.SETTINGS);
+/** Timers of a second and more that run: shorter ones end by themselves before anybody could mind. */
+const timers = new Set<unknown>();
+const { setTimeout: set, clearTimeout: clear } = globalThis;
 
-const worker = {
-  ...cron,
-  async fetch(request: Request): Promise<Response> {
-    try {
-      return Response.json(await drain(await request.json()));
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      return Response.json({ error: message }, { status: 500 });
-    }
-  },
-};
+function countedTimeout(callback: () => void, delayMs = 0): unknown {
+  const timer: unknown = set(() => {
+    timers.delete(timer);
+    callback();
+  }, delayMs);
+  if (delayMs >= 1_000) timers.add(timer);
+  return timer;
+}
+
+function countedClear(timer: Parameters<typeof clearTimeout>[0]): void {
+  timers.delete(timer);
+  clear(timer);
+}
+
+Object.assign(globalThis, { setTimeout: countedTimeout, clearTimeout: countedClear });
+
+async function answer(request: Request): Promise<Response> {
+  const settings = await request.json() as WorkerSettings;
+  try {
+    const report = await drain(settings);
+    return Response.json(report, { headers: { "timers-left": String(timers.size) } });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return Response.json({ error: message }, { status: 500 });
+  } finally {
+    timers.clear();
+  }
+}
+
+const worker = { ...drainWorker((env: Env) => env.SETTINGS), fetch: answer };
 
 export { worker as default };

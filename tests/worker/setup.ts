@@ -1,4 +1,4 @@
-import { Miniflare } from "miniflare";
+import type { Miniflare as Runtime } from "miniflare";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -29,9 +29,11 @@ async function bundled(): Promise<string> {
 
 /** A Worker in workerd. */
 export interface TestWorker extends AsyncDisposable {
-  readonly runtime: Miniflare;
+  readonly runtime: Runtime;
   /** What it has logged. */
   readonly lines: readonly string[];
+  /** Fires the cron trigger. @returns `ok` or `exception` */
+  fire(): Promise<string>;
 }
 
 /** Starts workerd with the Worker of the tests. @param settings of its cron trigger */
@@ -43,6 +45,8 @@ export async function startWorker(settings?: WorkerSettings): Promise<TestWorker
   writeFileSync(ca, TEST_AUTHORITY.ca);
   const before = process.env.NODE_EXTRA_CA_CERTS;
   process.env.NODE_EXTRA_CA_CERTS = ca;
+  // It reads that when it is loaded.
+  const { Miniflare } = await import("miniflare");
   const lines: string[] = [];
   const runtime = new Miniflare({
     modules: true,
@@ -52,20 +56,26 @@ export async function startWorker(settings?: WorkerSettings): Promise<TestWorker
     bindings: settings === undefined ? {} : { SETTINGS: { ...settings } },
     handleRuntimeStdio: (stdout: NodeJS.ReadableStream, stderr: NodeJS.ReadableStream) => {
       for (const stream of [stdout, stderr]) {
-        stream.on(
-          "data",
-          (
-            chunk: Uint8Array,
-          ) => (lines.push(new TextDecoder().decode(chunk)),
-            process.env.DBG && console.error(new TextDecoder().decode(chunk))),
-        );
+        stream.on("data", (chunk: Uint8Array) => void lines.push(new TextDecoder().decode(chunk)));
       }
     },
   });
   await runtime.ready;
+  let ended: Promise<void> | undefined;
   if (before === undefined) delete process.env.NODE_EXTRA_CA_CERTS;
   else process.env.NODE_EXTRA_CA_CERTS = before;
-  return { runtime, lines, [Symbol.asyncDispose]: () => runtime.dispose() };
+  return {
+    ...{ runtime, lines },
+    fire: async () => {
+      // Not in the types that miniflare has of it here.
+      const { scheduled } = await runtime.getWorker() as unknown as Record<
+        "scheduled",
+        () => Promise<{ outcome: string }>
+      >;
+      return (await scheduled()).outcome;
+    },
+    [Symbol.asyncDispose]: () => ended ??= runtime.dispose(),
+  };
 }
 
 /** A Worker, a database and a server, for one test. */
@@ -73,6 +83,8 @@ export interface Setup extends AsyncDisposable {
   readonly worker: TestWorker;
   readonly database: TestDatabase;
   readonly server: ScriptedServer;
+  /** Timers of a second and more that the last drain has left. */
+  readonly timersLeft: number;
   /** Drains once. */
   drain(settings?: Partial<WorkerSettings>): Promise<DrainReport>;
   /** Drains once, and gives the error that it must end with. */
@@ -99,10 +111,15 @@ export async function setup(script: ScriptedServerOptions = {}): Promise<Setup> 
       method: "POST",
       body: JSON.stringify(body),
     });
+    timersLeft = Number(response.headers.get("timers-left"));
     return await response.json() as DrainReport;
   };
+  let timersLeft = 0;
   return {
     ...{ worker, database, server },
+    get timersLeft() {
+      return timersLeft;
+    },
     async drain(settings = {}) {
       const report = await post(settings);
       if ("error" in report) throw new Error(report.error);

@@ -1,0 +1,95 @@
+import { Client, neon, neonConfig, Pool as NeonPool } from "@neondatabase/serverless";
+import { expect, test } from "bun:test";
+import { randomUUID } from "node:crypto";
+import pg from "pg";
+import postgres from "postgres";
+import { systemClock } from "../../relay/clock.ts";
+import { createLog } from "../../relay/log.ts";
+import { createSmtpTransport } from "../../relay/smtp/smtp.ts";
+import { drainQueue } from "../../worker/drain_queue.ts";
+import { NoAnswer, statementsOf } from "../../worker/statements_of.ts";
+import { createDatabase } from "../database.ts";
+import { startNeonStandin } from "../neon_standin.ts";
+import { enqueue } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
+
+// Everything that a run asks of the database, by each kind of connection that an app may hand in. The way to the server is the relay's here:
+// worker-mailer is for workerd.
+
+interface Handed {
+  readonly connection: unknown;
+  close(): Promise<unknown>;
+}
+
+const KINDS: Readonly<Record<string, (url: string) => Promise<Handed>>> = {
+  "postgres.js": (url) => {
+    const connection = postgres(url, { max: 2, onnotice: () => {} });
+    return Promise.resolve({ connection, close: () => connection.end() });
+  },
+  "a Pool of pg": (url) => {
+    const connection = new pg.Pool({ connectionString: url });
+    connection.on("error", () => {});
+    return Promise.resolve({ connection, close: () => connection.end() });
+  },
+  "a Pool of Neon": (url) => {
+    const connection = new NeonPool({ connectionString: url });
+    connection.on("error", () => {});
+    return Promise.resolve({ connection, close: () => connection.end() });
+  },
+  "a Client of Neon": async (url) => {
+    const connection = new Client({ connectionString: url });
+    connection.on("error", () => {});
+    await connection.connect();
+    return { connection, close: () => connection.end() };
+  },
+  "Neon over HTTP": (url) => Promise.resolve({ connection: neon(url), close: () => Promise.resolve() }),
+};
+
+for (const [name, open] of Object.entries(KINDS)) {
+  test(`a run drains through ${name}`, async () => {
+    await using database = await createDatabase();
+    await using standin = await startNeonStandin(database.url);
+    standin.configure(neonConfig);
+    await using server = await startScriptedServer({
+      on: { rcpt: (to) => to.startsWith("bob") ? "450 later" : undefined },
+    });
+    const base64 = Buffer.alloc(60_000, 1).toString("base64");
+    await enqueue(database, {
+      to: ["ann@example.com", "bob@example.com"],
+      bcc: ["jörg@example.com"],
+      attachments: [{ filename: "a.bin", contentType: "application/octet-stream", base64 }],
+    });
+    await enqueue(database, { stream: "bulk" });
+    await database.sql`insert into mailchute.pause (key) values ('stream=bulk')`;
+    const { connection, close } = await open(database.url);
+    const options = {
+      ...{ display: "test", address: "test:5432/test", instance: randomUUID(), name: "test", returnPath: undefined },
+      rules: { maxAgeMs: 432_000_000, maxAttempts: undefined, onUncertain: "retry" },
+      ...{ deadlineMs: 10_000, leaseMs: 60_000, batch: 10, maxBytes: 1_000_000, restMs: 60_000 },
+      ...{ clock: systemClock, random: () => 0.5, log: createLog({ write: () => {}, now: () => 0 }) },
+    } as const;
+    const drain = () =>
+      drainQueue({
+        ...options,
+        statements: statementsOf(connection, { limitMs: 5_000, clock: systemClock }),
+        transport: createSmtpTransport({ host: "127.0.0.1", port: server.port, tls: "none", ehloName: "worker.test" }),
+      });
+    expect(await drain()).toEqual({
+      ...{ claimed: 2, sent: 1, deferred: 1, bounced: 0, uncertain: 0, leftToRelay: 1, end: "empty" },
+    });
+    await database.sql`delete from mailchute.pause`;
+    expect(await drain()).toMatchObject({ claimed: 1, sent: 1 });
+    expect(await database.sql`select from mailchute.queue`).toHaveLength(1);
+    await close();
+  });
+}
+
+test("a connection that never answers is an error in time", async () => {
+  const statements = statementsOf({ query: () => new Promise(() => {}) }, { limitMs: 20, clock: systemClock });
+  await expect(statements.unsafe("select")).rejects.toThrow(NoAnswer);
+});
+
+test("what is no connection is refused by its kind", () => {
+  const options = { limitMs: 20, clock: systemClock };
+  expect(() => statementsOf({}, options)).toThrow("Cannot use database (object)");
+});
