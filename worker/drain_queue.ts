@@ -10,6 +10,7 @@ import { periodic } from "../relay/periodic.ts";
 import { schemaProblem, schemaState } from "../relay/schema_state.ts";
 import type { Statements } from "../relay/statements.ts";
 import type { Transport } from "../relay/transport.ts";
+import type { CarryRules } from "./left_to_relay.ts";
 import { DrainRun } from "./drain_run.ts";
 
 // DESIGN: one run of a Worker over one database: it may work here? ──▶ it says who it is ──▶ claim, deliver, settle, again and again ──▶ gives
@@ -17,7 +18,7 @@ import { DrainRun } from "./drain_run.ts";
 // A run is a relay of its own, since a lease must tell one from the next.
 
 /** What a run needs. Time, chance and the doors to the outside are arguments. */
-export interface DrainQueueOptions {
+export interface DrainQueueOptions extends CarryRules {
   readonly statements: Statements;
   /** `host/name`, for people. */
   readonly display: string;
@@ -32,7 +33,6 @@ export interface DrainQueueOptions {
   readonly deadlineMs: number;
   readonly leaseMs: number;
   readonly batch: number;
-  readonly maxBytes: number;
   readonly restMs: number;
   readonly clock: Clock;
   readonly random: () => number;

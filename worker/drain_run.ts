@@ -112,7 +112,7 @@ export class DrainRun {
 
   /** Parts the open recipients by what is to be done, and does it. */
   async #legsOf(held: Held, options: DeliverOptions): Promise<readonly ConcludedLeg[]> {
-    const { log, maxBytes, returnPath } = this.#options;
+    const { log, returnPath } = this.#options;
     const { message } = held;
     const open = message.recipients.filter((recipient) => recipient.open);
     const limit = limitOfRelay(message.waitedFor);
@@ -129,11 +129,12 @@ export class DrainRun {
     if (prepared.kind === "skipped") return [...legs, { recipients: mailed, result: prepared }];
     if (prepared.kind === "failed") return [...legs, { recipients: mailed, result: prepared }];
     const { reversePath } = toEnvelope(message, mailed, returnPath);
+    const { from, stream } = message;
+    const mail = { content: prepared.wire, returnPath: reversePath, from: from.email, stream: stream ?? undefined };
     const carried: ClaimedRecipient[] = [];
     const reasons = new Set<string>();
     for (const recipient of mailed) {
-      const mail = { content: prepared.wire, returnPath: reversePath, to: recipient.email };
-      const reason = leftToRelay(mail, { maxBytes });
+      const reason = leftToRelay({ ...mail, to: recipient.email }, this.#options);
       if (reason === undefined) carried.push(recipient);
       else {
         reasons.add(reason);

@@ -1,6 +1,7 @@
 import { needsSmtpUtf8 as contentNeedsSmtpUtf8, sizeOf } from "../relay/smtp/content.ts";
 import { needsSmtpUtf8 } from "../relay/smtp/path.ts";
 import { pausesOfThrottle } from "../relay/pause.ts";
+import { type Routed, routesFor, type RoutingRule } from "../relay/routing.ts";
 import type { MailContent } from "../relay/transport.ts";
 
 // DESIGN: what a Worker cannot carry faithfully goes back untried, as mail that waits for a throttle: `relay:` and why. The queue goes on past
@@ -9,11 +10,25 @@ import type { MailContent } from "../relay/transport.ts";
 
 const PREFIX = "relay:";
 
+/** What decides it. */
+export interface CarryRules {
+  readonly maxBytes: number;
+  /** Whose first route is `relay` goes by a relay. */
+  readonly routing: readonly RoutingRule[];
+}
+
+/** A recipient's mail. */
+export interface CarriedMail extends Routed {
+  readonly content: MailContent;
+  readonly returnPath: string;
+}
+
+/** The name of what a Worker leaves alone, in rules of routing. */
+export const RELAY_ROUTE = "relay";
+
 /** Why a recipient's mail is left to a relay, as the throttle that it waits for; undefined: the Worker can carry it. */
-export function leftToRelay(
-  mail: { readonly content: MailContent; readonly returnPath: string; readonly to: string },
-  { maxBytes }: { readonly maxBytes: number },
-): string | undefined {
+export function leftToRelay(mail: CarriedMail, { maxBytes, routing }: CarryRules): string | undefined {
+  if (routesFor(routing, mail)?.[0] === RELAY_ROUTE) return `${PREFIX}its route is a relay's`;
   if (needsSmtpUtf8(mail.returnPath) || needsSmtpUtf8(mail.to) || contentNeedsSmtpUtf8(mail.content)) {
     return `${PREFIX}an address needs SMTPUTF8`;
   }

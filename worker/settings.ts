@@ -1,11 +1,14 @@
 import type { Connection } from "../src/connection.ts";
 import type { RetryRules } from "../src/policy.ts";
+import { parseRoutes } from "../relay/settings/routes.ts";
+import type { RoutingRule } from "../relay/routing.ts";
 import { SettingsError } from "../relay/settings/settings_error.ts";
 import { parseSmtpUrl } from "../relay/settings/smtp_url.ts";
 import { type Deadlines, DEFAULT_DEADLINES } from "../relay/smtp/deadline.ts";
 import { limit } from "../relay/smtp/limit.ts";
 import { addressOf } from "../relay/place.ts";
 import type { DrainQueueOptions } from "./drain_queue.ts";
+import { RELAY_ROUTE } from "./left_to_relay.ts";
 import type { MailerOptions } from "./mailer_transport.ts";
 
 /** What a Worker needs to know. */
@@ -42,6 +45,11 @@ export interface WorkerSettings {
   readonly batch?: number | undefined;
   /** Larger mails are left to a relay: a Worker holds a mail whole. @default {5_242_880} 5 MiB */
   readonly maxBytes?: number | undefined;
+  /**
+   * Which mail is left to a relay, in the words of the relay's `RELAY_ROUTES`, with the routes `worker` and `relay`: `to:*.corp.example=relay,
+   * *=worker`. @default {none}
+   */
+  readonly routes?: string | undefined;
   /** The longest time between two runs, in milliseconds: so long after one it counts as alive. @default {600_000} */
   readonly restMs?: number | undefined;
 }
@@ -54,7 +62,16 @@ export interface CheckedSettings {
 
 const NAMES: Readonly<Record<keyof WorkerSettings, true>> = {
   ...{ database: true, address: true, smtp: true, name: true, returnPath: true, onUncertain: true, maxAgeMs: true },
-  ...{ maxAttempts: true, deadlineMs: true, replyMs: true, leaseMs: true, batch: true, maxBytes: true, restMs: true },
+  ...{
+    maxAttempts: true,
+    deadlineMs: true,
+    replyMs: true,
+    leaseMs: true,
+    batch: true,
+    maxBytes: true,
+    routes: true,
+    restMs: true,
+  },
 };
 
 /** What the SMTP URL of a relay may say beside these needs files, more connections, or words with TLS that Workers do not have. */
@@ -87,7 +104,7 @@ export function checkSettings(settings: WorkerSettings): CheckedSettings {
   const address = addressIn(settings);
   return {
     run: {
-      ...{ name, address, returnPath, display: address, rules: rulesOf(settings) },
+      ...{ name, address, returnPath, display: address, rules: rulesOf(settings), routing: routingOf(settings) },
       deadlineMs: limit("deadlineMs", settings.deadlineMs, { fallback: 25_000, max: 14 * 60_000 }),
       leaseMs: limit("leaseMs", settings.leaseMs, { fallback: 120_000, min: 8_000, max: 3_600_000 }),
       batch: limit("batch", settings.batch, { fallback: 10, max: 500 }),
@@ -109,6 +126,17 @@ function rulesOf({ onUncertain = "retry", maxAgeMs, maxAttempts }: WorkerSetting
       ? undefined
       : limit("maxAttempts", maxAttempts, { fallback: 1, max: 1_000_000 }),
   };
+}
+
+function routingOf({ routes }: WorkerSettings): readonly RoutingRule[] {
+  if (routes === undefined) return [];
+  try {
+    return parseRoutes(routes, new Map([["worker", "routes"], [RELAY_ROUTE, "routes"]]));
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    // It knows them by their name in the environment of a relay.
+    throw new SettingsError("routes", error.message.replaceAll("RELAY_ROUTES", "routes"));
+  }
 }
 
 function addressIn({ address, database }: WorkerSettings): string {

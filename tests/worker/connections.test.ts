@@ -65,7 +65,7 @@ for (const [name, open] of Object.entries(KINDS)) {
     const options = {
       ...{ display: "test", address: "test:5432/test", instance: randomUUID(), name: "test", returnPath: undefined },
       rules: { maxAgeMs: 432_000_000, maxAttempts: undefined, onUncertain: "retry" },
-      ...{ deadlineMs: 10_000, leaseMs: 60_000, batch: 10, maxBytes: 1_000_000, restMs: 60_000 },
+      ...{ deadlineMs: 10_000, leaseMs: 60_000, batch: 10, maxBytes: 1_000_000, routing: [], restMs: 60_000 },
       ...{ clock: systemClock, random: () => 0.5, log: createLog({ write: () => {}, now: () => 0 }) },
     } as const;
     const drain = () =>

@@ -3,6 +3,7 @@ import { on, run } from "../queue/command.ts";
 import { endLeases } from "../queue/setup.ts";
 import { describeMessage, enqueue, enqueueMany, makeDue, openTestRelay, until } from "../relay.ts";
 import type { TestDatabase } from "../database.ts";
+import { TEST_AUTHORITY } from "../scripted_server.ts";
 import { setup, startWorker, stopWorker } from "./setup.ts";
 
 afterAll(stopWorker);
@@ -11,6 +12,13 @@ afterAll(stopWorker);
 async function rows(database: TestDatabase): Promise<readonly Readonly<Record<string, unknown>>[]> {
   return await database.sql`
     select attempts, intent, leased_by is not null as leased, due <= now() as "isDue", throttle from mailchute.queue order by seq`;
+}
+
+/** Resolves when the end of the newest message's lease has moved. */
+async function untilRenewed(database: TestDatabase): Promise<void> {
+  const due = async () => (await database.sql`select due::text from mailchute.queue order by seq desc limit 1`)[0]?.due;
+  const before = await due();
+  await until(async () => await due() !== before, "the lease is renewed");
 }
 
 test("a mail goes from the queue through workerd to the server, and is settled", async () => {
@@ -27,15 +35,33 @@ test("a mail goes from the queue through workerd to the server, and is settled",
 test("a cron trigger drains, by the settings that it makes of its bindings", async () => {
   await using s = await setup();
   await enqueue(s.database);
-  await using worker = await startWorker({ database: s.database.url, smtp: `smtp://127.0.0.1:${s.server.port}` });
+  await using worker = await startWorker({
+    settings: { database: s.database.url, smtp: `smtp://127.0.0.1:${s.server.port}` },
+  });
   expect(await worker.fire()).toBe("ok");
   expect(s.server.mails).toHaveLength(1);
+});
+
+test("the example drains through Hyperdrive", async () => {
+  await using s = await setup();
+  await enqueue(s.database);
+  await using worker = await startWorker({
+    entry: "../../examples/cron_worker.ts",
+    bindings: { SMTP_URL: `smtp://127.0.0.1:${s.server.port}` },
+    hyperdrives: { HYPERDRIVE: s.database.url },
+  });
+  expect(await worker.fire()).toBe("ok");
+  expect(s.server.mails).toHaveLength(1);
+  const [place] = await s.database.sql`select addresses from mailchute.place`;
+  expect(place?.addresses).toEqual(["db.example.com:5432/shop"]);
 });
 
 test("a cron trigger fails where nothing could be done, so that Cloudflare shows it", async () => {
   await using s = await setup();
   await s.database.sql`update mailchute.schema_info set version = 1`;
-  await using worker = await startWorker({ database: s.database.url, smtp: `smtp://127.0.0.1:${s.server.port}` });
+  await using worker = await startWorker({
+    settings: { database: s.database.url, smtp: `smtp://127.0.0.1:${s.server.port}` },
+  });
   expect(await worker.fire()).toBe("exception");
 });
 
@@ -47,14 +73,19 @@ test("many mails go over few connections, batch after batch", async () => {
   expect(s.server.transcripts).toHaveLength(3);
 });
 
-test("mails go over implicit TLS, and not to a server whose certificate is for another", async () => {
-  await using s = await setup({ tls: "implicit" });
-  await enqueue(s.database);
-  expect(await s.drain({ smtp: `smtps://127.0.0.1:${s.server.port}` })).toMatchObject({ sent: 1 });
-  const id = await enqueue(s.database);
-  expect(await s.drain({ smtp: `smtps://[::ffff:127.0.0.1]:${s.server.port}` })).toMatchObject({ sent: 0 });
-  expect(await describeMessage(s.database, id)).toMatchObject({ state: "queued", attempts: [] });
-});
+for (const [tls, scheme] of [["implicit", "smtps"], ["starttls", "smtp"]] as const) {
+  test(`mails go over ${tls} TLS, and none to a server whose certificate is for another`, async () => {
+    await using s = await setup({ tls });
+    await enqueue(s.database);
+    expect(await s.drain({ smtp: `${scheme}://127.0.0.1:${s.server.port}` })).toMatchObject({ sent: 1 });
+    expect(s.server.mails[0]?.isTls).toBe(true);
+    await using other = await setup({ tls, certificate: TEST_AUTHORITY.issue(["other.example"]) });
+    const id = await enqueue(s.database);
+    await s.drain({ smtp: `${scheme}://127.0.0.1:${other.server.port}` });
+    expect(other.server.transcripts.map(({ client }) => client).join("")).not.toContain("MAIL");
+    expect(await describeMessage(s.database, id)).toMatchObject({ state: "queued", attempts: [] });
+  });
+}
 
 test("bytes that follow the reply to STARTTLS end the connection before TLS", async () => {
   await using s = await setup({ tls: "starttls", on: { starttls: () => ({ raw: "220 go\r\n250 AUTH PLAIN\r\n" }) } });
@@ -131,20 +162,17 @@ test("what another relay has taken over meanwhile is not settled", async () => {
 test("a mail whose lease is lost is not brought to its final dot", async () => {
   const gate = Promise.withResolvers<undefined>();
   await using s = await setup({ on: { data: () => gate.promise } });
-  await enqueue(s.database);
+  await enqueueMany(s.database, 2);
   const drained = s.drain({ leaseMs: 8_000 });
   await s.server.whenSaid("DATA");
-  await s.database.sql`update mailchute.queue set lease = lease + 1, leased_by = leased_by + 1000`;
-  // The next renewal finds out.
-  await until(async () => {
-    const [row] = await s.database
-      .sql`select heartbeat_at < now() - interval '2500 milliseconds' as "isRenewed" from mailchute.relay`;
-    return row?.isRenewed === true;
-  }, "the lease was to be renewed");
+  await s.database
+    .sql`update mailchute.queue set lease = lease + 1, leased_by = leased_by + 1000 where seq = (select min(seq) from mailchute.queue)`;
+  // The renewal of the other one finds out too.
+  await untilRenewed(s.database);
   gate.resolve(undefined);
   await drained;
-  expect(s.server.mails).toEqual([]);
   expect(s.server.transcripts[0]?.client).toEndWith("DATA\r\n");
+  expect(s.server.mails.map(({ recipients }) => recipients)).toEqual([["u2@example.com"]]);
 });
 
 test("leases are renewed while a mail is under way", async () => {
@@ -153,11 +181,7 @@ test("leases are renewed while a mail is under way", async () => {
   await enqueue(s.database);
   const drained = s.drain({ leaseMs: 8_000 });
   await s.server.whenSaid("\r\n.\r\n");
-  const [before] = await s.database.sql`select due from mailchute.queue`;
-  await until(async () => {
-    const [row] = await s.database.sql`select due > ${before?.due as Date} as "isRenewed" from mailchute.queue`;
-    return row?.isRenewed === true;
-  }, "the lease is renewed");
+  await untilRenewed(s.database);
   gate.resolve(undefined);
   expect(await drained).toMatchObject({ sent: 1 });
 });
@@ -208,6 +232,18 @@ test("a mail that is too large for a Worker goes by a relay, and holds up no oth
   expect(await describeMessage(s.database, large)).toMatchObject({ state: "sent" });
 });
 
+test("what the routes give to a relay is left to one, and the other recipients have their mail", async () => {
+  await using s = await setup();
+  const id = await enqueue(s.database, { to: ["ann@example.com", "bob@sub.corp.example"] });
+  expect(await s.drain({ routes: "to:*.corp.example=relay, *=worker" })).toMatchObject({ sent: 1, leftToRelay: 1 });
+  expect(await describeMessage(s.database, id)).toMatchObject({
+    recipients: [{ state: "sent" }, { state: "queued", reason: "Left to a relay: its route is a relay's" }],
+  });
+  await using running = await openTestRelay(s.database, { smtpPort: s.server.port });
+  await running.relay.runOnce();
+  expect(s.server.mails.map(({ recipients }) => recipients[0])).toEqual(["ann@example.com", "bob@sub.corp.example"]);
+});
+
 test("a mail that waits for a limit of a relay goes on waiting for it", async () => {
   await using s = await setup();
   await enqueue(s.database);
@@ -239,7 +275,7 @@ test("a schema that does not fit is one sentence with the fix", async () => {
   expect(await s.drainError()).toContain("needs mailchute 99.0.0 or later");
 });
 
-test("a database that does not answer, or is not there, is an error and no end of waiting", async () => {
+test("a database that is not there is an error, without its password", async () => {
   await using s = await setup();
   expect(await s.drainError({ database: "postgres://ann:secret@127.0.0.1:9/shop" })).not.toContain("secret");
 });

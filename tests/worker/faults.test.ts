@@ -43,7 +43,7 @@ test("F2: who is in Bcc stands in no header", async () => {
     "secret1@example.com",
     "secret2@example.com",
   ]);
-  for (const { content } of s.server.mails) expect(content).not.toMatch(/secret|bcc/i);
+  for (const { content } of s.server.mails) expect(content).not.toMatch(/secret|^bcc:/im);
 });
 
 test("F3: no mail has a header of the one before it", async () => {
@@ -86,8 +86,11 @@ test("F5: line breaks in an address that somebody wrote into the tables make no 
 test("F6: a lone dot in a text ends no mail, and a dot at the start of a line arrives as one", async () => {
   await using s = await setUp();
   await enqueue(s.database, { text: "a\n.\nMAIL FROM:<evil@example.net>\n..b\r\n.\r\nc" });
-  expect(await s.drain()).toMatchObject({ sent: 1 });
-  expect(s.server.mails).toHaveLength(1);
+  await enqueue(s.database, { text: "a\n.hidden\n..b" });
+  expect(await s.drain()).toMatchObject({ sent: 2 });
+  expect(s.server.mails).toHaveLength(2);
+  expect(s.server.mails[1]?.content).toEndWith("a\r\n.hidden\r\n..b\r\n");
+  expect(s.server.transcripts[0]?.client).toContain("a\r\n..hidden\r\n...b\r\n.\r\n");
   const { content = "" } = s.server.mails[0] ?? {};
   expect(content.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
   expect(content.replaceAll("=2E", ".")).toContain("a\r\n.\r\nMAIL FROM:<evil@example.net>\r\n..b\r\n.\r\nc");

@@ -21,6 +21,7 @@ test("what is not said has the defaults of the docs", () => {
   expect(run).toEqual({
     ...{ name: "mailchute", address: "db.example.com:5432/shop", display: "db.example.com:5432/shop" },
     rules: { onUncertain: "retry", maxAgeMs: 432_000_000, maxAttempts: undefined },
+    routing: [],
     ...{ returnPath: undefined, deadlineMs: 25_000, leaseMs: 120_000, batch: 10, maxBytes: 5_242_880, restMs: 600_000 },
   });
   expect(mailer).toMatchObject({
@@ -51,6 +52,8 @@ const WRONG: readonly (readonly [settings: Readonly<Record<string, unknown>>, me
   [{ leaseMs: 7_999 }, "Cannot use leaseMs = 7999: set a whole number from 8000 to 3600000"],
   [{ batch: "10" }, "Cannot use batch = 10: set a whole number from 1 to 500"],
   [{ maxBytes: Number.NaN }, "Cannot use maxBytes = NaN: set a whole number from 1 to 26214400"],
+  [{ routes: "*=internal" }, 'Cannot use routes: the rule "*=internal" names the route "internal", which is not there'],
+  [{ routes: "*=worker" }, "Cannot use routes: no rule of routes names the route relay; add one, or remove routes"],
   [{ smtp: "smtp.example.com" }, "Cannot use smtp: it is no URL that begins with smtp:// or smtps://"],
   [
     { smtp: "smtp://smtp.example.com" },

@@ -13,11 +13,18 @@ import {
 
 // The Worker runs in workerd, Cloudflare's runtime, over real sockets.
 
-let bundle: Promise<string> | undefined;
+const bundles = new Map<string, Promise<string>>();
 
-async function bundled(): Promise<string> {
+/** As wrangler bundles it. */
+function bundleOf(entry: string): Promise<string> {
+  const known = bundles.get(entry) ?? bundled(entry);
+  bundles.set(entry, known);
+  return known;
+}
+
+async function bundled(entry: string): Promise<string> {
   const built = await Bun.build({
-    entrypoints: [resolve(import.meta.dir, "entry.ts")],
+    entrypoints: [resolve(import.meta.dir, entry)],
     target: "browser",
     format: "esm",
     conditions: ["workerd", "worker"],
@@ -36,9 +43,20 @@ export interface TestWorker extends AsyncDisposable {
   fire(): Promise<string>;
 }
 
-/** Starts workerd with the Worker of the tests. @param settings of its cron trigger */
-export async function startWorker(settings?: WorkerSettings): Promise<TestWorker> {
-  bundle ??= bundled();
+/** What a Worker is started with. */
+export interface StartOptions {
+  /** @default {"entry.ts"} */
+  readonly entry?: string;
+  readonly bindings?: Readonly<Record<string, string>>;
+  /** The settings of the cron trigger of `entry.ts`. */
+  readonly settings?: WorkerSettings;
+  /** URLs of databases. */
+  readonly hyperdrives?: Readonly<Record<string, string>>;
+}
+
+/** Starts workerd. */
+export async function startWorker(options: StartOptions = {}): Promise<TestWorker> {
+  const { entry = "entry.ts", settings, bindings = {}, hyperdrives = {} } = options;
   // Workers trust the well-known authorities, and in workerd those of this variable.
   const folder = mkdtempSync(join(tmpdir(), "mailchute-worker-"));
   const ca = join(folder, "ca.pem");
@@ -50,10 +68,11 @@ export async function startWorker(settings?: WorkerSettings): Promise<TestWorker
   const lines: string[] = [];
   const runtime = new Miniflare({
     modules: true,
-    script: await bundle,
+    script: await bundleOf(entry),
     compatibilityDate: "2026-04-01",
     compatibilityFlags: ["nodejs_compat"],
-    bindings: settings === undefined ? {} : { SETTINGS: { ...settings } },
+    bindings: { ...bindings, ...(settings === undefined ? {} : { SETTINGS: { ...settings } }) },
+    hyperdrives: { ...hyperdrives },
     handleRuntimeStdio: (stdout: NodeJS.ReadableStream, stderr: NodeJS.ReadableStream) => {
       for (const stream of [stdout, stderr]) {
         stream.on("data", (chunk: Uint8Array) => void lines.push(new TextDecoder().decode(chunk)));
