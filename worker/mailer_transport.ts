@@ -9,7 +9,7 @@ import { Guard } from "./guard.ts";
 import { GuardedMail } from "./guarded_mail.ts";
 import type { GuardSettings } from "./guarded_opening.ts";
 import { SocketWire } from "./socket_wire.ts";
-import { openUpstream, placeholderMail } from "./upstream.ts";
+import { checkUpstream, openUpstream, placeholderMail } from "./upstream.ts";
 import type { SocketReader, SocketWriter, Upstream, WorkerSocket } from "./upstream_shape.ts";
 
 /** Which server, and how it is spoken to. */
@@ -33,7 +33,9 @@ export class MailerTransport implements Transport {
   readonly #timers: Timers;
   #link: Link | undefined;
 
+  /** @throws {Error} when the installed worker-mailer cannot be used */
   constructor(options: MailerOptions, timers: Timers) {
+    checkUpstream();
     this.#options = options;
     this.#timers = timers;
   }

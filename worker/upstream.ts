@@ -1,5 +1,5 @@
 import { LogLevel, WorkerMailer } from "worker-mailer";
-import { checkShape, type PlaceholderMail, type Upstream } from "./upstream_shape.ts";
+import { checkClass, checkShape, type PlaceholderMail, type Upstream } from "./upstream_shape.ts";
 
 /** Where to connect. */
 export interface UpstreamTarget {
@@ -24,6 +24,11 @@ export function openUpstream({ host, port, tls }: UpstreamTarget): Upstream {
     socketTimeoutMs: 1,
   }]);
   return checkShape(upstream);
+}
+
+/** Looks whether the installed worker-mailer is one that can be used. @throws {Error} naming what it lacks */
+export function checkUpstream(): void {
+  checkClass(WorkerMailer);
 }
 
 /** A mail for `send`, with a headers object of its own: it writes into that. */

@@ -52,11 +52,18 @@ const OBJECTS = ["socket", "reader", "writer"] as const;
 /** Takes it for what it is, if it is. @throws {Error} naming what is missing */
 export function checkShape(upstream: unknown): Upstream {
   const found = (upstream ?? {}) as Readonly<Record<string, unknown>>;
-  const missing = [
-    ...FUNCTIONS.filter((name) => typeof found[name] !== "function"),
-    ...OBJECTS.filter((name) => typeof found[name] !== "object" || found[name] === null),
-  ];
-  if (missing.length === 0) return upstream as Upstream; // just looked
+  refuseWithout(OBJECTS.filter((name) => typeof found[name] !== "object" || found[name] === null));
+  return upstream as Upstream; // just looked, and before it at its class
+}
+
+/** Looks at the class alone, so that a wrong one is found before anything is claimed. @throws {Error} naming what is missing */
+export function checkClass({ prototype }: { readonly prototype: unknown }): void {
+  const found = (prototype ?? {}) as Readonly<Record<string, unknown>>;
+  refuseWithout(FUNCTIONS.filter((name) => typeof found[name] !== "function"));
+}
+
+function refuseWithout(missing: readonly string[]): void {
+  if (missing.length === 0) return;
   throw new Error(
     `Cannot use this worker-mailer: it has no ${missing.join(", ")}; install worker-mailer@${UPSTREAM_VERSION}`,
   );

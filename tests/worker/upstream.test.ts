@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
-import { checkShape, UPSTREAM_VERSION } from "../../worker/upstream_shape.ts";
+import { checkClass, checkShape, UPSTREAM_VERSION } from "../../worker/upstream_shape.ts";
 
 const FOLDER = join(import.meta.dir, "../../node_modules/worker-mailer");
 
@@ -22,14 +22,15 @@ test("worker-mailer's code is the one that was read: a change has to be read fir
 
 test("a worker-mailer of another shape is refused by what it lacks, with the version to install", () => {
   const here = () => undefined;
-  const whole = {
-    ...{ socket: {}, reader: {}, writer: {} },
+  const methods = {
     ...{ read: here, readTimeout: here, initializeSmtpSession: here, start: here, send: here, close: here },
   };
-  expect(checkShape(whole)).toBe(whole as unknown as ReturnType<typeof checkShape>);
-  for (const name of Object.keys(whole)) {
-    const message = `Cannot use this worker-mailer: it has no ${name}; install worker-mailer@1.2.1`;
-    expect(() => checkShape({ ...whole, [name]: undefined })).toThrow(message);
+  const fields = { socket: {}, reader: {}, writer: {} };
+  const lacks = (name: string) => `Cannot use this worker-mailer: it has no ${name}; install worker-mailer@1.2.1`;
+  expect(() => checkClass({ prototype: methods })).not.toThrow();
+  expect(() => checkShape(fields)).not.toThrow();
+  for (const name of Object.keys(methods)) {
+    expect(() => checkClass({ prototype: { ...methods, [name]: undefined } })).toThrow(lacks(name));
   }
-  expect(() => checkShape(undefined)).toThrow("it has no read, ");
+  for (const name of Object.keys(fields)) expect(() => checkShape({ ...fields, [name]: null })).toThrow(lacks(name));
 });
