@@ -3,7 +3,8 @@ import { createMailer } from "../../mod.ts";
 import { createDatabase } from "../database.ts";
 import { startNeonStandin } from "../neon_standin.ts";
 import { type Bench, type Case, CASES, rejects } from "./cases.ts";
-import { type Kind, KINDS } from "./kinds.ts";
+import { KINDS } from "./kinds.ts";
+import type { Kind } from "./kinds/kind.ts";
 import { grantShop } from "./shop.ts";
 
 async function withBench(kind: Kind, work: Case): Promise<void> {
