@@ -1,4 +1,5 @@
 import { MailchuteError } from "./error.ts";
+import { octets } from "./octets.ts";
 
 /** One address, checked: safe to write into SMTP commands and headers as it is. */
 export interface Mailbox {
@@ -25,14 +26,17 @@ const MAX_LABEL_BYTES = 63;
 /** Ours: no person's name is longer, and every later step stays cheap. */
 const MAX_NAME_CHARS = 998;
 
-const CONTROL = /[\0-\x1f\x7f]/;
+/** What may stand in no line. */
+export const CONTROL: RegExp = /[\0-\x1f\x7f]/;
 // Joiners (U+200C, U+200D) belong to the spelling of Persian and Indic words; other invisible characters only deceive.
 const INVISIBLE = /(?![\u200c\u200d])[\s\p{Cc}\p{Cf}\p{Cs}]/u;
 const DOT_ATOM = /^[\w!#$%&'*+\-/=?^`{|}~\x80-\uffff]+(?:\.[\w!#$%&'*+\-/=?^`{|}~\x80-\uffff]+)*$/;
 const QUOTED = /^"((?:[^"\\]|\\.)*)"$/;
 const SPECIALS = /[()<>[\]:;@\\,"]/;
-const OCTET = "(?:25[0-5]|2[0-4]\\d|1?\\d?\\d)";
-const IPV4_LITERAL = new RegExp(`^\\[${OCTET}(?:\\.${OCTET}){3}\\]$`);
+/** What stands between two addresses stands in none. */
+const LIST = /@[^@,;]*[,;][^@]*@/;
+/** RFC 5321 section 4.1.3: four numbers, each before a dot and the next, or before the end. */
+const IPV4_LITERAL = /^\[(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?=\d)|\]$)){4}$/;
 
 /**
  * Parses exactly one address. The one gate for addresses: the client uses it at enqueue, the relay again before SMTP.
@@ -48,20 +52,10 @@ const IPV4_LITERAL = new RegExp(`^\\[${OCTET}(?:\\.${OCTET}){3}\\]$`);
  * ```
  */
 export function parseAddress(input: Address): AddressResult {
-  const parts = typeof input === "string" ? splitName(input) : input;
-  if (typeof parts === "string") return { ok: false, reason: parts };
-  if (typeof parts?.email !== "string") return { ok: false, reason: "it is neither a string nor { email, name }" };
-  const checked = checkEmail(parts.email);
-  if (typeof checked === "string") return { ok: false, reason: checked };
-  const { name } = parts;
-  if (name === undefined || name === null) return { ok: true, mailbox: checked };
-  if (typeof name !== "string") return { ok: false, reason: "its name is not a string" };
-  if (name.length > MAX_NAME_CHARS) {
-    return { ok: false, reason: `its name is longer than ${MAX_NAME_CHARS} characters` };
-  }
-  if (CONTROL.test(name)) return { ok: false, reason: "its name holds a line break or another control character" };
-  if (name.trim() === "") return { ok: true, mailbox: checked };
-  return { ok: true, mailbox: { email: checked.email, name: name.toWellFormed() } };
+  const mailbox = parseMailbox(input);
+  if (typeof mailbox !== "string") return { ok: true, mailbox };
+  const isList = LIST.test(typeof input === "string" ? input : input?.email);
+  return { ok: false, reason: isList ? "it is more than one address: give a list as an array" : mailbox };
 }
 
 /**
@@ -138,6 +132,20 @@ export function sameAddress(one: string, other: string): boolean {
   return normalizeAddress(one) === normalizeAddress(other);
 }
 
+/** Reads the mailbox; a string is the reason why not. */
+function parseMailbox(input: Address): Mailbox | string {
+  const parts = typeof input === "string" ? splitName(input) : input;
+  if (typeof parts === "string") return parts;
+  if (typeof parts?.email !== "string") return "it is neither a string nor { email, name }";
+  const checked = checkEmail(parts.email);
+  const { name } = parts;
+  if (typeof checked === "string" || name === undefined || name === null) return checked;
+  if (typeof name !== "string") return "its name is not a string";
+  if (name.length > MAX_NAME_CHARS) return `its name is longer than ${MAX_NAME_CHARS} characters`;
+  if (CONTROL.test(name)) return "its name holds a line break or another control character";
+  return name.trim() === "" ? checked : { ...checked, name: name.toWellFormed() };
+}
+
 /** Splits `name <email>`; a string is the reason why not. */
 function splitName(input: string): { readonly email: string; readonly name?: string } | string {
   // Before trim(), which would hide a line break at the end.
@@ -149,10 +157,15 @@ function splitName(input: string): { readonly email: string; readonly name?: str
   const email = text.slice(open + 1, -1);
   const phrase = text.slice(0, Math.max(open, 0)).trimEnd();
   if (phrase === "" && open === 0) return { email };
-  const quoted = QUOTED.exec(phrase)?.[1];
-  if (quoted !== undefined) return { email, name: quoted.replace(/\\(.)/g, "$1") };
+  const name = unquote(phrase);
+  if (name !== undefined) return { email, name };
   if (phrase !== "" && !SPECIALS.test(phrase)) return { email, name: phrase };
   return 'it is not exactly one address: put a name with ()<>[]:;@\\," into double quotes, or give { email, name }';
+}
+
+/** Returns what stands in double quotes, or undefined. */
+function unquote(text: string): string | undefined {
+  return QUOTED.exec(text)?.[1]?.replace(/\\(.)/g, "$1");
 }
 
 /** Checks `local@domain` and returns it in the form for the wire; a string is the reason why not. */
@@ -161,7 +174,7 @@ function checkEmail(email: string): Mailbox | string {
   const at = email.lastIndexOf("@");
   if (at < 0) return "it has no @";
   const local = checkLocal(email.slice(0, at));
-  if (local.reason !== undefined) return local.reason;
+  if (typeof local === "string") return local;
   const domain = email.slice(at + 1);
   const canonical = canonicalDomain(domain);
   if (canonical === undefined) return "its domain is not valid (an IP address needs brackets: [192.0.2.1])";
@@ -169,19 +182,18 @@ function checkEmail(email: string): Mailbox | string {
   return octets(checked) > MAX_EMAIL_BYTES ? `it is longer than ${MAX_EMAIL_BYTES} octets` : { email: checked };
 }
 
-function checkLocal(local: string): { readonly text: string; readonly reason?: string } {
-  if (local === "") return { text: local, reason: "nothing stands before its @" };
-  if (octets(local) > MAX_LOCAL_BYTES) {
-    return { text: local, reason: `its part before the @ is longer than ${MAX_LOCAL_BYTES} octets` };
-  }
+/** Returns the local part in the form for the wire; a string is the reason why not. */
+function checkLocal(text: string): { readonly text: string } | string {
+  if (text === "") return "nothing stands before its @";
+  if (octets(text) > MAX_LOCAL_BYTES) return `its part before the @ is longer than ${MAX_LOCAL_BYTES} octets`;
   // Blanks may stand between quotes, and nowhere else.
-  if (INVISIBLE.test(local.startsWith('"') ? local.replaceAll(" ", "") : local)) {
-    return { text: local, reason: "it holds a blank, a control character or another invisible character" };
+  if (INVISIBLE.test(text.startsWith('"') ? text.replaceAll(" ", "") : text)) {
+    return "it holds a blank, a control character or another invisible character";
   }
-  if (DOT_ATOM.test(local)) return { text: local };
-  const quoted = QUOTED.exec(local)?.[1]?.replace(/\\(.)/g, "$1");
-  if (!quoted) return { text: local, reason: "it is not exactly one address (a local part like a..b needs quotes)" };
-  if (/[@<>"\\]/.test(quoted)) return { text: local, reason: 'its quoted part holds one of @ < > " \\' };
+  if (DOT_ATOM.test(text)) return { text };
+  const quoted = unquote(text);
+  if (!quoted) return "it is not exactly one address (a local part like a..b needs quotes)";
+  if (/[@<>"\\]/.test(quoted)) return 'its quoted part holds one of @ < > " \\';
   return { text: DOT_ATOM.test(quoted) ? quoted : `"${quoted}"` };
 }
 
@@ -203,8 +215,8 @@ function canonicalDomain(domain: string): string | undefined {
 /** RFC 5321 section 4.1.3: `[192.0.2.1]` or `[IPv6:2001:db8::1]`. */
 function canonicalLiteral(domain: string): string | undefined {
   if (IPV4_LITERAL.test(domain)) return domain;
-  const ipv6 = /^\[IPv6:([\da-f:.]+)\]$/i.exec(domain)?.[1];
-  const host = ipv6 === undefined ? "" : hostname(`[${ipv6}]`);
+  // Without a match no hostname either.
+  const host = hostname(`[${/^\[IPv6:([\da-f:.]+)\]$/i.exec(domain)?.[1]}]`);
   return host === "" ? undefined : `[IPv6:${host.slice(1)}`;
 }
 
@@ -215,8 +227,4 @@ function hostname(host: string): string {
   } catch {
     return "";
   }
-}
-
-function octets(text: string): number {
-  return /^[\0-\x7f]*$/.test(text) ? text.length : new TextEncoder().encode(text).length;
 }

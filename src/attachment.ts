@@ -78,9 +78,7 @@ export function attachments(value: unknown, fault: Fault): readonly WireAttachme
   const read = value.map((given: Loaded, index): WireAttachment => {
     const at = (name: string): Fault => (reason) => fault(reason, [index, name]);
     for (const name of Object.keys(given)) {
-      if (!FIELDS.some((known) => known === name)) {
-        at(name)(`it is none of ${FIELDS.join(", ")}`);
-      }
+      if (!(FIELDS as readonly string[]).includes(name)) at(name)(`it is none of ${FIELDS.join(", ")}`);
     }
     const { bytes, base64 } = encode(given, at);
     rawBytes += bytes;

@@ -51,10 +51,16 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
   >(MAILER, options, "Cannot make the mailer");
 
   function choose(tx: unknown, what: string, isChange = true): Driver {
-    if (transaction === "required" && isChange && (tx === undefined || tx === db)) {
-      throw new MailchuteError("transaction_required", `${what}: no transaction is given: pass it as { tx }`);
+    const driver = tx === undefined ? driverOf(db, "db") : driverOf(tx, "tx");
+    const needed = transaction === "required" && isChange;
+    if (tx === undefined ? needed : driver.isRoot || (needed && tx === db)) {
+      throw new MailchuteError(
+        "transaction_required",
+        `${what}: no open transaction is given as { tx }: pass what begin() or transaction() hands out, or the client it began on ` +
+          "(for neon's transaction([...]): mail.statement)",
+      );
     }
-    return tx === undefined ? driverOf(db, "db") : driverOf(tx, "tx");
+    return driver;
   }
 
   async function prepare(message: MessageInput, idempotencyKey: string | undefined): Promise<Statement> {

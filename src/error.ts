@@ -10,7 +10,7 @@ export type MailchuteErrorCode =
   | "recipient_not_allowed"
   /** The idempotency key was used before, for a different mail. */
   | "idempotency_conflict"
-  /** The mailer was made with `transaction: "required"` and `tx` is missing. */
+  /** What is given as `tx` is no open transaction; or it is missing, and the mailer was made with `transaction: "required"`. */
   | "transaction_required"
   /** The object given as `db` or `tx` is no connection that we know by its shape. */
   | "connection_unsupported"

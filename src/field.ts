@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { type Address, type Mailbox, parseAddress } from "./address.ts";
 import { headerProblem, valueProblem } from "./mime/header.ts";
 import { LIMITS } from "./limits.ts";
+import { octets } from "./octets.ts";
 import { isStream } from "./stream.ts";
 import { unsubscribeProblem } from "./mime/unsubscribe.ts";
 
@@ -13,16 +14,16 @@ export const LIMIT = "limit";
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)$/;
 
-/** Makes a field from a function that reads its value and reports faults; without a value it is not asked. */
-export function field<T>(read: (value: unknown, fault: Fault) => T): v.GenericSchema<unknown, T | undefined> {
-  return v.pipe(
-    v.unknown(),
-    v.rawTransform(({ dataset, addIssue }) =>
-      dataset.value === undefined ? undefined : read(dataset.value, (message, at = [], expected = undefined) => {
-        // Not items with keys, as valibot's own: it hands the path on as it is, to `checkFields`.
-        addIssue({ message, expected, path: at as unknown as [v.IssuePathItem] });
-      })
-    ),
+/** How one field is read; `checkFields` asks it only when there is a value. */
+export type Field<T> = v.RawTransformAction<unknown, T>;
+
+/** Makes a field from a function that reads its value and reports faults. */
+export function field<T>(read: (value: unknown, fault: Fault) => T): Field<T> {
+  return v.rawTransform(({ dataset, addIssue }) =>
+    read(dataset.value, (message, at = [], expected) => {
+      // Not items with keys, as valibot's own: it hands the path on as it is, to `checkFields`.
+      addIssue({ message, expected, path: at as unknown as [v.IssuePathItem] });
+    })
   );
 }
 
@@ -59,7 +60,7 @@ export function line(value: unknown, fault: Fault): string {
 export function body(value: unknown, fault: Fault): string {
   if (typeof value !== "string") fault("it is not a string");
   else if (value.includes("\0")) fault("it holds a NUL character, which Postgres cannot store");
-  else if (!over(bytesOf(value), LIMITS.bodyBytes, fault)) return value.toWellFormed();
+  else if (!over(octets(value), LIMITS.bodyBytes, fault)) return value.toWellFormed();
   return "";
 }
 
@@ -91,7 +92,7 @@ export function tags(value: unknown, fault: Fault): readonly string[] {
 export function key(value: unknown, maxBytes: number, fault: Fault): string {
   const text = line(value, fault);
   if (value === "") fault("it is empty");
-  over(bytesOf(text), maxBytes, fault);
+  over(octets(text), maxBytes, fault);
   return text;
 }
 
@@ -102,7 +103,7 @@ export function metadata(value: unknown, fault: Fault): Readonly<Record<string, 
   const read = Object.entries(Object(value)).map(([name, text]) => {
     const at: Fault = (reason) => fault(reason, [quote(name)]);
     const pair = [line(name, at), line(text, at)] as const;
-    bytes += bytesOf(pair.join(""));
+    bytes += octets(pair.join(""));
     return pair;
   });
   over(bytes, LIMITS.metadataBytes, fault);
@@ -153,11 +154,6 @@ export function pairsOf(value: unknown): readonly (readonly unknown[])[] | undef
   if (typeof value !== "object" || value === null) return undefined;
   if (!Array.isArray(value)) return Object.entries(value);
   return value.every((pair) => Array.isArray(pair) && pair.length === 2) ? value : undefined;
-}
-
-/** The length in UTF-8. */
-export function bytesOf(text: string): number {
-  return new TextEncoder().encode(text).length;
 }
 
 /** Reports a limit that was passed, and tells so. */

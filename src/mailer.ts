@@ -28,7 +28,7 @@ export interface MailerOptions {
 
 /** Where a call runs. */
 export interface CallOptions {
-  /** The app's own transaction; the call is part of it, and nothing happens unless it commits. @default the mailer's `db` */
+  /** The app's own transaction, never a pool; the call is part of it, and nothing happens unless it commits. @default the mailer's `db` */
   readonly tx?: Connection | undefined;
 }
 

@@ -2,7 +2,6 @@ import type { Address, Mailbox } from "./address.ts";
 import { type Attachment, attachments, loadAttachments, type WireAttachment } from "./attachment.ts";
 import {
   body,
-  bytesOf,
   field,
   headers,
   line,
@@ -23,6 +22,7 @@ import { checkFields, type Finding, refuse } from "./finding.ts";
 import { type Html, html, loadHtml } from "./html.ts";
 import { LIMITS } from "./limits.ts";
 import { repeatedHeader } from "./mime/header.ts";
+import { octets } from "./octets.ts";
 
 /** All fields of a mail but its body. */
 export interface MessageFields {
@@ -148,7 +148,7 @@ async function load(input: Readonly<Record<string, unknown>>): Promise<Readonly<
 function acrossFields(input: Readonly<Record<string, unknown>>, defaults: Defaults): Finding[] {
   const findings: Finding[] = [];
   const add = (path: string, message: string, limit = false) => findings.push({ path, message, limit });
-  const recipients = listOf(input.to).length + listOf(input.cc).length + listOf(input.bcc).length;
+  const recipients = [input.to, input.cc, input.bcc].flatMap(listOf).length;
   if (recipients === 0) add("to", "it is missing, and cc and bcc too");
   if (recipients > LIMITS.recipients) {
     add("to", `it has more than ${LIMITS.recipients} recipients together with cc and bcc`, true);
@@ -164,7 +164,7 @@ function acrossFields(input: Readonly<Record<string, unknown>>, defaults: Defaul
 
   const own = (pairsOf(input.headers) ?? []).map(([name, text]) => [String(name), String(text)] as const);
   const all = mergeHeaders(defaults.headers, own);
-  const headersBytes = bytesOf(String(input.subject) + all.flat().join(""));
+  const headersBytes = octets(String(input.subject) + all.flat().join(""));
   over(headersBytes, LIMITS.headersBytes, (reason) => add("headers", `${reason} together with the subject`, true));
   const names = all.map(([name]) => name);
   const repeated = repeatedHeader(input.unsubscribe === undefined ? names : [...names, "List-Unsubscribe"]);
@@ -185,7 +185,7 @@ function merge(message: Checked, defaults: Defaults): Message {
   const valueOf = (name: keyof Message) => merged[name] ?? message[name] ?? defaults[name as keyof Defaults];
   // The order of FIELDS and not of the input: the same mail makes the same JSON.
   const entries = Object.keys(FIELDS).map((name) => [name, valueOf(name as keyof Message)] as const);
-  return Object.fromEntries(entries.filter(([, value]) => !isEmpty(value))) as unknown as Message;
+  return Object.fromEntries(entries.filter(([, value]) => listOf(value).length > 0)) as unknown as Message;
 }
 
 /** The mailer's headers without those that the mail sets itself, then the mail's. */
@@ -199,8 +199,4 @@ function mergeHeaders(
 
 function mergeTags<T>(defaults: readonly string[] = [], own: readonly T[] = []): readonly (T | string)[] {
   return [...new Set([...defaults, ...own])];
-}
-
-function isEmpty(value: unknown): boolean {
-  return value === undefined || (Array.isArray(value) && value.length === 0);
 }

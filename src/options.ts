@@ -1,22 +1,21 @@
-import * as v from "valibot";
-import { type Fault, field, key } from "./field.ts";
+import { type Fault, type Field, field, key } from "./field.ts";
 import { checkFields, refuse } from "./finding.ts";
 import { LIMITS } from "./limits.ts";
 
 /** Fields of options, by their names. */
-export type OptionFields = Readonly<Record<string, v.GenericSchema>>;
+export type OptionFields = Readonly<Record<string, Field<unknown>>>;
 
 /** Where a call runs: its shape is looked at when it is used. */
-export const CALL: OptionFields = { tx: v.unknown() };
+export const CALL: OptionFields = { tx: field((tx) => tx) };
 
 /** A key or the name of a batch. */
-export const KEY: v.GenericSchema = field((value, fault) => key(value, LIMITS.idempotencyKeyBytes, fault));
+export const KEY: Field<unknown> = field((value, fault) => key(value, LIMITS.idempotencyKeyBytes, fault));
 
 /** What `setTimeout` can count: above, it fires at once. */
 const MAX_TIMEOUT_MS = 2_147_483_647;
 
 /** A deadline in milliseconds. */
-export const TIMEOUT: v.GenericSchema = field((value, fault: Fault) => {
+export const TIMEOUT: Field<unknown> = field((value, fault: Fault) => {
   if (typeof value === "number" && value >= 1 && value <= MAX_TIMEOUT_MS) return value;
   fault(`it is not a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`);
   return MAX_TIMEOUT_MS;

@@ -28,21 +28,24 @@ export function refusalOf(error: unknown, what: string): MailchuteError {
   const [code, because] = MEANINGS[state] ??
     // The only place that looks at words: for a request beyond its limit Neon gives no code but this, in the message.
     (/HTTP status 413/.test(String(error))
-      ? ["too_large", "Neon takes no such request over HTTP: a Pool or postgres.js has no limit"]
-      : ["database_error", `the database or the connection failed: see cause ${state}`]) satisfies [
+      ? ["too_large", "Neon takes no such request over HTTP: a Pool or postgres.js has no such limit"]
+      : ["database_error", `the database or the connection failed${state && ` (${state})`}: see cause`]) satisfies [
         MailchuteErrorCode,
         string,
       ];
   // What our own checks say is ours to repeat; it holds no value.
-  const reason = state === "MC001" ? issues.slice(0, 1).map(({ path, message }) => `${path}: ${message}`) : because;
+  const [first] = issues;
+  const reason = state === "MC001" && first ? `${first.path}: ${first.message}` : because;
   return new MailchuteError(code, `${what}: ${reason}`, { issues, cause: error });
 }
 
-/** Finds the error that has a SQLSTATE: ORMs wrap the driver's. */
+/** Finds the error that has a SQLSTATE: ORMs wrap the driver's, Prisma's with a code of its own that looks like one. */
 function withSqlState(error: unknown, depth = 0): { readonly code?: string; readonly detail?: unknown } {
-  const { code, detail, cause } = Object(error);
-  if (/^[\dA-Z]{5}$/.test(code)) return { code, detail };
-  return cause === undefined || depth > 5 ? {} : withSqlState(cause, depth + 1);
+  // Bun.SQL has it as `errno`.
+  const { code, errno, originalCode, detail, cause, meta } = Object(error);
+  const inner = depth < 5 ? withSqlState(cause ?? meta?.driverAdapterError, depth + 1) : {};
+  const own = [originalCode, errno, code].find((state) => /^[\dA-Z]{5}$/.test(state));
+  return inner.code ? inner : { code: own, detail };
 }
 
 function issuesOf(detail: unknown): readonly Issue[] {

@@ -1,4 +1,3 @@
-import * as v from "valibot";
 import { type Connection, type Driver, run } from "./connection.ts";
 import { type Issue, MailchuteError } from "./error.ts";
 import { type Fault, field, key, mailbox, oneOf, quote } from "./field.ts";
@@ -62,7 +61,12 @@ const PART_CHARS = 500_000;
 /** How many recipients are read before others have their turn. */
 const TURN = 500;
 
-const OPTIONS = { ...CALL, batch: KEY, onInvalid: field(oneOf("throw", "skip")), onProgress: v.unknown() };
+const OPTIONS = {
+  ...CALL,
+  batch: KEY,
+  onInvalid: field(oneOf("throw", "skip")),
+  onProgress: field((onProgress) => onProgress),
+};
 
 /** The names that a template has. */
 interface Names {

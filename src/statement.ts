@@ -1,5 +1,5 @@
-import { bytesOf } from "./field.ts";
 import type { Message } from "./message.ts";
+import { octets } from "./octets.ts";
 
 /** A mail as one SQL statement, for drivers that take a list of statements. Run it once, in the transaction that it belongs to. */
 export interface Statement {
@@ -31,5 +31,5 @@ export function enqueue(message: Message, options: EnqueueOptions): Statement {
 
 /** How large a statement is in a request of Neon's HTTP interface: JSON, in which its JSON stands escaped once more. */
 export function neonHttpBytes(query: Query): number {
-  return bytesOf(JSON.stringify({ query: query.text, params: query.values }));
+  return octets(JSON.stringify({ query: query.text, params: query.values }));
 }

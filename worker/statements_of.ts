@@ -22,7 +22,7 @@ export function statementsOf(
   return {
     unsafe: async (text, values = []) => {
       // Drivers take numbers, booleans and null as well as the client's texts.
-      const work = Promise.resolve(driver.run({ text, values: values as string[] }));
+      const work = Promise.resolve(driver.run(text, values as string[]));
       const late = Promise.withResolvers<never>();
       const cancel = clock.after(
         limitMs,

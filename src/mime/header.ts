@@ -1,4 +1,4 @@
-import { parseAddress } from "../address.ts";
+import { CONTROL, parseAddress } from "../address.ts";
 import { HeaderLine } from "./header_line.ts";
 
 /** Ours: a longer name leaves no room for a value on its line. RFC 5322 knows only the line's 998. */
@@ -6,7 +6,6 @@ const MAX_NAME_CHARS = 76;
 
 /** RFC 5322 section 3.6.8: visible ASCII but the colon. */
 const FIELD_NAME = /^[!-9;-~]+$/;
-const CONTROL = /[\0-\x1f\x7f]/;
 
 /** Header fields that the message's own fields write, or the servers on the way. The value says what to use instead. */
 const RESERVED: ReadonlyMap<string, string> = new Map([

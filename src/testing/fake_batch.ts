@@ -1,5 +1,5 @@
 import type { Row } from "../connection.ts";
-import { bytesOf } from "../field.ts";
+import { octets } from "../octets.ts";
 import type { Message } from "../message.ts";
 import { merge, type Values } from "../template.ts";
 import { canonical, type FakeTables, messageTimes, newMail } from "./fake_enqueue.ts";
@@ -119,5 +119,5 @@ function idAt(id: string, index: number): string {
 
 /** As Postgres writes it: with a blank behind each comma and colon. */
 function jsonbBytes(variables: Values): number {
-  return bytesOf(JSON.stringify(variables)) + Math.max(0, 2 * Object.keys(variables).length - 1);
+  return octets(JSON.stringify(variables)) + Math.max(0, 2 * Object.keys(variables).length - 1);
 }

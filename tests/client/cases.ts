@@ -1,5 +1,6 @@
 import { createMailer, MailchuteError, type Mailer, type MessageInput } from "../../mod.ts";
 import { connectionContract } from "../../src/testing/testing.ts";
+import { refusalOf } from "../../src/refusal.ts";
 import type { Kind, OpenKind } from "./kinds/kind.ts";
 
 // Cases without a test framework, so that they can run wherever the client does: Bun, Node, Deno, workerd, edge-runtime.
@@ -169,7 +170,7 @@ export const CASES: Readonly<Record<string, Case>> = {
       const refused = kind.interactive
         ? open.transaction((_, execute) => execute(text, []))
         : open.batch?.([[text, []]]);
-      equal((await rejection(refused) as { readonly code?: string }).code, "42501");
+      equal(refusalOf(await rejection(refused), text).code, "permission_denied");
     }
   },
 
@@ -185,6 +186,30 @@ export const CASES: Readonly<Record<string, Case>> = {
     await run();
     equal(await rows(admin, "message", `where id = '${id}'`), 1);
     equal(await rows(admin, "queue"), 1);
+  },
+
+  "queues a batch of 1,000 in one transaction": async ({ kind, open, mail, admin }) => {
+    const messages = Array.from({ length: 1_000 }, (_, index) => ({ ...MESSAGE, to: `user${index}@example.com` }));
+    if (kind.interactive) {
+      await open.transaction(async (tx) => {
+        for (const message of messages) await mail.send(message, { tx });
+        equal(await rows(admin, "message"), 0);
+      });
+    } else {
+      const statements = await Promise.all(messages.map((message) => mail.statement(message)));
+      await open.batch?.(statements.map(({ text, values }) => [text, values]));
+    }
+    equal(await rows(admin, "queue"), 1_000);
+    // Not one transaction each.
+    equal((await admin("select from mailchute.message group by xmin")).length, 1);
+  },
+
+  "refuses as tx what is no transaction": async ({ kind, open, mail, admin }) => {
+    // A single connection may be in a transaction.
+    if (kind.name.endsWith("Client")) return;
+    const error = await rejects(mail.send(MESSAGE, { tx: open.connection }), "transaction_required");
+    for (const fix of ["begin()", "transaction()", "mail.statement"]) equal(error.message.includes(fix), true);
+    equal(await rows(admin, "message"), 0);
   },
 
   "asks for a transaction when the mailer requires one": async ({ kind, open, admin }) => {

@@ -5,7 +5,6 @@ import { neon, neonConfig } from "@neondatabase/serverless";
 import pg from "pg";
 import postgres from "postgres";
 import { createMailer, MailchuteError, type MailerOptions, type MessageInput } from "../../mod.ts";
-import { driverOf } from "../../src/connection.ts";
 import { refusalOf } from "../../src/refusal.ts";
 import { neonMailer } from "../../src/drivers/neon.ts";
 import { postgresMailer } from "../../src/drivers/postgres.ts";
@@ -31,14 +30,17 @@ const NO_CONNECTIONS: readonly unknown[] = [
     query: {},
   },
   { unsafe: () => {} },
+  { execute: {}, executeQuery: "select 1", $queryRawUnsafe: null },
   new Map(),
 ];
+
+const KNOWN = ["postgres.js", "Bun.SQL", "pg", "Neon", "Drizzle", "Kysely", "Prisma", "TypeORM", "mail.statement"];
 
 for (const value of NO_CONNECTIONS) {
   test(`${Array.isArray(value) ? "[]" : String(value)} of type ${typeof value} is no connection, and the error lists what is`, async () => {
     const attempt = async () => await createMailer(value as never).send(MESSAGE);
     const error = await rejects(attempt(), "connection_unsupported");
-    for (const known of ["postgres.js", "Neon over HTTP", "Pool", "Client"]) expect(error.message).toContain(known);
+    for (const known of KNOWN) expect(error.message).toContain(known);
     expect(error.message).not.toContain("hunter2");
   });
 }
@@ -55,12 +57,6 @@ test("the function that neon's transaction(fn) hands out is no connection: what 
   const functionInside = Object.assign(() => {}, { query: sql.query, unsafe: sql.unsafe });
   const error = await rejects(createMailer(functionInside).send(MESSAGE), "connection_unsupported");
   expect(error.message).toContain("mail.statement");
-});
-
-test("only Neon over HTTP has a limit of its own", () => {
-  expect(driverOf(neon("postgres://a:b@db.example/x"), "db").isNeonHttp).toBe(true);
-  expect(driverOf(new pg.Pool(), "db").isNeonHttp).toBe(false);
-  expect(driverOf(postgres("postgres://a:b@db.example/x"), "db").isNeonHttp).toBe(false);
 });
 
 test("a mailer can be made from a proxy that must not be touched yet", () => {
@@ -133,6 +129,31 @@ test("a SQLSTATE is found in the error that an ORM wraps around the driver's", (
   const circle: Error & { cause?: unknown } = new Error("circle");
   circle.cause = circle;
   expect(refusalOf(circle, "Cannot send the mail").code).toBe("database_error");
+});
+
+test("Prisma's code is not taken for the SQLSTATE that it wraps, and Bun's is found", () => {
+  const detail = JSON.stringify([{ path: "to.0", message: "it is none" }]);
+  const driverAdapterError = new Error("refused", { cause: { originalCode: "MC001", kind: "postgres", detail } });
+  const prisma = Object.assign(new Error("Raw query failed"), { code: "P2010", meta: { driverAdapterError } });
+  expect(refusalOf(prisma, "Cannot send the mail")).toMatchObject({
+    code: "validation_error",
+    message: "Cannot send the mail: to.0: it is none",
+    issues: [{ path: "to.0", message: "it is none" }],
+  });
+  const bun = Object.assign(new Error("denied"), { code: "ERR_POSTGRES_SERVER_ERROR", errno: "42501" });
+  expect(refusalOf(bun, "Cannot send the mail").code).toBe("permission_denied");
+});
+
+test("the message tells the SQLSTATE when there is one, and is a sentence when there is none", () => {
+  const messageOf = (code: unknown) =>
+    refusalOf(Object.assign(new Error("x"), { code }), "Cannot send the mail").message;
+  const failed = "Cannot send the mail: the database or the connection failed";
+  expect(messageOf("40001")).toBe(`${failed} (40001): see cause`);
+  for (const code of ["ECONNREFUSED", undefined, 7, "ERR_POSTGRES_CONNECTION_CLOSED"]) {
+    expect(messageOf(code)).toBe(`${failed}: see cause`);
+  }
+  // Our own check's, without the detail that names the field.
+  expect(messageOf("MC001")).toBe("Cannot send the mail: the database refused it");
 });
 
 const STATES: readonly (readonly [string, string])[] = [

@@ -4,21 +4,26 @@ import type { Connection } from "../../../mod.ts";
 import type { NeonStandin } from "../../neon_standin.ts";
 import type { Execute, Kind } from "./kind.ts";
 
-/** What node-postgres and Neon's WebSocket driver have in common. */
-interface PgClient {
-  query(text: string, values?: string[]): Promise<unknown>;
-}
-
-async function withClient<T>(client: PgClient, work: (tx: Connection, execute: Execute) => Promise<T>): Promise<T> {
-  await client.query("begin");
+/** Runs a transaction by hand, on one connection. */
+export async function withClient<T>(
+  client: Connection,
+  query: (text: string, values?: string[]) => PromiseLike<unknown>,
+  work: (tx: Connection, execute: Execute) => Promise<T>,
+): Promise<T> {
+  await query("begin");
   try {
-    const result = await work(client, (text, values) => client.query(text, values));
-    await client.query("commit");
+    const result = await work(client, async (text, values) => await query(text, values));
+    await query("commit");
     return result;
   } catch (error) {
-    await client.query("rollback");
+    await query("rollback");
     throw error;
   }
+}
+
+/** Lets nothing be thrown into the air: end() does not wait for the connections, and the test's database may go first. */
+export function quiet(pool: Pool): Pool {
+  return pool.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
 }
 
 /** A pool, whose transactions run on one client of it. */
@@ -27,15 +32,13 @@ export function poolKind(name: string, make: (url: string, standin: NeonStandin)
     name,
     interactive: true,
     open: (url, standin) => {
-      const pool = make(url, standin) as Pool;
-      // end() does not wait for the connections: the test's database may go first.
-      pool.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
+      const pool = quiet(make(url, standin) as Pool);
       return Promise.resolve({
         connection: pool,
         transaction: async (work) => {
           const client = await pool.connect();
           try {
-            return await withClient(client, work);
+            return await withClient(client, (text, values) => client.query(text, values), work);
           } finally {
             client.release();
           }
@@ -57,7 +60,7 @@ export function clientKind(name: string, make: (url: string, standin: NeonStandi
       await client.connect();
       return {
         connection: client,
-        transaction: (work) => withClient(client, work),
+        transaction: (work) => withClient(client, (text, values) => client.query(text, values), work),
         [Symbol.asyncDispose]: () => client.end(),
       };
     },
