@@ -3,12 +3,16 @@ import type { Connection } from "../../../mod.ts";
 import type { Execute, Kind, OpenKind } from "./kind.ts";
 import { withClient } from "./pool_and_client.ts";
 
-function postgresKind(name: string, transactionOf: (sql: postgres.Sql) => OpenKind["transaction"]): Kind {
+function postgresKind(
+  name: string,
+  transactionOf: (sql: postgres.Sql) => OpenKind["transaction"],
+  prepare = true,
+): Kind {
   return {
     name,
     interactive: true,
     open: (url) => {
-      const sql = postgres(url, { onnotice: () => {} });
+      const sql = postgres(url, { prepare, onnotice: () => {} });
       return Promise.resolve({
         connection: sql,
         transaction: transactionOf(sql),
@@ -46,3 +50,10 @@ export const postgresReserve: Kind = postgresKind("postgres.js reserve", (sql) =
     reserved.release();
   }
 });
+
+/** postgres.js as a transaction pooler needs it, which lends out another server for each transaction. */
+export const postgresUnprepared: Kind = postgresKind(
+  "postgres.js with prepare: false",
+  (sql) => inBegin(sql, false),
+  false,
+);
