@@ -8,8 +8,13 @@ import { createMailer } from "../client.ts";
 import type { Mailer, MailerOptions } from "../mailer.ts";
 import { openUrl } from "./url.ts";
 
+/** `AsyncDisposable` where TypeScript's `lib` has it, esnext or esnext.disposable, and nothing where it has not: es2022 alone compiles too. */
+type KnownDisposable = typeof Symbol extends { readonly asyncDispose: infer Key extends symbol }
+  ? { readonly [_ in Key]: () => Promise<void> }
+  : object;
+
 /** A mailer with a pool of its own. */
-export interface PostgresMailer extends Mailer, AsyncDisposable {
+export interface PostgresMailer extends Mailer, KnownDisposable {
   /** Waits for the calls under way, at most 5 seconds, and closes all connections. */
   close(): Promise<void>;
 }
