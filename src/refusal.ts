@@ -43,7 +43,7 @@ export function refusalOf(error: unknown, what: string): MailchuteError {
 function withSqlState(error: unknown, depth = 0): { readonly code?: string; readonly detail?: unknown } {
   // Bun.SQL has it as `errno`.
   const { code, errno, originalCode, detail, cause, meta } = Object(error);
-  const inner = depth < 5 ? withSqlState(cause ?? meta?.driverAdapterError, depth + 1) : {};
+  const inner = depth < 5 ? withSqlState(cause ?? meta?.driverAdapterError ?? meta, depth + 1) : {};
   const own = [originalCode, errno, code].find((state) => /^[\dA-Z]{5}$/.test(state));
   return inner.code ? inner : { code: own, detail };
 }

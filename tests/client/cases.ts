@@ -1,4 +1,4 @@
-import { createMailer, MailchuteError, type Mailer, type MessageInput } from "../../mod.ts";
+import { type Connection, createMailer, MailchuteError, type Mailer, type MessageInput } from "../../mod.ts";
 import { connectionContract } from "../../src/testing/testing.ts";
 import { refusalOf } from "../../src/refusal.ts";
 import type { Kind, OpenKind } from "./kinds/kind.ts";
@@ -202,6 +202,23 @@ export const CASES: Readonly<Record<string, Case>> = {
     equal(await rows(admin, "queue"), 1_000);
     // Not one transaction each.
     equal((await admin("select from mailchute.message group by xmin")).length, 1);
+  },
+
+  "sends one template to many in one transaction, counts them and takes them back": async (
+    { kind, open, mail, admin },
+  ) => {
+    const template = { subject: "News", text: "Dear {{name}} “\\”" } as const;
+    const readers = ["Ann", "Zoë"].map((name, index) => ({ to: `reader${index}@example.com`, variables: { name } }));
+    const send = (tx?: Connection) => mail.sendMany(template, readers, { batch: "news/1", tx });
+    const sent = kind.interactive ? await open.transaction(send) : await send();
+    equal(sent.created, 2);
+    equal((await send()).existing, 2);
+    const [row] = await admin("select variables ->> 'name' as name from mailchute.message order by seq desc");
+    equal(row?.name, "Zoë");
+    equal((await mail.get({ batch: "news/1" }))?.total, 2);
+    equal(await mail.cancel({ batch: "news/1" }), 2);
+    await mail.suppressions.add("ann@example.com", "manual");
+    equal((await mail.suppressions.get("ann@example.com"))?.reason, "manual");
   },
 
   "refuses as tx what is no transaction": async ({ kind, open, mail, admin }) => {

@@ -140,6 +140,11 @@ test("Prisma's code is not taken for the SQLSTATE that it wraps, and Bun's is fo
     message: "Cannot send the mail: to.0: it is none",
     issues: [{ path: "to.0", message: "it is none" }],
   });
+  const engine = Object.assign(new Error("Raw query failed"), {
+    code: "P2010",
+    meta: { code: "42501", message: "denied" },
+  });
+  expect(refusalOf(engine, "Cannot send the mail").code).toBe("permission_denied");
   const bun = Object.assign(new Error("denied"), { code: "ERR_POSTGRES_SERVER_ERROR", errno: "42501" });
   expect(refusalOf(bun, "Cannot send the mail").code).toBe("permission_denied");
 });
