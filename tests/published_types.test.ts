@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import packageJson from "../package.json" with { type: "json" };
 
 // What npm publishes compiles for who uses it: with the oldest lib that is named here, without any runtime's types, and with every declaration checked.
 
@@ -16,8 +17,11 @@ const folder = mkdtempSync(join(ROOT, ".cache/published-types-"));
 const APP = `
 import { createMailer, type Mailer } from "mailchute";
 import { neonMailer } from "mailchute/neon";
+import { mailchuteTransport } from "mailchute/nodemailer";
 import { type PostgresMailer, postgresMailer } from "mailchute/postgres";
+import { fakeMailer } from "mailchute/testing";
 
+export const transport = mailchuteTransport(fakeMailer());
 export async function send(db: { query(text: string): unknown }): Promise<readonly Mailer[]> {
   const mail: PostgresMailer = postgresMailer("");
   await mail.close();
@@ -41,6 +45,13 @@ async function run(tsc: string, ...options: readonly string[]): Promise<string> 
   return await new Response(child.stdout).text();
 }
 
+/** Where an app finds each entry point. */
+const paths = Object.fromEntries(
+  Object.entries(packageJson.exports).flatMap(([name, target]) =>
+    typeof target === "string" ? [] : [[name.replace(/^\./, "mailchute"), [target.types]]]
+  ),
+);
+
 beforeAll(async () => {
   const declarations = ["-p", join(ROOT, "tsconfig.build.json"), "--emitDeclarationOnly", "--outDir", "dist"];
   expect(await run(TSC_7, ...declarations)).toBe("");
@@ -52,10 +63,7 @@ beforeAll(async () => {
         moduleResolution: "bundler",
         lib,
         types: [],
-        paths: {
-          mailchute: ["./dist/mod.d.ts"],
-          "mailchute/*": ["./dist/src/drivers/*.d.ts"],
-        },
+        paths,
         strict: true,
         skipLibCheck: false,
         noEmit: true,
