@@ -1,24 +1,18 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
-import type { neonConfig } from "@neondatabase/serverless";
 import pg from "pg";
 import { type WebSocket, WebSocketServer } from "ws";
+import { type NeonTarget, neonTarget } from "./neon_target.ts";
 
 // DESIGN: what Neon's proxy does, as far as its driver can tell, in front of any Postgres: SQL over HTTP on /sql and a WebSocket that
 // carries the Postgres protocol. Answers, limits and status codes follow the proxy's source (proxy/src/serverless). Listens on loopback.
 
-/** The driver's `neonConfig`, of which this sets what sends it here. */
-export type NeonConfig = Pick<
-  typeof neonConfig,
-  "fetchEndpoint" | "wsProxy" | "useSecureWebSocket" | "forceDisablePgSSL" | "pipelineConnect"
->;
-
 /** A running stand-in. */
-export interface NeonStandin extends AsyncDisposable {
+export interface NeonStandin extends AsyncDisposable, NeonTarget {
   /** The database's own URL: the driver takes user, password and database from it. */
   readonly url: string;
-  /** Points a driver here, for all its connections. */
-  configure(neonConfig: NeonConfig): void;
+  /** Where it listens: `127.0.0.1:4444`. */
+  readonly host: string;
   /** How many requests came in over HTTP. */
   requests(): number;
 }
@@ -50,16 +44,10 @@ export async function startNeonStandin(databaseUrl: string): Promise<NeonStandin
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
+    ...neonTarget(host),
     url: databaseUrl,
+    host,
     requests: () => requests,
-    configure: (neonConfig) => {
-      neonConfig.fetchEndpoint = () => `http://${host}/sql`;
-      neonConfig.wsProxy = () => `${host}/v2`;
-      neonConfig.useSecureWebSocket = false;
-      neonConfig.forceDisablePgSSL = true;
-      // Only for passwords in clear text, which this Postgres does not take.
-      neonConfig.pipelineConnect = false;
-    },
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets.clients) socket.terminate();
       server.closeAllConnections();

@@ -1,26 +1,7 @@
 import { bunBegin, bunReserve, bunSavepoint } from "./kinds/bun_sql.ts";
 import { drizzleBun } from "./kinds/drizzle_bun.ts";
-import { drizzleNeonHttp } from "./kinds/drizzle_neon_http.ts";
-import { drizzleNeonPool } from "./kinds/drizzle_neon_pool.ts";
-import { drizzlePg } from "./kinds/drizzle_pg.ts";
-import { drizzlePostgres } from "./kinds/drizzle_postgres.ts";
 import type { Kind } from "./kinds/kind.ts";
-import { kysely } from "./kinds/kysely.ts";
-import { neonHttp } from "./kinds/neon_http.ts";
-import { neonClient, neonPool } from "./kinds/neon_websocket.ts";
-import { pgClient, pgPool } from "./kinds/pg.ts";
-import { postgresBegin, postgresReserve, postgresSavepoint } from "./kinds/postgres.ts";
-import { prisma } from "./kinds/prisma.ts";
-import { typeormManager, typeormRunner } from "./kinds/typeorm.ts";
+import { KINDS_OF_NODE } from "./kinds_of_node.ts";
 
 /** All kinds of connections that the client knows. */
-export const KINDS: readonly Kind[] = [
-  ...[postgresBegin, postgresSavepoint, postgresReserve],
-  ...[bunBegin, bunSavepoint, bunReserve],
-  ...[pgPool, pgClient],
-  ...[neonHttp, neonPool, neonClient],
-  ...[drizzlePostgres, drizzlePg, drizzleBun, drizzleNeonPool, drizzleNeonHttp],
-  kysely,
-  prisma,
-  ...[typeormManager, typeormRunner],
-];
+export const KINDS: readonly Kind[] = [...KINDS_OF_NODE, ...[bunBegin, bunSavepoint, bunReserve, drizzleBun]];

@@ -1,5 +1,5 @@
 import type { Connection } from "../../../mod.ts";
-import type { NeonStandin } from "../../neon_standin.ts";
+import type { NeonTarget } from "../../neon_target.ts";
 
 // A kind imports its driver and nothing else that is not plain code, so that each runtime can take the kinds that work in it.
 
@@ -11,7 +11,7 @@ export interface Kind {
   readonly name: string;
   /** Whether a transaction can be held open while the app waits; over HTTP it cannot. */
   readonly interactive: boolean;
-  open(url: string, neonStandin: NeonStandin): Promise<OpenKind>;
+  open(url: string, neon: NeonTarget): Promise<OpenKind>;
 }
 
 /** Runs the app's own statement in a transaction. */

@@ -1,7 +1,7 @@
 import type { Client as NeonClient, Pool as NeonPool } from "@neondatabase/serverless";
 import type { Client, Pool } from "pg";
 import type { Connection } from "../../../mod.ts";
-import type { NeonStandin } from "../../neon_standin.ts";
+import type { NeonTarget } from "../../neon_target.ts";
 import type { Execute, Kind } from "./kind.ts";
 
 /** Runs a transaction by hand, on one connection. */
@@ -27,12 +27,12 @@ export function quiet(pool: Pool): Pool {
 }
 
 /** A pool, whose transactions run on one client of it. */
-export function poolKind(name: string, make: (url: string, standin: NeonStandin) => Pool | NeonPool): Kind {
+export function poolKind(name: string, make: (url: string, neon: NeonTarget) => Pool | NeonPool): Kind {
   return {
     name,
     interactive: true,
-    open: (url, standin) => {
-      const pool = quiet(make(url, standin) as Pool);
+    open: (url, neon) => {
+      const pool = quiet(make(url, neon) as Pool);
       return Promise.resolve({
         connection: pool,
         transaction: async (work) => {
@@ -50,12 +50,12 @@ export function poolKind(name: string, make: (url: string, standin: NeonStandin)
 }
 
 /** One client, which is the same object inside and outside of a transaction. */
-export function clientKind(name: string, make: (url: string, standin: NeonStandin) => Client | NeonClient): Kind {
+export function clientKind(name: string, make: (url: string, neon: NeonTarget) => Client | NeonClient): Kind {
   return {
     name,
     interactive: true,
-    open: async (url, standin) => {
-      const client = make(url, standin) as Client;
+    open: async (url, neon) => {
+      const client = make(url, neon) as Client;
       client.on("error", () => {});
       await client.connect();
       return {

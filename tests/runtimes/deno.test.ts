@@ -1,0 +1,10 @@
+import { test } from "bun:test";
+import { programme } from "./matrix.ts";
+import { startDeno } from "./deno.ts";
+import { Stage, TIMEOUT_MS } from "./stage.ts";
+
+const stage = new Stage(startDeno);
+
+for (const [connection, sentence] of programme("Deno")) {
+  test(`Deno, ${connection}: ${sentence}`, () => stage.run(connection, sentence), TIMEOUT_MS);
+}
