@@ -29,6 +29,8 @@ export { isFinal } from "./src/state.ts";
 export type { FinalState, OpenState, State } from "./src/state.ts";
 export type { Statement } from "./src/statement.ts";
 export type { MailTemplate, ManyRecipient, NoOthers, Value, VariablesOf } from "./src/template_variables.ts";
+// What VariablesOf is made of, so that the compiler's messages name nothing that cannot be looked up.
+export type { IsSeen, NamesIn, Texts, Trimmed } from "./src/template_variables.ts";
 export type { Suppression, SuppressionReason } from "./src/suppression.ts";
 export type { WaitOptions } from "./src/wait.ts";
 export type { AttemptStatus, BatchStatus, MessageStatus, RecipientStatus } from "./src/status.ts";

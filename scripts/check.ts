@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import denoJson from "../deno.json" with { type: "json" };
 import { startEmbedded } from "../relay/embedded.ts";
 import { migrate } from "../relay/migrate.ts";
 import postgres from "postgres";
@@ -15,6 +16,8 @@ const sql = postgres(database.url, { max: 1, onnotice: () => {} });
 await migrate(sql);
 await sql.end();
 
+const entryPoints = Object.values(denoJson.exports).join(" ");
+
 const CHECKS: readonly (readonly [name: string, command: string])[] = [
   ["format", "deno fmt --check"],
   ["lint", "deno lint"],
@@ -25,7 +28,9 @@ const CHECKS: readonly (readonly [name: string, command: string])[] = [
   ["package lint", "publint --strict"],
   ["package types", "attw --pack . --profile esm-only"],
   ["lock files in step", "bun install --frozen-lockfile --lockfile-only"],
-  ["docs examples", "deno test --doc --no-check=remote -A mod.ts src README.md"],
+  // All at once: a type that one entry point has in its signatures may be exported by another.
+  ["docs of every public symbol", `deno doc --quiet --lint ${entryPoints}`],
+  ["docs examples", `deno test --doc --no-check=remote -A ${entryPoints} src README.md`],
 ];
 
 let passed = 0;

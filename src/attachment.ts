@@ -13,6 +13,7 @@ export interface AttachmentFields {
 
 /** An attachment whose content is bytes. */
 export interface BinaryAttachment extends AttachmentFields {
+  /** The bytes; a Blob is read when the mail is sent. */
   readonly content: Uint8Array | ArrayBuffer | Blob;
   /** Only a string has an encoding. */
   readonly encoding?: undefined;
@@ -20,6 +21,7 @@ export interface BinaryAttachment extends AttachmentFields {
 
 /** An attachment whose content is a string; what the string means must be said. */
 export interface TextAttachment extends AttachmentFields {
+  /** The text itself, or the bytes in base64. */
   readonly content: string;
   /** `utf-8`: the string is the content. `base64`: it stands for bytes; line breaks in it are ignored. */
   readonly encoding: "utf-8" | "base64";

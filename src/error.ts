@@ -29,15 +29,20 @@ export type MailchuteErrorCode =
 export interface Issue {
   /** The path in the message, such as `to.0` or `attachments.1.content`. */
   readonly path: string;
+  /** What is wrong with it, and what it should be. */
   readonly message: string;
 }
 
 /** The one error class of the client. Its message holds no content, address lists or credentials. */
 export class MailchuteError extends Error {
+  /** The name of the class, for logs. */
   override readonly name = "MailchuteError";
+  /** What went wrong: decide by it. */
   readonly code: MailchuteErrorCode;
+  /** Every fault of the input; empty when the input is not the cause. */
   readonly issues: readonly Issue[];
 
+  /** Makes an error; apps only do so in their own tests. */
   constructor(
     code: MailchuteErrorCode,
     message: string,

@@ -9,6 +9,7 @@ export type Html = string | HtmlElement | Promise<string | HtmlElement>;
 
 /** Anything that turns itself into HTML, such as an element of hono/jsx. */
 export interface HtmlElement {
+  /** Renders it. */
   toString(): string | Promise<string>;
 }
 

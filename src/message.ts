@@ -30,6 +30,7 @@ export interface MessageFields {
   readonly from?: Address | undefined;
   /** At least one address in `to`, `cc` or `bcc`; at most 500 in all three. */
   readonly to?: Address | readonly Address[] | undefined;
+  /** Who gets a copy, for all to see. */
   readonly cc?: Address | readonly Address[] | undefined;
   /** Who gets it without the others knowing: these addresses stand in no header. */
   readonly bcc?: Address | readonly Address[] | undefined;
@@ -37,6 +38,7 @@ export interface MessageFields {
   readonly replyTo?: Address | readonly Address[] | undefined;
   /** Where bounces go; the empty string asks for none. @default what the relay is set to */
   readonly returnPath?: string | undefined;
+  /** One line, which readers see first. */
   readonly subject: string;
   /** Added to the mailer's own; one of the same name replaces it. Pairs allow a name twice. */
   readonly headers?: Readonly<Record<string, string>> | readonly (readonly [name: string, value: string])[] | undefined;

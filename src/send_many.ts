@@ -41,6 +41,7 @@ export interface ManyProgress {
 export interface SentMany {
   /** Its name, or the id that stands for it: for `get` and `cancel`. */
   readonly batch: string;
+  /** Mails that this call has put into the queue. */
   readonly created: number;
   /** Recipients who had a mail of this batch already. */
   readonly existing: number;

@@ -3,7 +3,9 @@ import { octets } from "./octets.ts";
 
 /** A mail as one SQL statement, for drivers that take a list of statements. Run it once, in the transaction that it belongs to. */
 export interface Statement {
+  /** The SQL, with one parameter. */
   readonly text: string;
+  /** The parameter's value. */
   // Not readonly: the drivers' own types ask for arrays that they could change.
   readonly values: string[];
   /** The mail's id. With an idempotency key that was used before, the row that the statement returns has the first mail's. */

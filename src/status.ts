@@ -4,8 +4,11 @@ import type { State } from "./state.ts";
 export interface RecipientStatus {
   /** Counted from 0 over To, then Cc, then Bcc. */
   readonly position: number;
+  /** The field that the app has put the address into. */
   readonly kind: "to" | "cc" | "bcc";
+  /** As the app gave it, without a name. */
   readonly address: string;
+  /** Where it is now. */
   readonly state: State;
   /** When it came into this state. */
   readonly at: Date;
@@ -21,15 +24,21 @@ export interface RecipientStatus {
 export interface AttemptStatus {
   /** Counted from 1. */
   readonly number: number;
+  /** When its outcome was written. */
   readonly at: Date;
+  /** The recipient. */
   readonly address: string;
+  /** What it meant for the recipient. */
   readonly outcome: "sent" | "deferred" | "bounced" | "uncertain";
   /** The part of the SMTP dialogue in which it was decided, such as `rcpt`. */
   readonly phase: string;
   /** Who has to change something: message, recipient, sender, route or network; nobody when it was sent. */
   readonly blame?: string;
+  /** The code of the reply, 200 to 599. */
   readonly code?: number;
+  /** The RFC 3463 code of the reply, such as `5.1.1`. */
   readonly enhanced?: string;
+  /** What the server said, or what happened instead. */
   readonly reply: string;
   /** The name of the SMTP server in the relay's settings. */
   readonly route: string;
@@ -37,12 +46,17 @@ export interface AttemptStatus {
 
 /** All about a mail but its content. */
 export interface MessageStatus {
+  /** A UUIDv7, as `send` has told it. */
   readonly id: string;
+  /** The app that has sent it. */
   readonly app: string;
   /** Derived from the recipients': the open ones first, then the worst final one. */
   readonly state: State;
+  /** When it came into the queue. */
   readonly createdAt: Date;
+  /** Not before this time. */
   readonly scheduledAt?: Date;
+  /** Not after this time. */
   readonly expiresAt?: Date;
   /** Undefined while it is being sent or held, and when it is final. */
   readonly nextAttemptAt?: Date;
@@ -50,8 +64,11 @@ export interface MessageStatus {
   readonly stream?: string;
   /** The bulk send that it belongs to. */
   readonly batch?: string;
+  /** Labels, the mailer's first. */
   readonly tags: readonly string[];
+  /** What the app has noted with it. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** In the order of their positions. */
   readonly recipients: readonly RecipientStatus[];
   /** Oldest first, one entry for each recipient. */
   readonly attempts: readonly AttemptStatus[];
@@ -63,7 +80,9 @@ export interface MessageStatus {
 export interface BatchStatus {
   /** Its name, or the id that stands for it. */
   readonly batch: string;
+  /** When its first part was sent. */
   readonly createdAt: Date;
+  /** How many messages there are. */
   readonly total: number;
   /** How many messages are in each state; a state that none has is left out. */
   readonly states: Readonly<Partial<Record<State, number>>>;

@@ -7,9 +7,11 @@ export type SuppressionReason = "manual" | "bounce" | "complaint" | "unsubscribe
 export interface Suppression {
   /** In lower case. */
   readonly address: string;
+  /** Why: a {@link SuppressionReason}, or what an operator has said. */
   readonly reason: string;
   /** `app`: of this app; `all`: of whoever has this database. */
   readonly scope: "app" | "all";
+  /** Since when. */
   readonly createdAt: Date;
   /** Undefined: for good. */
   readonly until?: Date;

@@ -18,19 +18,21 @@ export type NoOthers<T> = { readonly [Name in Exclude<keyof T, keyof MailTemplat
 /** A value that is put in the place of a name: escaped in HTML, raw in text and subject. */
 export type Value = string | number;
 
-type Trimmed<Text extends string> = Text extends ` ${infer Rest}` ? Trimmed<Rest>
+/** A name without the blanks around it. */
+export type Trimmed<Text extends string> = Text extends ` ${infer Rest}` ? Trimmed<Rest>
   : Text extends `${infer Rest} ` ? Trimmed<Rest>
   : Text;
 
-type NamesIn<Text, Found = never> = Text extends `${string}{{${infer Name}}}${infer Rest}`
+/** The names in a text: `"a" | "b"` for `{{a}} and {{ b }}`. */
+export type NamesIn<Text, Found = never> = Text extends `${string}{{${infer Name}}}${infer Rest}`
   ? NamesIn<Rest, Found | Trimmed<Name>>
   : Found;
 
-/** What may hold names; headers are left to the check at run time. */
-type Texts<T> = Extract<T[keyof T & ("subject" | "text" | "html" | "unsubscribe")], unknown>;
+/** The texts of a template that may hold names; headers are left to the check at run time. */
+export type Texts<T> = Extract<T[keyof T & ("subject" | "text" | "html" | "unsubscribe")], unknown>;
 
 /** Whether the compiler sees all of it: a text that is read from a file or rendered may hold any names. */
-type IsSeen<T> = T extends { readonly headers: unknown } ? false
+export type IsSeen<T> = T extends { readonly headers: unknown } ? false
   : [Texts<T>] extends [string | undefined] ? string extends Texts<T> ? false : true
   : false;
 
