@@ -58,7 +58,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: "root",
-    files: /^relay\/(main|open_route|service|playground|commands\/\w+)\.ts$/,
+    files: /^relay\/(launch|main|open_route|service|start_relay|playground|commands\/\w+)\.ts$/,
     mayImport: ["domain", "pure relay", "core", "edges", "flow", "root"],
   },
 ];
@@ -82,7 +82,7 @@ const DOORS: readonly (readonly [library: RegExp, door: RegExp, types?: RegExp])
   [/^node:child_process$/, /^relay\/embedded\.ts$/],
   [
     /^node:(crypto|events|fs|fs\/promises|module|os|path|url|util)$/,
-    /^relay\/(embedded|flight_log|http\/access|http\/style|inbox|inbox_directory|journal|numbered_files|schema|(doctor\/)?state_directory|playground|main|commands\/command)\.ts$/,
+    /^relay\/(embedded|flight_log|http\/access|http\/style|inbox|inbox_directory|journal|numbered_files|schema|(doctor\/)?state_directory|playground|main|start_relay|commands\/command)\.ts$/,
   ],
 ];
 

@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import packageJson from "../../package.json" with { type: "json" };
+import { createDatabase } from "../database.ts";
+import { enqueue } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
+import { execute, installPackage, printed, type Project } from "./installed.ts";
+
+// What npm would publish, installed into a fresh project and used from there: by Node, by Bun, in a bundle, and as a command.
+
+/** What each entry point exports at run time. */
+const EXPORTS: Readonly<Record<string, readonly string[]>> = {
+  ".": ["LIMITS", "MailchuteError", "createMailer", "isFinal"],
+  "./neon": ["neonMailer"],
+  "./postgres": ["postgresMailer"],
+  "./relay": ["SettingsError", "startRelay"],
+};
+
+let project: Project;
+beforeAll(async () => {
+  project = await installPackage();
+}, 60_000);
+afterAll(() => project[Symbol.dispose]());
+
+/** A PATH on which the programs are what this test puts there; `node` always is. */
+function pathWith(name: string, programs: Readonly<Record<string, string>>): string {
+  const folder = join(project.path, name);
+  mkdirSync(folder);
+  symlinkSync(Bun.which("node") as string, join(folder, "node"));
+  for (const [program, target] of Object.entries(programs)) symlinkSync(target, join(folder, program));
+  return folder;
+}
+
+const script = `
+  const entries = ${JSON.stringify(Object.keys(EXPORTS))};
+  const named = async (entry) => [entry, Object.keys(await import(entry.replace(".", "mailchute"))).sort()];
+  console.log(JSON.stringify(Object.fromEntries(await Promise.all(entries.map(named)))));
+`;
+
+test("the tarball holds what is needed at run time and nothing else", () => {
+  const kinds = new Set(project.packed.map((path) => path.replace(/^dist\/.*(\.d\.ts|\.js|\.sql)$/, "dist/$1")));
+  expect([...kinds].sort()).toEqual([
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "dist/.d.ts",
+    "dist/.js",
+    "dist/.sql",
+    "package.json",
+  ]);
+  expect(project.packed.filter((path) => /test|bench|example/.test(path) && !path.includes("/doctor/"))).toEqual([]);
+});
+
+test("every entry point of the export map is in this test", () => {
+  const entries = Object.keys(packageJson.exports).filter((entry) => entry !== "./package.json");
+  expect(entries.sort()).toEqual(Object.keys(EXPORTS).sort());
+});
+
+for (
+  const [runtime, command] of [
+    ["Node", ["node", "--input-type=module", "-e"]],
+    ["Bun", [process.execPath, "-e"]],
+  ] as const
+) {
+  test(`${runtime} imports every entry point of the installed package`, async () => {
+    expect(JSON.parse(await printed([...command, script], { cwd: project.path }))).toEqual(EXPORTS);
+  });
+}
+
+test("a Worker's bundle takes the client and Neon's driver from the installed package, without anything of Node", async () => {
+  const entry = join(project.path, "worker.ts");
+  writeFileSync(
+    entry,
+    `import { createMailer } from "mailchute";
+     import { neonMailer } from "mailchute/neon";
+     export const mail = createMailer({ query: () => Promise.resolve({ rows: [] }) }, { from: "shop@example.com" });
+     export const neon = neonMailer("postgres://a:b@localhost/shop", { from: "shop@example.com" });`,
+  );
+  const built = await Bun.build({ entrypoints: [entry], target: "browser", format: "esm", outdir: project.path });
+  expect(built.success).toBe(true);
+  const [bundle] = built.outputs;
+  expect(await bundle?.text()).not.toMatch(/(from|import|require)\s*\(?["'](node:|bun:)/);
+  const ask = `const { mail, neon } = await import(${JSON.stringify(bundle?.path)});
+    const message = { to: "ann@example.com", subject: "s", text: "t" };
+    console.log((await mail.statement(message)).text === (await neon.statement(message)).text);`;
+  expect(await printed(["node", "--input-type=module", "-e", ask])).toBe("true\n");
+});
+
+test("startRelay without Bun says in one sentence what it needs", async () => {
+  const ask = `import { startRelay } from "mailchute/relay";
+    await startRelay({ env: {}, pid: 1, print: console.log }).catch((error) => console.log(error.message));`;
+  expect(await printed(["node", "--input-type=module", "-e", ask], { cwd: project.path })).toBe(
+    "Cannot start a relay: it runs on Bun 1.4 or newer, and this program does not; start it with bun\n",
+  );
+});
+
+test("the command runs the relay's commands with the Bun on the path", async () => {
+  const PATH = pathWith("with-bun", { bun: process.execPath });
+  const command = join(project.path, "node_modules/.bin/mailchute");
+  const { code, stdout, stderr } = await execute([command, "--help"], { env: { PATH } });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toStartWith(`mailchute ${packageJson.version}: `);
+  const unknown = await execute([command, "sned"], { env: { PATH } });
+  expect(unknown.code).toBe(2);
+  expect(unknown.stderr).toContain("No command is called sned");
+});
+
+test("the command runs by Bun itself, as bunx --bun does", async () => {
+  const command = join(project.path, "node_modules/.bin/mailchute");
+  expect(await printed([process.execPath, command, "--version"])).toBe(`${packageJson.version}\n`);
+});
+
+test("the command finds the Bun of the project when there is none on the path", async () => {
+  const PATH = pathWith("project-bun", {});
+  const bun = join(project.path, "node_modules/bun");
+  mkdirSync(join(bun, "bin"), { recursive: true });
+  writeFileSync(join(bun, "package.json"), JSON.stringify({ name: "bun", version: "1.4.5" }));
+  symlinkSync(process.execPath, join(bun, "bin/bun.exe"));
+  const command = join(project.path, "node_modules/.bin/mailchute");
+  expect(await printed([command, "--version"], { env: { PATH } })).toBe(`${packageJson.version}\n`);
+  await Bun.$`rm -r ${bun}`.quiet();
+});
+
+test("the command without Bun, or with one that is too old, says in one sentence what is missing and how to get it", async () => {
+  const command = join(project.path, "node_modules/.bin/mailchute");
+  const none = await execute([command, "run"], { env: { PATH: pathWith("without-bun", {}) } });
+  expect(none).toEqual({
+    code: 1,
+    stdout: "",
+    stderr:
+      "mailchute: Cannot start: the relay runs on Bun 1.4 or newer, and there is none here; get it with: npm install bun (or see https://bun.sh)\n",
+  });
+  const old = join(project.path, "old");
+  writeFileSync(old, "#!/bin/sh\necho 1.3.11\n");
+  chmodSync(old, 0o755);
+  const { code, stderr } = await execute([command], { env: { PATH: pathWith("with-old-bun", { bun: old }) } });
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: none.stderr.replace("there is none here", "the one here is 1.3.11"),
+  });
+});
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  test(`the installed command delivers, and ends as the relay does after ${signal}`, async () => {
+    await using database = await createDatabase();
+    await using server = await startScriptedServer();
+    await enqueue(database);
+    await using child = Bun.spawn([join(project.path, "node_modules/.bin/mailchute")], {
+      env: {
+        PATH: pathWith(signal, { bun: process.execPath }),
+        DATABASE_URL: database.url,
+        SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,
+        RELAY_STATE_DIR: join(project.path, `state-${signal}`),
+        PORT: "0",
+      },
+      stdin: "ignore",
+      stdout: "pipe",
+    });
+    await server.whenMails(1);
+    child.kill(signal);
+    const lines = (await new Response(child.stdout).text()).trim().split("\n");
+    expect(await child.exited).toBe(0);
+    expect(JSON.parse(lines.at(-1) as string).msg).toBe("stopped");
+  });
+}
