@@ -1,15 +1,22 @@
-// A Bun app on postgres.js: bun examples/bun_app.ts
+// A server on Bun with postgres.js.
 import postgres from "postgres";
-import { createMailer } from "../mod.ts"; // in your project: "mailchute"
+import { createMailer } from "mailchute";
 
-const sql = postgres(process.env.DATABASE_URL ?? "");
-const mail = createMailer(sql, { from: "Shop <hello@shop.example.com>" });
+const { DATABASE_URL, PORT = "3000" } = process.env;
+if (DATABASE_URL === undefined) throw new Error("Set DATABASE_URL=postgres://user:password@host/database");
 
-const id = await sql.begin(async (tx) => {
-  const sent = await mail.send({ to: "ann@example.com", subject: "Hello from Bun", text: "In one transaction." }, {
-    tx,
+const sql = postgres(DATABASE_URL);
+const mail = createMailer(sql, { from: "Shop <hello@shop.example.com>", transaction: "required" });
+
+async function order(request: Request): Promise<Response> {
+  const { id, email } = (await request.json()) as { id: string; email: string };
+  await sql.begin(async (tx) => {
+    await tx`insert into orders (id, email) values (${id}, ${email}) on conflict (id) do nothing`;
+    const receipt = { to: email, subject: "Your receipt", text: "Thank you!" };
+    await mail.send(receipt, { tx, idempotencyKey: `receipt/${id}` });
   });
-  return sent.id;
-});
-console.log(id);
-await sql.end();
+  return Response.json({ order: id }, { status: 201 });
+}
+
+const server = Bun.serve({ hostname: "127.0.0.1", port: Number(PORT), routes: { "/orders": { POST: order } } });
+console.log(`Listening on ${server.url.origin}`);

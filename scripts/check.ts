@@ -23,6 +23,7 @@ const CHECKS: readonly (readonly [name: string, command: string])[] = [
   ["lint", "deno lint"],
   ["types", "tsc -p tsconfig.json"],
   ["edge types", "tsc -p tsconfig.edge.json"],
+  ["types of the Deno example", "deno check --quiet examples/deno_app.ts"],
   ["publish dry run (JSR)", "deno publish --dry-run --allow-dirty"],
   ["build (npm)", "bun scripts/build.ts"],
   ["package lint", "publint --strict"],
