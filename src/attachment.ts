@@ -32,9 +32,13 @@ export type Attachment = File | BinaryAttachment | TextAttachment;
 
 /** An attachment as the database takes it. */
 export interface WireAttachment {
+  /** The name shown to the reader. */
   readonly filename: string;
+  /** Such as `application/pdf`. */
   readonly contentType: string;
+  /** For an image that the HTML shows. */
   readonly contentId?: string | undefined;
+  /** The content, whatever it was given as. */
   readonly base64: string;
 }
 

@@ -72,24 +72,43 @@ export type MessageInput =
 
 /** A checked mail, as the database takes it. What is empty is left out, so that the same mail always makes the same JSON. */
 export interface Message {
+  /** Who it is from: its own, or the mailer's. */
   readonly from: Mailbox;
+  /** Who gets it. */
   readonly to?: readonly Mailbox[];
+  /** Who gets a copy, for all to see. */
   readonly cc?: readonly Mailbox[];
+  /** Who gets it without the others knowing. */
   readonly bcc?: readonly Mailbox[];
+  /** Where answers go. */
   readonly replyTo?: readonly Mailbox[];
+  /** Where bounces go; the empty string asks for none. */
   readonly returnPath?: string;
+  /** One line. */
   readonly subject: string;
+  /** The plain text; empty: HTML alone was asked for. */
   readonly text?: string;
+  /** The HTML, rendered. */
   readonly html?: string;
+  /** Names and values: the mailer's first, without those that the mail replaces. */
   readonly headers?: readonly (readonly [name: string, value: string])[];
+  /** Their contents are in base64. */
   readonly attachments?: readonly WireAttachment[];
+  /** Labels, the mailer's first. */
   readonly tags?: readonly string[];
+  /** What the app wants to find again. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Its place in the queue. */
   readonly priority?: "high" | "normal" | "low";
+  /** ISO 8601: not before this time. */
   readonly scheduledAt?: string;
+  /** ISO 8601: not after this time. */
   readonly expiresAt?: string;
+  /** An https: or mailto: URL. */
   readonly unsubscribe?: string;
+  /** What to do when the mail may have arrived and nobody knows. */
   readonly onUncertain?: "retry" | "hold";
+  /** The flow that it belongs to. */
   readonly stream?: string;
 }
 

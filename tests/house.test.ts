@@ -1,6 +1,5 @@
 import { Glob } from "bun";
 import { expect, test } from "bun:test";
-import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import denoJson from "../deno.json" with { type: "json" };
 import packageJson from "../package.json" with { type: "json" };
@@ -113,20 +112,6 @@ test("package.json, deno.json and the program have the same version", () => {
   expect(PROGRAM_VERSION).toBe(packageJson.version);
   expect(VERSION).toBe(packageJson.version);
   expect(PROGRAM_VERSION).toMatch(/^\d+\.\d+\.\d+$/);
-});
-
-/** What only npm has: the relay runs on Bun, and JSR's packages are for every runtime. */
-const NPM_ONLY = ["./relay", "./package.json"];
-
-test("the export maps of package.json and deno.json have the same entry points and lead to the same files", () => {
-  const built = Object.entries(packageJson.exports).flatMap(([name, target]) => {
-    if (typeof target === "string") return [];
-    const file = target.default.replace(/^\.\/dist\//, "./").replace(/\.js$/, ".ts");
-    expect({ name, types: target.types }).toEqual({ name, types: target.default.replace(/\.js$/, ".d.ts") });
-    expect({ file, isThere: existsSync(join(ROOT, file)) }).toEqual({ file, isThere: true });
-    return NPM_ONLY.includes(name) ? [] : [[name, file] as const];
-  });
-  expect(Object.fromEntries(built)).toEqual(denoJson.exports);
 });
 
 test("the command asks for the Bun that package.json asks for", async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { bundleSize } from "../bench/bundle_size.ts";
 import denoJson from "../deno.json" with { type: "json" };
@@ -32,15 +33,24 @@ test("the other entry points export these names", async () => {
   expect(Object.keys(await import("../src/drivers/neon.ts"))).toEqual(["neonMailer"]);
   expect(Object.keys(await import("../src/drivers/postgres.ts"))).toEqual(["postgresMailer"]);
   expect(Object.keys(await import("../src/nodemailer/transport.ts"))).toEqual(["mailchuteTransport"]);
+  expect(Object.keys(await import("../relay/start_relay.ts")).sort()).toEqual(["SettingsError", "startRelay"]);
   expect(Object.keys(await import("../src/testing/testing.ts")).sort()).toEqual(["connectionContract", "fakeMailer"]);
 });
 
-test("npm and JSR have the same entry points, made of the same files", () => {
-  const npm = Object.entries(packageJson.exports).flatMap(([name, target]) =>
-    typeof target === "string" ? [] : [[name, target.default.replace(/^\.\/dist\/(.*)\.js$/, "./$1.ts")]]
-  );
+/** The relay runs on Bun, and JSR is for every runtime. */
+const NPM_ONLY = ["./relay"];
+
+test("npm and JSR have the same entry points, made of the same files, and the relay's is npm's alone", () => {
+  const npm = Object.entries(packageJson.exports).flatMap(([name, target]) => {
+    if (typeof target === "string") return [];
+    const file = target.default.replace(/^\.\/dist\/(.*)\.js$/, "./$1.ts");
+    expect({ name, types: target.types }).toEqual({ name, types: target.default.replace(/\.js$/, ".d.ts") });
+    expect({ file, isThere: existsSync(resolve(import.meta.dir, "..", file)) }).toEqual({ file, isThere: true });
+    return [[name, file] as const];
+  });
   expect(npm.length).toBeGreaterThan(3);
-  expect(Object.entries(denoJson.exports)).toEqual(npm as [string, string][]);
+  expect(npm.filter(([name]) => !NPM_ONLY.includes(name))).toEqual(Object.entries(denoJson.exports));
+  expect(npm.map(([name]) => name)).toEqual(expect.arrayContaining(NPM_ONLY));
 });
 
 test("what an app loads with the client and valibot has at most 8,192 bytes, minified and gzipped; all of it 12,288", async () => {

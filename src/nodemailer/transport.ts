@@ -35,12 +35,15 @@ export type QueuedInfo = {
 
 /** A transport as nodemailer 6 to 10 take it. */
 export interface QueueTransport {
+  /** Who it is, for nodemailer's log. */
   readonly name: string;
+  /** The version of this package. */
   readonly version: string;
   /** Puts one mail into the queue. */
   send(mail: ComposedMail, callback: (error: Error | null, info?: QueuedInfo) => void): void;
   /** Asks the database one question, as the app's role: whether it answers, has the schema and lets the role in. */
   verify(): Promise<true>;
+  /** The same, for who takes no promise. */
   verify(callback: (error: Error | null, success?: true) => void): void;
   /** There is always room. */
   isIdle(): boolean;

@@ -11,9 +11,11 @@ import { simulate, type Simulated, type SimulatedReply } from "./simulate.ts";
 
 /** A mail that the app under test has sent. */
 export interface SentMail {
+  /** As `send` has answered it. */
   readonly id: string;
   /** As it was checked: lists of `{ email, name }`, HTML rendered, the mailer's defaults merged, attachments in base64. */
   readonly message: Message;
+  /** How it was sent. */
   readonly options: {
     readonly idempotencyKey?: string;
     /** The app's own transaction, as it was given. */
@@ -25,6 +27,7 @@ export interface SentMail {
 export interface MailFilter {
   /** An address that gets it, as to, cc or bcc. */
   readonly to?: string | undefined;
+  /** Its whole subject, or what fits it. */
   readonly subject?: string | RegExp | undefined;
 }
 
@@ -36,6 +39,7 @@ export interface FakeMailerOptions extends MailerOptions {
 
 /** Runs the statements of `mail.statement`. */
 export interface FakeConnection {
+  /** Runs one statement, and answers as a driver does. */
   query(text: string, values: readonly string[]): Promise<{ readonly rows: readonly Row[] }>;
 }
 

@@ -7,4 +7,7 @@ export { type ConnectionCase, connectionContract, type ConnectionContractOptions
 export { fakeMailer } from "./fake_mailer.ts";
 export type { FakeConnection, FakeMailer, FakeMailerOptions, MailFilter, SentMail } from "./fake_mailer.ts";
 export type { Simulated, SimulatedReply } from "./simulate.ts";
+export type { Mailbox } from "../address.ts";
+export type { WireAttachment } from "../attachment.ts";
+export type { Row } from "../connection.ts";
 export type { Message } from "../message.ts";
