@@ -46,13 +46,17 @@ export type DrainEnd = "empty" | "deadline" | "paused" | "route" | "copy";
 export interface DrainReport {
   /** Messages that were claimed, the same one as often as it was. */
   readonly claimed: number;
-  /** Recipients, by what their attempt meant. */
+  /** Recipients whom the server has taken responsibility for. */
   readonly sent: number;
+  /** Recipients who are tried again later. */
   readonly deferred: number;
+  /** Recipients whom the server has refused for good. */
   readonly bounced: number;
+  /** Recipients of whom nobody knows whether the server has the mail. */
   readonly uncertain: number;
   /** Messages with a recipient whom a Worker cannot serve: they wait for a relay. */
   readonly leftToRelay: number;
+  /** Why the run has ended. */
   readonly end: DrainEnd;
   /** One sentence, where the end has a reason. */
   readonly reason?: string | undefined;

@@ -33,7 +33,7 @@ export interface WorkerSettings {
   readonly onUncertain?: "retry" | "hold" | undefined;
   /** Age in milliseconds at which a message is given up. @default {432_000_000} five days */
   readonly maxAgeMs?: number | undefined;
-  /** @default {undefined} only the age decides */
+  /** After so many attempts a message is given up. @default {undefined} only the age decides */
   readonly maxAttempts?: number | undefined;
   /** After so many milliseconds nothing more is begun; a mail that is under way is brought to its end. @default {25_000} */
   readonly deadlineMs?: number | undefined;

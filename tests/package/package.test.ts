@@ -1,15 +1,16 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { createDatabase } from "../database.ts";
 import { enqueue } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
+import { startWorker } from "../worker/setup.ts";
 import { execute, installPackage, printed, type Project } from "./installed.ts";
 
 // What npm would publish, installed into a fresh project and used from there: by Node, by Bun, in a bundle, and as a command.
 
-/** What each entry point exports at run time. */
+/** What each entry point exports where it runs: all in Node and Bun, but the one that is for Cloudflare's runtime alone. */
 const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   ".": ["LIMITS", "MailchuteError", "createMailer", "isFinal"],
   "./neon": ["neonMailer"],
@@ -18,6 +19,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   "./relay": ["SettingsError", "startRelay"],
   "./testing": ["connectionContract", "fakeMailer"],
 };
+const WORKER_EXPORTS: Readonly<Record<string, readonly string[]>> = { "./worker": ["drain", "drainWorker"] };
 
 let project: Project;
 beforeAll(async () => {
@@ -56,7 +58,7 @@ test("the tarball holds what is needed at run time and nothing else", () => {
 
 test("every entry point of the export map is in this test", () => {
   const entries = Object.keys(packageJson.exports).filter((entry) => entry !== "./package.json");
-  expect(entries.sort()).toEqual(Object.keys(EXPORTS).sort());
+  expect(entries.sort()).toEqual(Object.keys({ ...EXPORTS, ...WORKER_EXPORTS }).sort());
 });
 
 for (
@@ -70,23 +72,39 @@ for (
   });
 }
 
-test("a Worker's bundle takes the client and Neon's driver from the installed package, without anything of Node", async () => {
+test("a Worker in Cloudflare's runtime takes the client, Neon's driver and the drain from the installed package", async () => {
+  // Its optional peer: a project that drains in a Worker has it.
+  symlinkSync(
+    resolve(import.meta.dir, "../../node_modules/worker-mailer"),
+    join(project.path, "node_modules/worker-mailer"),
+  );
   const entry = join(project.path, "worker.ts");
   writeFileSync(
     entry,
     `import { createMailer } from "mailchute";
      import { neonMailer } from "mailchute/neon";
-     export const mail = createMailer({ query: () => Promise.resolve({ rows: [] }) }, { from: "shop@example.com" });
-     export const neon = neonMailer("postgres://a:b@localhost/shop", { from: "shop@example.com" });`,
+     import * as worker from "mailchute/worker";
+     const mail = createMailer({ query: () => Promise.resolve({ rows: [] }) }, { from: "shop@example.com" });
+     const neon = neonMailer("postgres://a:b@localhost/shop", { from: "shop@example.com" });
+     export default {
+       async fetch() {
+         const message = { to: "ann@example.com", subject: "s", text: "t" };
+         const [{ text }, overHttp] = await Promise.all([mail.statement(message), neon.statement(message)]);
+         return Response.json({ isSame: text === overHttp.text, "./worker": Object.keys(worker).sort() });
+       },
+     };`,
   );
-  const built = await Bun.build({ entrypoints: [entry], target: "browser", format: "esm", outdir: project.path });
+  await using worker = await startWorker({ entry });
+  const answer = await worker.runtime.dispatchFetch("http://worker.example/");
+  expect(await answer.json()).toEqual({ isSame: true, ...WORKER_EXPORTS });
+});
+
+test("the client and Neon's driver from the installed package bundle for any browser-like runtime, without anything of Node", async () => {
+  const entry = join(project.path, "edge.ts");
+  writeFileSync(entry, `export { createMailer } from "mailchute";\nexport { neonMailer } from "mailchute/neon";`);
+  const built = await Bun.build({ entrypoints: [entry], target: "browser", format: "esm" });
   expect(built.success).toBe(true);
-  const [bundle] = built.outputs;
-  expect(await bundle?.text()).not.toMatch(/(from|import|require)\s*\(?["'](node:|bun:)/);
-  const ask = `const { mail, neon } = await import(${JSON.stringify(bundle?.path)});
-    const message = { to: "ann@example.com", subject: "s", text: "t" };
-    console.log((await mail.statement(message)).text === (await neon.statement(message)).text);`;
-  expect(await printed(["node", "--input-type=module", "-e", ask])).toBe("true\n");
+  expect(await built.outputs[0]?.text()).not.toMatch(/(from|import|require)\s*\(?["'](node:|bun:|cloudflare:)/);
 });
 
 test("startRelay without Bun says in one sentence what it needs", async () => {
