@@ -17,7 +17,7 @@ export type { Address } from "./src/address.ts";
 export type { Attachment, AttachmentFields, BinaryAttachment, TextAttachment } from "./src/attachment.ts";
 export { createMailer } from "./src/client.ts";
 export type { CallOptions, KeyOptions, Mailer, MailerOptions, SendOptions, Sent, Suppressions } from "./src/mailer.ts";
-export type { Connection } from "./src/connection.ts";
+export type { Connection, Method } from "./src/connection.ts";
 export { MailchuteError } from "./src/error.ts";
 export type { Issue, MailchuteErrorCode } from "./src/error.ts";
 export type { Html, HtmlElement } from "./src/html.ts";

@@ -23,7 +23,7 @@ export interface StartRelayOptions {
 }
 
 /** A relay that serves. */
-export interface RunningRelay extends AsyncDisposable {
+export interface RunningRelay {
   /** Where its pages are, such as `http://127.0.0.1:8025`. */
   readonly url: string;
   /** Resolves when the relay has stopped, by `stop()` or by the signal; rejects when stopping has failed. */
@@ -95,5 +95,5 @@ export async function startRelay(options: StartRelayOptions): Promise<RunningRel
   }
   signal?.addEventListener("abort", stop);
   log.info("serving", { status: service.url });
-  return { url: service.url as string, stopped: ended.promise, stop, [Symbol.asyncDispose]: stop };
+  return { url: service.url as string, stopped: ended.promise, stop };
 }

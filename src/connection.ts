@@ -15,7 +15,8 @@ export type Connection =
   | { readonly executeQuery: Method }
   | { readonly $queryRawUnsafe: Method };
 
-type Method = (...args: never[]) => unknown;
+/** A method of a driver, whatever it takes. */
+export type Method = (...args: never[]) => unknown;
 
 /** One row of an answer. */
 export type Row = Readonly<Record<string, unknown>>;

@@ -19,8 +19,12 @@ import { createMailer, type Mailer } from "mailchute";
 import { neonMailer } from "mailchute/neon";
 import { mailchuteTransport } from "mailchute/nodemailer";
 import { type PostgresMailer, postgresMailer } from "mailchute/postgres";
+import { type RunningRelay, startRelay } from "mailchute/relay";
 import { fakeMailer } from "mailchute/testing";
+import { drainWorker } from "mailchute/worker";
 
+export const relay: Promise<RunningRelay> = startRelay({ env: {}, pid: 1, print: () => undefined });
+export const worker = drainWorker({ database: "", address: "", smtp: "" });
 export const transport = mailchuteTransport(fakeMailer());
 export async function send(db: { query(text: string): unknown }): Promise<readonly Mailer[]> {
   const mail: PostgresMailer = postgresMailer("");

@@ -59,7 +59,8 @@ test("an aborted signal stops the relay, and stop() after it waits for the same 
   await relay.stop();
   expect(messagesOf(options.lines).filter((message) => message === "draining")).toHaveLength(1);
   // The state directory is free: another one starts there at once.
-  await using again = await startRelay(options);
+  const again = await startRelay(options);
+  await again.stop();
   expect(again.url).toStartWith("http://127.0.0.1:");
 });
 

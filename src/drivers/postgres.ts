@@ -9,7 +9,7 @@ import type { Mailer, MailerOptions } from "../mailer.ts";
 import { openUrl } from "./url.ts";
 
 /** `AsyncDisposable` where TypeScript's `lib` has it, esnext or esnext.disposable, and nothing where it has not: es2022 alone compiles too. */
-type KnownDisposable = typeof Symbol extends { readonly asyncDispose: infer Key extends symbol }
+export type KnownDisposable = typeof Symbol extends { readonly asyncDispose: infer Key extends symbol }
   ? { readonly [_ in Key]: () => Promise<void> }
   : object;
 

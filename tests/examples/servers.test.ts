@@ -10,6 +10,13 @@ test("bun_app.ts queues the receipt with the order or neither, on Bun", async ()
   await expectBothOrNeither(shop, server.order);
 }, 60_000);
 
+test("next_route.ts queues the receipt with the order or neither, through Drizzle", async () => {
+  await using shop = await openShop();
+  const options = { databaseUrl: shop.url };
+  await using server = await startServer([process.execPath, "tests/examples/next_route_entry.ts"], options);
+  await expectBothOrNeither(shop, server.order);
+});
+
 test("deno_app.ts queues the receipt with the order or neither, on Deno", async () => {
   await using shop = await openShop();
   const deno = join(ROOT, "node_modules/.bin/deno");
