@@ -29,7 +29,10 @@ function startWithBun(): void {
   const child = spawn(bun.path, [main, ...process.argv.slice(2)], { stdio: "inherit" });
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   // Ctrl-C in a terminal reaches both of us, and a second one would end the relay in the middle of its mails.
-  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
+  const hasTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+  process.on("SIGINT", () => {
+    if (!hasTerminal) child.kill("SIGINT");
+  });
   child.on("exit", (code, signal) => {
     if (signal === null) return process.exit(code ?? 1);
     // Whoever waits for us sees how the relay ended.

@@ -1,7 +1,6 @@
-import { $ } from "bun";
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { type Ended, execute } from "./package/installed.ts";
+import { type Ended, execute, printed } from "./package/installed.ts";
 import { temporaryDirectory } from "./relay_process.ts";
 
 // The real script in a small package of its own, with real git, npm and Deno.
@@ -33,9 +32,20 @@ async function release(
   change: (folder: string) => Promise<unknown> = () => Promise.resolve(),
 ): Promise<Ended> {
   using folder = temporaryDirectory();
-  const git = $.cwd(folder.path).env({ ...process.env, GIT_CONFIG_GLOBAL: "/dev/null" });
   for (const [file, text] of Object.entries({ ...READY, ...files })) await Bun.write(join(folder.path, file), text);
-  await git`git init -q && git add -A && git -c user.name=a -c user.email=a@example.com commit -qm one`.quiet();
+  for (
+    const words of [["init"], ["add", "-A"], [
+      "-c",
+      "user.name=a",
+      "-c",
+      "user.email=a@example.com",
+      "commit",
+      "-m",
+      "1",
+    ]]
+  ) {
+    await printed(["git", ...words], { cwd: folder.path, env: { ...process.env, GIT_CONFIG_GLOBAL: "/dev/null" } });
+  }
   await change(folder.path);
   return await execute([process.execPath, SCRIPT], { cwd: folder.path });
 }
@@ -108,7 +118,7 @@ test("a working tree that is not clean refuses the release, and names the files"
 });
 
 test("a version that has its tag is not released again", async () => {
-  const { code, stderr } = await release({}, (folder) => $`git tag v1.2.3`.cwd(folder).quiet());
+  const { code, stderr } = await release({}, (cwd) => printed(["git", "tag", "v1.2.3"], { cwd }));
   expect({ code, stderr }).toEqual({
     code: 1,
     stderr: "Cannot release 1.2.3: the tag v1.2.3 is there already: raise the version\n",
