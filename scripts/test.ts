@@ -6,10 +6,12 @@ import { join } from "node:path";
 // "skipped: needs …"; with CI=true nothing may skip. `npm test -- tests/smtp` runs what is named.
 
 /**
- * How many runs there are side by side, each with its share of the files and a Postgres of its own. Most tests wait for something most of
+ * How many runs there are side by side, each with a Postgres of its own. Most tests wait for something most of
  * the time, so that more runs than this do not help.
  */
 const RUNS = 3;
+/** Into how many shares the files are dealt: a run that is done takes the next one, so that all end at about the same time. */
+const SHARES = 12;
 const ROOT = join(import.meta.dir, "..");
 
 interface Totals {
@@ -25,8 +27,13 @@ const files = [...new Bun.Glob("tests/**/*.test.ts").scanSync(ROOT)].filter((fil
 // In turn, so that neighbours, which take about as long, are spread.
 const shares = named.length > 0
   ? [named]
-  : Array.from({ length: RUNS }, (_, run) => files.filter((_, index) => index % RUNS === run));
-const results = await Promise.all(shares.map((share, run) => runTests(share, join(folder, `${run}.xml`))));
+  : Array.from({ length: SHARES }, (_, share) => files.filter((_, index) => index % SHARES === share));
+const waiting = shares.entries();
+const results: Totals[] = [];
+await Promise.all(Array.from({ length: RUNS }, async () => {
+  // The runs share one iterator.
+  for (const [number, share] of waiting) results.push(await runTests(share, join(folder, `${number}.xml`)));
+}));
 rmSync(folder, { recursive: true, force: true });
 
 const sum = (key: keyof Totals): number => results.reduce((total, result) => total + result[key], 0);
