@@ -1,4 +1,4 @@
-import { type Fault, LIMIT, line, over } from "./field.ts";
+import { type Fault, LIMIT, line, listOf, over, quote, textOf } from "./field.ts";
 import { LIMITS } from "./limits.ts";
 
 /** What the forms of an attachment have in common. */
@@ -45,8 +45,9 @@ export interface WireAttachment {
 const FIELDS = ["filename", "content", "contentType", "contentId", "encoding"] as const;
 /** Ours: file systems stop there. */
 const MAX_FILENAME_CHARS = 255;
-/** RFC 2045 section 5.1, roughly: the database reads the parameters exactly. */
-const CONTENT_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+ *(?:;[ -~]*)?$/;
+/** RFC 2045 section 5.1, as the database reads it; what could be read in two ways would take for ever. */
+const CONTENT_TYPE =
+  /^(?=.{1,500}$)[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?: *;(?: *[\w!#$%&*+.^-]+=(?:[\w!#$%&*+.^-]+|"(?:[ !#-[\]-~]|\\[ -~])*"))?)* *$/;
 const CONTENT_ID = /^<?([!-;=?-~]{1,250})>?$/;
 
 /** What an attachment was given as, its Blob read. */
@@ -58,7 +59,7 @@ const CHUNK_BYTES = 24_573;
 /** Reads the content of Blobs. More than the limit is not even read. */
 export async function loadAttachments(value: unknown): Promise<unknown> {
   if (!Array.isArray(value)) return value;
-  const list = value.map((item: unknown): Loaded =>
+  const list = listOf(value).map((item): Loaded =>
     item instanceof Blob ? { filename: (item as File).name, content: item } : Object(item)
   );
   const bytes = list.reduce((sum, { content }) => sum + (content instanceof Blob ? content.size : 0), 0);
@@ -84,7 +85,7 @@ export function attachments(value: unknown, fault: Fault): readonly WireAttachme
   const read = value.map((given: Loaded, index): WireAttachment => {
     const at = (name: string): Fault => (reason) => fault(reason, [index, name]);
     for (const name of Object.keys(given)) {
-      if (!(FIELDS as readonly string[]).includes(name)) at(name)(`it is none of ${FIELDS.join(", ")}`);
+      if (!(FIELDS as readonly string[]).includes(name)) at(quote(name))(`it is none of ${FIELDS.join(", ")}`);
     }
     const { bytes, base64 } = encode(given, at);
     rawBytes += bytes;
@@ -99,11 +100,13 @@ function describe(given: Loaded, at: (name: string) => Fault): Omit<WireAttachme
   if (given.filename === "" || filename.length > MAX_FILENAME_CHARS) {
     at("filename")(`it is empty, or has more than ${MAX_FILENAME_CHARS} characters`);
   }
-  const contentType = String(given.contentType ?? "application/octet-stream");
+  const contentType = textOf(given.contentType ?? "application/octet-stream");
   if (!CONTENT_TYPE.test(contentType)) at("contentType")("it is not like application/pdf");
-  const contentId = CONTENT_ID.exec(String(given.contentId ?? "a"))?.[1];
-  if (contentId === undefined) at("contentId")("it is not visible ASCII of at most 250 characters");
-  return { filename, contentType, contentId: given.contentId === undefined ? undefined : contentId };
+  // null is none, as for contentType.
+  const { contentId } = given;
+  const bareId = CONTENT_ID.exec(textOf(contentId ?? "a"))?.[1];
+  if (bareId === undefined) at("contentId")("it is not visible ASCII of at most 250 characters");
+  return { filename, contentType, contentId: contentId == null ? undefined : bareId };
 }
 
 /** Returns the content as base64, with the number of bytes it stands for. */

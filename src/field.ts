@@ -66,14 +66,10 @@ export function body(value: unknown, fault: Fault): string {
 
 /** Reads headers, from an object or from pairs, in their order. */
 export function headers(value: unknown, fault: Fault): readonly (readonly [string, string])[] {
-  const pairs = pairsOf(value);
-  if (pairs === undefined) {
-    fault("it is not an object of strings");
-    return [];
-  }
-  return pairs.map(([name, text]) => {
-    const problem = headerProblem(String(name), text as string);
-    if (problem === undefined) return [String(name), (text as string).toWellFormed()];
+  return checkedPairs(pairsOf(value), fault).map(([name, text]) => {
+    const header = typeof name === "string" ? name : "";
+    const problem = headerProblem(header, text as string);
+    if (problem === undefined) return [header, (text as string).toWellFormed()];
     fault(problem, [quote(name)]);
     return ["", ""];
   });
@@ -82,7 +78,9 @@ export function headers(value: unknown, fault: Fault): readonly (readonly [strin
 /** Reads tags; how many there may be is checked with the mailer's own. */
 export function tags(value: unknown, fault: Fault): readonly string[] {
   if (Array.isArray(value)) {
-    return value.map((tag, index) => key(tag, LIMITS.tagBytes, (reason, _, kind) => fault(reason, [index], kind)));
+    return listOf(value).map((tag, index) =>
+      key(tag, LIMITS.tagBytes, (reason, _, kind) => fault(reason, [index], kind))
+    );
   }
   fault("it is not a list of strings");
   return [];
@@ -98,9 +96,8 @@ export function key(value: unknown, maxBytes: number, fault: Fault): string {
 
 /** Reads an object of strings. */
 export function metadata(value: unknown, fault: Fault): Readonly<Record<string, string>> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) fault("it is not an object of strings");
   let bytes = 0;
-  const read = Object.entries(Object(value)).map(([name, text]) => {
+  const read = checkedPairs(Array.isArray(value) ? undefined : pairsOf(value), fault).map(([name, text]) => {
     const at: Fault = (reason) => fault(reason, [quote(name)]);
     const pair = [line(name, at), line(text, at)] as const;
     bytes += octets(pair.join(""));
@@ -121,9 +118,10 @@ export function time(value: unknown, fault: Fault): string {
 
 /** Reads a URL for List-Unsubscribe. */
 export function unsubscribe(value: unknown, fault: Fault): string {
-  const problem = unsubscribeProblem(String(value));
+  const url = textOf(value);
+  const problem = unsubscribeProblem(url);
   if (problem !== undefined) fault(problem);
-  return String(value);
+  return url;
 }
 
 /** Reads the name of a stream. */
@@ -144,16 +142,30 @@ export function oneOf<const T extends string>(
   };
 }
 
-/** One value as a list of one. */
+/** One value as a list of one; the holes of a list are values like any other. */
 export function listOf(value: unknown): readonly unknown[] {
-  return value === undefined ? [] : Array.isArray(value) ? value : [value];
+  return value === undefined ? [] : Array.isArray(value) ? [...value] : [value];
 }
 
-/** Headers as pairs; undefined when they are no headers. */
+/** Headers as pairs; undefined when they are no headers, such as a Map, of which nothing would be seen. */
 export function pairsOf(value: unknown): readonly (readonly unknown[])[] | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  if (!Array.isArray(value)) return Object.entries(value);
-  return value.every((pair) => Array.isArray(pair) && pair.length === 2) ? value : undefined;
+  if (!(Symbol.iterator in value)) return Object.entries(value);
+  return listOf(value).every((pair) => Array.isArray(pair) && pair.length === 2) ? value as unknown[][] : undefined;
+}
+
+function checkedPairs(pairs: ReturnType<typeof pairsOf>, fault: Fault): readonly (readonly unknown[])[] {
+  if (pairs === undefined) fault("it is not an object of strings");
+  return pairs ?? [];
+}
+
+/** As a text; an object without a way to become one as the empty text. */
+export function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return "";
+  }
 }
 
 /** Reports a limit that was passed, and tells so. */
@@ -164,5 +176,5 @@ export function over(bytes: number, maxBytes: number, fault: Fault): boolean {
 
 /** A name may come from anybody: in a path it must not break the log line that shows it. */
 export function quote(name: unknown): string {
-  return String(name).slice(0, 76).replace(/[\p{C}\s]/gu, "?");
+  return textOf(name).slice(0, 76).replace(/[\p{C}\s]/gu, "?");
 }

@@ -4,6 +4,8 @@ import { type Field, LIMIT, quote } from "./field.ts";
 /** An issue, and whether it is one of size or count. */
 export interface Finding extends Issue {
   readonly limit?: boolean;
+  /** What was thrown when the value was read. */
+  readonly cause?: unknown;
 }
 
 /** Reads each field; what is none is a finding too. */
@@ -17,14 +19,24 @@ export function checkFields<T>(
   // Most of the fields of most mails are not there, and no field asks for a value that is not (see `field`).
   const given = Object.entries(fields).filter(([name]) => input[name] !== undefined);
   const read = given.map(([name, one]) => {
-    // Run as it is: a field is one step, for which pipe() and safeParse() would add a twenty-fifth to the bundle.
-    const { issues = [], value: output } = one["~run"]({ typed: true, value: input[name] }, {});
-    for (const { path = [], message, expected } of issues) {
-      findings.push({ path: [name, ...path].join("."), message, limit: expected === LIMIT });
+    try {
+      // Run as it is: a field is one step, for which pipe() and safeParse() would add a twenty-fifth to the bundle.
+      const { issues = [], value: output } = one["~run"]({ typed: true, value: input[name] }, {});
+      for (const { path = [], message, expected } of issues) {
+        findings.push({ path: [name, ...path].join("."), message, limit: expected === LIMIT });
+      }
+      return [name, output];
+    } catch (cause) {
+      findings.push(unreadable(name, cause));
+      return [name];
     }
-    return [name, output];
   });
   return { output: Object.fromEntries(read), findings };
+}
+
+/** Of a value that throws when it is read: a rendering that fails, a file that is gone, bytes that were transferred away. */
+export function unreadable(path: string, cause: unknown): Finding {
+  return { path, message: "it cannot be read: see cause", cause };
 }
 
 /** Throws one error with all findings, if there are any. */
@@ -35,6 +47,9 @@ export function refuse(what: string, findings: readonly Finding[]): void {
   throw new MailchuteError(
     findings.every((finding) => finding.limit) ? "too_large" : "validation_error",
     `${what}: ${first.path}: ${first.message}${more}`,
-    { issues: findings.map(({ path, message }) => ({ path, message })) },
+    {
+      issues: findings.map(({ path, message }) => ({ path, message })),
+      cause: findings.find(({ cause }) => cause)?.cause,
+    },
   );
 }

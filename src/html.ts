@@ -1,4 +1,3 @@
-import { MailchuteError } from "./error.ts";
 import { body, type Fault } from "./field.ts";
 
 /**
@@ -15,16 +14,10 @@ export interface HtmlElement {
 
 /** Renders what is not yet a string; what has no way to be rendered stays as it is, for the check to name. */
 export async function loadHtml(value: unknown): Promise<unknown> {
-  try {
-    const element: unknown = await value;
-    if (typeof element !== "object" || element === null || !rendersItself(element)) return element;
-    // hono answers with a String object.
-    return String(await (element as HtmlElement).toString());
-  } catch (cause) {
-    const message = "its rendering failed: see cause";
-    const issues = [{ path: "html", message }];
-    throw new MailchuteError("validation_error", `Cannot send the mail: html: ${message}`, { issues, cause });
-  }
+  const element: unknown = await value;
+  if (typeof element !== "object" || element === null || !rendersItself(element)) return element;
+  // hono answers with a String object.
+  return String(await (element as HtmlElement).toString());
 }
 
 /** Reads rendered HTML. */

@@ -15,10 +15,11 @@ import {
   returnPath,
   stream,
   tags,
+  textOf,
   time,
   unsubscribe,
 } from "./field.ts";
-import { checkFields, type Finding, refuse } from "./finding.ts";
+import { checkFields, type Finding, refuse, unreadable } from "./finding.ts";
 import { type Html, html, loadHtml } from "./html.ts";
 import { LIMITS } from "./limits.ts";
 import { repeatedHeader } from "./mime/header.ts";
@@ -158,10 +159,11 @@ export async function parseMessage(input: MessageInput, defaults: Defaults): Pro
 
 /** Waits for what comes as a promise. */
 async function load(input: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
+  const failed = (path: string) => (cause: unknown) => refuse(SEND, [unreadable(path, cause)]);
   return {
     ...input,
-    html: await loadHtml(input.html),
-    attachments: await loadAttachments(input.attachments),
+    html: await loadHtml(input.html).catch(failed("html")),
+    attachments: await loadAttachments(input.attachments).catch(failed("attachments")),
   };
 }
 
@@ -183,9 +185,9 @@ function acrossFields(input: Readonly<Record<string, unknown>>, defaults: Defaul
   if (input.subject === undefined) add("subject", "it is missing");
   if (input.text === undefined && input.html === undefined) add("text", "it is missing, and html too");
 
-  const own = (pairsOf(input.headers) ?? []).map(([name, text]) => [String(name), String(text)] as const);
+  const own = (pairsOf(input.headers) ?? []).map(([name, text]) => [textOf(name), textOf(text)] as const);
   const all = mergeHeaders(defaults.headers, own);
-  const headersBytes = octets(String(input.subject) + all.flat().join(""));
+  const headersBytes = octets(textOf(input.subject) + all.flat().join(""));
   over(headersBytes, LIMITS.headersBytes, (reason) => add("headers", `${reason} together with the subject`, true));
   const names = all.map(([name]) => name);
   const repeated = repeatedHeader(input.unsubscribe === undefined ? names : [...names, "List-Unsubscribe"]);

@@ -34,8 +34,8 @@ export function addressHeader(
       return line.token(`:;${comma}`);
     }
     if (name !== undefined) writePhrase(line, name);
-    // Some readers drop the quotes of a local part that stands without brackets.
-    line.token((name === undefined && !email.startsWith('"') ? email : `<${email}>`) + comma);
+    // Without brackets some readers drop the quotes of a local part, and take the colon of an IPv6 address for the end of a group's name.
+    line.token((name === undefined && !/^"|]$/.test(email) ? email : `<${email}>`) + comma);
   });
   return line.end();
 }

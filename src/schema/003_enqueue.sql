@@ -242,7 +242,7 @@ begin
       or mailchute.utf16_length(item ->> 'filename') not between 1 and 255 then
       issues := issues || jsonb_build_object('path', place || '.filename', 'message', 'must have 1 to 255 characters without control characters');
     end if;
-    if coalesce(item ->> 'contentType', '') !~ '^[!#$&^_.+A-Za-z0-9-]{1,127}/[!#$&^_.+A-Za-z0-9-]{1,127}( *; *([!#$%&*+.^_A-Za-z0-9-]+=("([ !#-[\]^-~]|]|\\[ -~])*"|[!#$%&*+.^_A-Za-z0-9-]+))?)* *$'
+    if coalesce(item ->> 'contentType', '') !~ '^[!#$&^_.+A-Za-z0-9-]+/[!#$&^_.+A-Za-z0-9-]+( *; *([!#$%&*+.^_A-Za-z0-9-]+=("([ !#-[\]^-~]|]|\\[ -~])*"|[!#$%&*+.^_A-Za-z0-9-]+))?)* *$'
       or octet_length(item ->> 'contentType') > 500 then
       issues := issues || jsonb_build_object('path', place || '.contentType', 'message', 'must be a MIME type such as application/pdf');
     end if;

@@ -40,10 +40,14 @@ begin
   end if;
 end $$;
 
--- Reads an ISO 8601 time whose form has been checked; a month 13 is an issue of its field.
+-- Reads an ISO 8601 time whose form has been checked; a month 13 is an issue of its field, and so is a zone that makes the year 10000 of it, which the
+-- Date of a mail has no place for.
 create function mailchute.to_time(value text, field text) returns timestamptz
 language plpgsql stable as $$
 begin
+  if value::timestamptz >= '10000-01-01T00:00:00Z' then
+    raise datetime_field_overflow;
+  end if;
   return value::timestamptz;
 exception when datetime_field_overflow or invalid_datetime_format or invalid_time_zone_displacement_value then
   perform mailchute.refuse(jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not a time')));

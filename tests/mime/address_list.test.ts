@@ -14,6 +14,11 @@ test("addressHeader() writes atoms as they are and quotes the rest", () => {
   expect(to('a "b" \\ c')).toBe('"a \\"b\\" \\\\ c" <a@b>');
 });
 
+test("an IPv6 address stands in brackets, whose colon readers take for the end of a group's name", () => {
+  expect(to(undefined, "a@[IPv6:2001:db8::1]")).toBe("<a@[IPv6:2001:db8::1]>");
+  expect(to(undefined, "a@[192.0.2.1]")).toBe("<a@[192.0.2.1]>");
+});
+
 test("worker-mailer F4: a display name cannot forge another address", () => {
   expect(to('A" <real@bank.example>, "x')).toBe('"A\\" <real@bank.example>, \\"x" <a@b>');
 });

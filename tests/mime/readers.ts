@@ -1,6 +1,6 @@
 import MailComposer from "nodemailer/lib/mail-composer";
 import PostalMime, { decodeWords } from "postal-mime";
-import type { Mailbox } from "../../src/address.ts";
+import { domainOf, type Mailbox } from "../../src/address.ts";
 import type { Mail } from "../../src/mime/compose.ts";
 import { htmlToText } from "../../src/mime/html_to_text.ts";
 import { inviteOf } from "../../src/mime/invite.ts";
@@ -47,7 +47,7 @@ export function meaning(mail: Mail): Reading {
     cc: names(mail.cc),
     replyTo: names(mail.replyTo),
     dateMs: Math.floor(mail.date.getTime() / 1_000) * 1_000,
-    messageId: `<${mail.id}@${mail.from.email.split("@").at(-1)}>`,
+    messageId: `<${mail.id}@${domainOf(mail.from.email)}>`,
     headers: otherHeaders(mail),
     text: body(mail.text ?? htmlToText(mail.html ?? "")),
     html: body(mail.html),

@@ -1,0 +1,111 @@
+import { expect, test } from "bun:test";
+import { createMailer, type MessageInput } from "../../mod.ts";
+import { createDatabase } from "../database.ts";
+import { rejects } from "./cases.ts";
+import { FILE, MESSAGE, offline, refused, requestOf } from "./offline.ts";
+
+// Faults that random mails have found (tests/fuzz).
+
+/** An object that nothing turns into a text. */
+const BARE: unknown = Object.create(null);
+
+/** A list with a hole in front of this value. */
+function holed(value: unknown): unknown[] {
+  return Object.assign([], { 1: value });
+}
+
+test("a hole in a list is a fault of its place, and is not left out", async () => {
+  for (const field of ["to", "cc", "bcc", "replyTo"]) await refused({ [field]: holed("a@b.example") }, `${field}.0`);
+  await refused({ to: new Array(1) }, "to.0");
+  await refused({ tags: holed("a") }, "tags.0");
+  await refused({ headers: holed(["X-A", "1"]) }, "headers");
+  const error = await rejects(
+    offline.send({ ...MESSAGE, attachments: holed(FILE) } as MessageInput),
+    "validation_error",
+  );
+  expect(error.issues[0]?.path).toBe("attachments.0.content");
+});
+
+test("an object that cannot become a text is a fault of its field", async () => {
+  await refused({ subject: BARE }, "subject");
+  await refused({ unsubscribe: BARE }, "unsubscribe");
+  await refused({ headers: { "X-A": BARE } }, "headers.X-A");
+  await refused({ headers: [[BARE, "1"]] }, "headers.");
+  await refused({ headers: [[7, "1"]] }, "headers.7");
+  await refused({ attachments: [{ ...FILE, contentType: BARE }] }, "attachments.0.contentType");
+  await refused({ attachments: [{ ...FILE, contentId: BARE }] }, "attachments.0.contentId");
+});
+
+test("a Map, Headers and the like are refused, of which no header and no metadata would be seen", async () => {
+  for (
+    const values of [new Map([["X-A", "1"]]), new Headers({ "X-A": "1" }), new URLSearchParams("X-A=1"), new Set()]
+  ) {
+    await refused({ headers: values }, "headers");
+    await refused({ metadata: values }, "metadata");
+  }
+  expect(await refused({ metadata: [["a", "b"]] }, "metadata")).toBe("it is not an object of strings");
+});
+
+test("a value that throws when it is read is a fault of its field, and what was thrown is the cause", async () => {
+  const transferred = new ArrayBuffer(8);
+  structuredClone(transferred, { transfer: [transferred] });
+  const gone = new Error("the file is gone");
+  const file = new File(["x"], "a.txt");
+  file.arrayBuffer = () => Promise.reject(gone);
+  const address = {
+    get email(): string {
+      throw gone;
+    },
+  };
+  for (
+    const [path, value, cause] of [
+      ["attachments", [{ ...FILE, content: transferred }], expect.any(TypeError)],
+      ["attachments", [file], gone],
+      ["attachments", [new Proxy(new Blob(["x"]), {})], expect.any(TypeError)],
+      ["to", [address], gone],
+      ["html", { then: (_: unknown, reject: (error: Error) => void) => reject(gone) }, gone],
+    ] as const
+  ) {
+    const error = await rejects(offline.send({ ...MESSAGE, [path]: value } as MessageInput), "validation_error", path);
+    expect(error.cause).toEqual(cause);
+  }
+});
+
+test("a contentId of null is none", async () => {
+  const { attachments } = await requestOf({ attachments: [{ ...FILE, contentId: null }] });
+  expect(attachments).toEqual([{ filename: "a.txt", contentType: "application/octet-stream", base64: "aGk=" }]);
+});
+
+test("the name of an unknown field of an attachment cannot break a line of a log", async () => {
+  await refused({ attachments: [{ ...FILE, "a\r\nb": 1 }] }, "attachments.0.a??b");
+});
+
+test("a content type that the database would refuse is refused by the client, in linear time", async () => {
+  const bad = [
+    "text/plain; x",
+    "text/plain; x=y z",
+    'a/b; x="',
+    "a/b; x=é",
+    "a/b; =x",
+    `a/b; x=${"y".repeat(500)}`,
+    "*/*",
+  ];
+  for (const contentType of [...bad, `a/b${";  ".repeat(160)}=`, `a/b; x="${"\\".repeat(489)}`]) {
+    await refused({ attachments: [{ ...FILE, contentType }] }, "attachments.0.contentType");
+  }
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql);
+  const good = ['a/b;x="\\"]"', "a/b ; ; x=y ;z=1 ", "text/plain", "image/svg+xml;", `a/${"b".repeat(498)}`];
+  const attachments = good.map((contentType) => ({ ...FILE, contentType }));
+  expect(await mail.send({ ...MESSAGE, attachments })).toMatchObject({ created: true });
+});
+
+test("a time that a zone moves into the year 10000 is refused: the Date of a mail has no place for it", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql);
+  for (const field of ["scheduledAt", "expiresAt"]) {
+    const at = (time: string) => mail.send({ ...MESSAGE, [field]: time });
+    await rejects(at("9999-12-31T23:59:59-12:00"), "validation_error", field);
+    expect(await at("9999-12-31T23:59:59Z")).toMatchObject({ created: true });
+  }
+});
