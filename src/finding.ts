@@ -27,7 +27,8 @@ export function checkFields<T>(
       }
       return [name, output];
     } catch (cause) {
-      findings.push(unreadable(name, cause));
+      // In front, since the error is about the first one and has its cause.
+      findings.unshift(unreadable(name, cause));
       return [name];
     }
   });
@@ -49,7 +50,7 @@ export function refuse(what: string, findings: readonly Finding[]): void {
     `${what}: ${first.path}: ${first.message}${more}`,
     {
       issues: findings.map(({ path, message }) => ({ path, message })),
-      cause: findings.find(({ cause }) => cause)?.cause,
+      cause: first.cause,
     },
   );
 }

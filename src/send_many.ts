@@ -1,14 +1,16 @@
 import { type Connection, type Driver, run } from "./connection.ts";
 import { type Issue, MailchuteError } from "./error.ts";
-import { type Fault, field, key, mailbox, oneOf, quote } from "./field.ts";
+import { type Fault, field, key, mailbox, oneOf, over, quote } from "./field.ts";
 import { refuse } from "./finding.ts";
 import { LIMITS } from "./limits.ts";
 import { type Defaults, type Message, type MessageInput, parseMessage } from "./message.ts";
 import { valueProblem } from "./mime/header.ts";
+import { unsubscribeProblem } from "./mime/unsubscribe.ts";
 import { CALL, check, KEY } from "./options.ts";
 import { enqueueMany } from "./enqueue_many.ts";
+import { octets } from "./octets.ts";
 import { neonHttpBytes, type Query } from "./statement.ts";
-import { isTemplate, namesIn } from "./template.ts";
+import { isTemplate, merge, namesIn } from "./template.ts";
 import { uuidv7 } from "./uuid.ts";
 
 // DESIGN: the list is read as it is needed, one part ahead of the database: what is held is two parts, however long the list is. The mail
@@ -59,6 +61,8 @@ interface Place {
 const WHAT = "Cannot send the mails";
 /** Small enough for a statement of a second and for Neon over HTTP, large enough that its round trip does not matter. */
 const PART_CHARS = 500_000;
+/** Names and values of one recipient, as the database has it. */
+const MAX_VARIABLES_BYTES = 65_536;
 /** How many recipients are read before others have their turn. */
 const TURN = 500;
 
@@ -74,6 +78,8 @@ interface Names {
   readonly all: readonly string[];
   /** Those that stand in a header. */
   readonly inLine: ReadonlySet<string>;
+  /** A text with some of them, which has to be an URL when they are merged. */
+  readonly unsubscribe: string | undefined;
 }
 
 /** What goes to the database in one statement: recipients as JSON, `null` where one is left out, so that each keeps its place. */
@@ -174,14 +180,18 @@ function readRecipient(recipient: unknown, names: Names, fault: Fault): readonly
   const { email, name = null } = mailbox(to, (reason) => fault(reason, ["to"])) ?? {};
   const at = (reason: string) => fault(reason, ["key"]);
   const given = ownKey === undefined ? null : key(ownKey, LIMITS.idempotencyKeyBytes, at);
-  const values: Record<string, string> = {};
-  for (const wanted of names.all) {
+  const values = names.all.map((wanted) => {
     const value = Object.hasOwn(Object(variables), wanted) ? variables[wanted] : undefined;
     const problem = valueFault(value, names.inLine.has(wanted));
     if (problem !== undefined) fault(problem, ["variables", wanted]);
-    values[wanted] = String(value).toWellFormed();
-  }
-  return [email, name, given, values];
+    return [wanted, problem === undefined ? String(value).toWellFormed() : ""] as const;
+  });
+  over(octets(values.flat().join("")), MAX_VARIABLES_BYTES, (reason) => fault(reason, ["variables"]));
+  // Not an object that is filled: one has no place for `__proto__`.
+  const byName = Object.fromEntries(values);
+  const problem = names.unsubscribe && unsubscribeProblem(merge(names.unsubscribe, byName, "url"));
+  if (problem) fault(`merged into unsubscribe: ${problem}`, ["variables"]);
+  return [email, name, given, byName];
 }
 
 function valueFault(value: unknown, inLine: boolean): string | undefined {
@@ -214,6 +224,15 @@ async function readTemplate(template: object, defaults: Defaults): Promise<Omit<
       limit: false,
     })),
   );
+  const fixed = (mail.headers ?? []).filter(([name, text]) => isMerged(name) || (isSender(name) && isMerged(text)));
+  refuse(
+    WHAT,
+    fixed.map(([name]) => ({
+      path: `headers.${name}`,
+      message: "a header's name, and the address in Sender, are the same for all: no {{name}} can stand there",
+      limit: false,
+    })),
+  );
   return mail;
 }
 
@@ -225,7 +244,20 @@ function textsOf(
 
 function namesOf(mail: Omit<Message, "to">): Names {
   const inLine = new Set(namesIn([mail.subject, mail.unsubscribe, JSON.stringify(mail.headers)].join(" ")));
-  return { all: [...new Set([...inLine, ...namesIn(Object.values(textsOf(mail)).join(" "))])], inLine };
+  const { unsubscribe } = mail;
+  return {
+    all: [...new Set([...inLine, ...namesIn(Object.values(textsOf(mail)).join(" "))])],
+    inLine,
+    unsubscribe: isMerged(unsubscribe) ? unsubscribe : undefined,
+  };
+}
+
+function isMerged(text = ""): boolean {
+  return text.includes("{{");
+}
+
+function isSender(name: string): boolean {
+  return name.toLowerCase() === "sender";
 }
 
 function listed(recipients: unknown): Iterable<unknown> | AsyncIterable<unknown> {

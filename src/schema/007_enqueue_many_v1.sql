@@ -1,14 +1,14 @@
 -- Bulk sends: one content, many messages with a recipient and values each.
 
--- The {{names}} in a text.
+-- The {{names}} in a text. Blanks of ASCII only, as in src/template.ts: what else is one depends on the locale.
 create function mailchute.template_names(value text) returns text[]
 language sql immutable parallel safe
-return array(select distinct m[1] from regexp_matches(value, '\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}', 'g') as m order by 1);
+return array(select distinct m[1] from regexp_matches(value, '\{\{[\t-\r ]*([A-Za-z_][A-Za-z0-9_]*)[\t-\r ]*\}\}', 'g') as m order by 1);
 
 -- Tells whether every {{ in a text begins a name: what is meant for another template language would go out as it is, to everybody.
 create function mailchute.is_template(value text) returns boolean
 language sql immutable parallel safe
-return coalesce(strpos(value, '{{{') = 0 and strpos(regexp_replace(value, '\{\{\s*[A-Za-z_][A-Za-z0-9_]*\s*\}\}', '', 'g'), '{{') = 0, true);
+return coalesce(strpos(value, '{{{') = 0 and strpos(regexp_replace(value, '\{\{[\t-\r ]*[A-Za-z_][A-Za-z0-9_]*[\t-\r ]*\}\}', '', 'g'), '{{') = 0, true);
 
 -- The faults of what the messages of a batch share.
 create function mailchute.batch_issues(mail jsonb, batch_id uuid) returns jsonb
@@ -32,6 +32,10 @@ begin
       issues := issues || jsonb_build_object('path', field, 'message', 'has {{ without a name like {{name}}');
     end if;
   end loop;
+  if issues = '[]' and exists (select from jsonb_array_elements(coalesce(nullif(mail -> 'headers', 'null'), '[]')) as h
+    where strpos(case lower(h ->> 0) when 'sender' then concat(h ->> 0, h ->> 1) else h ->> 0 end, '{{') > 0) then
+    issues := '[{"path": "headers", "message": "have a {{name}} in the name of a header or in Sender, which are the same for all"}]';
+  end if;
   return issues;
 end $$;
 
@@ -128,9 +132,13 @@ language sql stable as $$
       select '.key', 'must have 1 to 256 bytes without control characters', 'MC001'
       where (item ->> 2) is not null and (jsonb_typeof(item -> 2) <> 'string' or not mailchute.is_line(item ->> 2) or octet_length(item ->> 2) not between 1 and 256)
       union all
-      select '.variables', 'is not an object of strings of at most 65,536 bytes', 'MC001'
-      where (item ->> 3) is not null and (jsonb_typeof(item -> 3) <> 'object' or octet_length(item ->> 3) > 65536
-        or jsonb_path_exists(item -> 3, '$.* ? (@.type() != "string")'))
+      select '.variables', 'is not an object of strings', 'MC001'
+      where (item ->> 3) is not null and (jsonb_typeof(item -> 3) <> 'object' or jsonb_path_exists(item -> 3, '$.* ? (@.type() != "string")'))
+      union all
+      select '.variables', 'has more than 65,536 bytes', 'MC001'
+      -- The text is always longer, and cheaper to measure.
+      where case when jsonb_typeof(item -> 3) = 'object' and octet_length(item ->> 3) > 65536
+        then (select sum(octet_length(key) + octet_length(value)) from jsonb_each_text(item -> 3)) > 65536 end
       union all
       select '.variables.' || n.name, 'is missing', 'MC001'
       from unnest(batch.names) as n(name) where not coalesce(nullif(item -> 3, 'null') ? n.name, false)

@@ -45,8 +45,8 @@ export function knownOfPostalMime(reading: Reading): Reading {
     cc: all(reading.cc),
     replyTo: all(reading.replyTo),
     headers: reading.headers.map(([name, value]) => [name, unmarked(value)]),
-    text: reading.text.replace(/^\ufeff/, ""),
-    html: reading.html.replace(/^\ufeff/, ""),
+    text: reading.text.replace(/^\ufeff+/, ""),
+    html: reading.html.replace(/^\ufeff+/, ""),
     files: files.toSorted(),
     tree: "",
   };
