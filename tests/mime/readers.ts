@@ -1,6 +1,7 @@
 import MailComposer from "nodemailer/lib/mail-composer";
 import PostalMime, { decodeWords } from "postal-mime";
 import { domainOf, type Mailbox } from "../../src/address.ts";
+import { isMessage } from "../../src/mime/attachment.ts";
 import type { Mail } from "../../src/mime/compose.ts";
 import { htmlToText } from "../../src/mime/html_to_text.ts";
 import { inviteOf } from "../../src/mime/invite.ts";
@@ -54,7 +55,7 @@ export function meaning(mail: Mail): Reading {
     calendar: body(invite?.text),
     tree: tree(mail),
     files: mail.attachments.map((file, index) => [
-      `${file.filename.toWellFormed()}${file.contentType === "message/rfc822" ? ".eml" : ""}`,
+      `${file.filename.toWellFormed()}${isMessage(file.contentType) ? ".eml" : ""}`,
       index === invite?.index ? "application/ics" : typeOf(file),
       file.contentId !== undefined && mail.html !== undefined ? "inline" : "attachment",
       file.contentId === undefined ? "" : `<${file.contentId}>`,
@@ -177,7 +178,7 @@ function tree(mail: Mail): string {
 
 /** The type that an attachment travels under, unless it is an invitation. */
 function typeOf({ contentType, isSevenBit }: Mail["attachments"][number]): string {
-  if (contentType === "message/rfc822" && isSevenBit) return contentType;
+  if (isMessage(contentType) && isSevenBit) return "message/rfc822";
   const [type = ""] = contentType.toLowerCase().split(";");
   return /^(?:message|multipart)\//.test(type) ? "application/octet-stream" : type;
 }
