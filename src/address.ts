@@ -54,7 +54,8 @@ const IPV4_LITERAL = /^\[(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?=\d)|\]$)){4}$/;
 export function parseAddress(input: Address): AddressResult {
   const mailbox = parseMailbox(input);
   if (typeof mailbox !== "string") return { ok: true, mailbox };
-  const isList = LIST.test(typeof input === "string" ? input : input?.email);
+  const text: unknown = typeof input === "string" ? input : input?.email;
+  const isList = typeof text === "string" && LIST.test(text);
   return { ok: false, reason: isList ? "it is more than one address: give a list as an array" : mailbox };
 }
 

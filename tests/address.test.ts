@@ -298,3 +298,8 @@ function thrown(action: () => unknown): MailchuteError {
   }
   throw new Error("nothing was thrown");
 }
+
+test("an email that is an object without a way to be a text is refused, and does not throw", () => {
+  const email = Object.create(null);
+  expect(parseAddress({ email })).toEqual({ ok: false, reason: "it is neither a string nor { email, name }" });
+});

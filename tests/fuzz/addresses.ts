@@ -73,7 +73,7 @@ export const brokenAddress: fc.Arbitrary<unknown> = fc.oneof(
   fc.tuple(brokenLine, email).map(([name, at]) => `"${name}" <${at}>`),
   fc.record({ email, name: brokenLine }),
   fc.record({ email: line(), name: line() }),
-  fc.record({ email: fc.anything(), name: fc.anything() }),
+  fc.record({ email: fc.anything({ withNullPrototype: true }), name: fc.anything({ withNullPrototype: true }) }),
   fc.tuple(LOCAL, line(80)).map((parts) => parts.join("@")),
   fc.tuple(line(80), DOMAIN).map((parts) => parts.join("@")),
   fc.constantFrom(
