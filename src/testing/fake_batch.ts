@@ -1,5 +1,4 @@
 import type { Row } from "../connection.ts";
-import { octets } from "../octets.ts";
 import type { Message } from "../message.ts";
 import { merge, type Values } from "../template.ts";
 import { canonical, type FakeTables, messageTimes, newMail } from "./fake_enqueue.ts";
@@ -33,9 +32,6 @@ interface Fault {
   readonly message: string;
 }
 
-/** Ours, in the database: what one recipient's values may take. */
-const MAX_VARIABLES_BYTES = 65_536;
-
 /** Puts a part of a bulk send into the queue, as `enqueue_many_v1` does. */
 export function enqueueMany(tables: FakeTables, request: PartRequest, nowMs: number): Row {
   const batch = batchOf(tables, request, nowMs);
@@ -49,9 +45,6 @@ export function enqueueMany(tables: FakeTables, request: PartRequest, nowMs: num
     const [email, name, key, variables] = recipient;
     const fault = (path: string, message: string) =>
       refused.push({ index, path: `recipients.${index}.${path}`, message });
-    if (jsonbBytes(variables) > MAX_VARIABLES_BYTES) {
-      return fault("variables", "is not an object of strings of at most 65,536 bytes");
-    }
     const batchKey = key ?? keyOf(email);
     const known = tables.mails.all().find((mail) => mail.batch === batch.name && mail.batchKey === batchKey);
     if (known !== undefined && known.id.slice(0, -8) === request.id.slice(0, -8)) {
@@ -115,9 +108,4 @@ function keyOf(email: string): string {
 /** All ids of a call differ in the place only. */
 function idAt(id: string, index: number): string {
   return id.slice(0, -8) + index.toString(16).padStart(8, "0");
-}
-
-/** As Postgres writes it: with a blank behind each comma and colon. */
-function jsonbBytes(variables: Values): number {
-  return octets(JSON.stringify(variables)) + Math.max(0, 2 * Object.keys(variables).length - 1);
 }

@@ -1,5 +1,7 @@
 const TIME = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(?:Z|([+-])(\d\d):?(\d\d))$/;
 const MINUTE_MS = 60_000;
+/** The Date of a mail has no place for it (004_enqueue_v1.sql). */
+const YEAR_10000_MS = Date.UTC(10_000);
 
 /**
  * Reads a time as Postgres does, which knows how many days a month has where `Date` goes on to the next one.
@@ -22,5 +24,6 @@ export function timestampMs(text: string): number | undefined {
   if (!exists || !inRange) return undefined;
   const zoneMs = (Number(zoneHour) * 60 + Number(zoneMinute)) * MINUTE_MS * (sign === "-" ? -1 : 1);
   const timeMs = (Number(hour) * 60 + Number(minute)) * MINUTE_MS + Number(second) * 1_000;
-  return date.getTime() + timeMs + Math.floor(Number(fraction) * 1_000) - zoneMs;
+  const atMs = date.getTime() + timeMs + Math.floor(Number(fraction) * 1_000) - zoneMs;
+  return atMs < YEAR_10000_MS ? atMs : undefined;
 }

@@ -139,6 +139,7 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
       await attempt({ scheduledAt: "2026-02-30T00:00:00Z" }),
       await attempt({ expiresAt: "2027-13-01T00:00:00+01:00" }),
       await attempt({ expiresAt: "2020-01-01T00:00:00Z" }),
+      await attempt({ scheduledAt: "9999-12-31T23:59:59-12:00" }),
       await attempt({ scheduledAt: inHours(2), expiresAt: inHours(2) }),
       await attempt({ attachments: [file, { ...file, contentType: 'text/plain; charset="a' }] }),
       await errorOf(mail.send({ ...BASE, scheduledAt: "2026-02-30T00:00:00Z" }, { idempotencyKey: "k" })),
@@ -178,8 +179,8 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
     seen.push(await errorOf(mail.sendMany({ ...template, subject: "Other" }, list, { batch: "news/1" })) as never);
     seen.push(await errorOf(mail.sendMany(template, [list[0], list[0]] as typeof list)) as never);
     seen.push(await errorOf(mail.sendMany({ ...template, expiresAt: "2020-01-01T00:00:00Z" }, list)) as never);
-    // Exactly at the limit of the database, and one above.
-    for (const length of [65_524, 65_525]) {
+    // Exactly at the limit, the name included, and one above.
+    for (const length of [65_532, 65_533]) {
       const large = { to: "ann@example.com", variables: { name: "n".repeat(length) } };
       seen.push(await errorOf(mail.sendMany(template, [large])) as never);
     }
