@@ -13,22 +13,42 @@
  * ```
  * @module
  */
-export type { Address } from "./src/address.ts";
+export type { Address, NamedAddress } from "./src/address.ts";
 export type { Attachment, AttachmentFields, BinaryAttachment, TextAttachment } from "./src/attachment.ts";
 export { createMailer } from "./src/client.ts";
-export type { CallOptions, KeyOptions, Mailer, MailerOptions, SendOptions, Sent, Suppressions } from "./src/mailer.ts";
+export type {
+  BatchName,
+  CallOptions,
+  CanceledOf,
+  KeyOptions,
+  Mailer,
+  MailerOptions,
+  SendOptions,
+  Sent,
+  StatusOf,
+  Suppressions,
+  TagName,
+} from "./src/mailer.ts";
 export type { Connection, Method } from "./src/connection.ts";
 export { MailchuteError } from "./src/error.ts";
 export type { Issue, MailchuteErrorCode } from "./src/error.ts";
 export type { Html, HtmlElement } from "./src/html.ts";
 export { LIMITS } from "./src/limits.ts";
 export type { Limits } from "./src/limits.ts";
-export type { MessageFields, MessageInput } from "./src/message.ts";
+export type { CustomHeaders, HtmlBody, MessageFields, MessageInput, TextBody } from "./src/message.ts";
 export type { ManyProgress, SendManyOptions, SentMany } from "./src/send_many.ts";
 export { isFinal } from "./src/state.ts";
 export type { FinalState, OpenState, State } from "./src/state.ts";
 export type { Statement } from "./src/statement.ts";
-export type { MailTemplate, ManyRecipient, NoOthers, Value, VariablesOf } from "./src/template_variables.ts";
+export type {
+  MailTemplate,
+  ManyRecipient,
+  ManyRecipients,
+  NoFieldOfATemplate,
+  NoOthers,
+  Value,
+  VariablesOf,
+} from "./src/template_variables.ts";
 // What VariablesOf is made of, so that the compiler's messages name nothing that cannot be looked up.
 export type { IsSeen, NamesIn, Texts, Trimmed } from "./src/template_variables.ts";
 export type { Suppression, SuppressionReason } from "./src/suppression.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Pool } from "@neondatabase/serverless";
 import { neon, neonConfig } from "@neondatabase/serverless";
 import postgres from "postgres";
-import { createMailer, type Mailer } from "../mod.ts";
+import { createMailer, type Mailer, type MessageStatus } from "../mod.ts";
 import { embeddedUrl } from "../relay/embedded.ts";
 import { startNeonStandin } from "../tests/neon_standin.ts";
 
@@ -147,7 +147,7 @@ async function sendAndRollBack(): Promise<string> {
   return id;
 }
 
-async function finalStatus(id: string): Promise<NonNullable<Awaited<ReturnType<Mailer["get"]>>>> {
+async function finalStatus(id: string): Promise<MessageStatus> {
   for (const end = Date.now() + 30_000;;) {
     const status = await mail.get(id);
     if (status === undefined) throw new Error(`The mail ${id} is not in the queue`);

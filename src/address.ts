@@ -10,7 +10,15 @@ export interface Mailbox {
 }
 
 /** An address as people write it: `"a@b"`, `"Ann <a@b>"`, `"\"Doe, Jane\" <a@b>"` or an object. */
-export type Address = string | { readonly email: string; readonly name?: string | undefined };
+export type Address = string | NamedAddress;
+
+/** An address with the name shown beside it, unquoted. */
+export interface NamedAddress {
+  /** `local@domain`. */
+  readonly email: string;
+  /** At most 998 characters, no line break. @default none */
+  readonly name?: string | undefined;
+}
 
 /** A refusal is data: `reason` is a clause that names the fault and never the address. */
 export type AddressResult =

@@ -6,11 +6,11 @@ import { body, type Fault } from "./field.ts";
  */
 export type Html = string | HtmlElement | Promise<string | HtmlElement>;
 
-/** Anything that turns itself into HTML, such as an element of hono/jsx. */
-export interface HtmlElement {
+/** Any object that turns itself into HTML, such as an element of hono/jsx. */
+export type HtmlElement = object & {
   /** Renders it. */
   toString(): string | Promise<string>;
-}
+};
 
 /** Renders what is not yet a string; what has no way to be rendered stays as it is, for the check to name. */
 export async function loadHtml(value: unknown): Promise<unknown> {

@@ -1,11 +1,11 @@
 import type { Address } from "./address.ts";
 import type { Connection } from "./connection.ts";
-import type { MessageInput } from "./message.ts";
+import type { CustomHeaders, MessageInput } from "./message.ts";
 import type { SendManyOptions, SentMany } from "./send_many.ts";
 import type { Statement } from "./statement.ts";
 import type { BatchStatus, MessageStatus } from "./status.ts";
 import type { Suppression, SuppressionReason } from "./suppression.ts";
-import type { MailTemplate, ManyRecipient, NoOthers } from "./template_variables.ts";
+import type { MailTemplate, ManyRecipients, NoOthers } from "./template_variables.ts";
 import type { WaitOptions } from "./wait.ts";
 
 /** What a mailer does with each of its mails. */
@@ -15,7 +15,7 @@ export interface MailerOptions {
   /** Where answers go to mails that say nothing else. */
   readonly replyTo?: Address | readonly Address[] | undefined;
   /** Headers of all mails; a mail's own header of the same name replaces one. */
-  readonly headers?: Readonly<Record<string, string>> | readonly (readonly [name: string, value: string])[] | undefined;
+  readonly headers?: CustomHeaders | undefined;
   /** Tags of all mails, before their own. */
   readonly tags?: readonly string[] | undefined;
   /** The stream of mails that name none. */
@@ -48,6 +48,24 @@ export interface Sent {
   /** `false` when the idempotency key was used before: the id is the first mail's. */
   readonly created: boolean;
 }
+
+/** The name of a bulk send. */
+export interface BatchName {
+  /** As it was given to `sendMany`, or the id that stood for it. */
+  readonly batch: string;
+}
+
+/** A label of mails. */
+export interface TagName {
+  /** One of those that the mails have. */
+  readonly tag: string;
+}
+
+/** What is told of a mail, by its id, or of a bulk send. */
+export type StatusOf<Which> = Which extends string ? MessageStatus : BatchStatus;
+
+/** What became of a mail, by its id, or how many were taken back. */
+export type CanceledOf<Which> = Which extends string ? "canceled" | "too_late" | "unknown" : number;
 
 /** Puts mails into the queue and asks about them. */
 export interface Mailer {
@@ -84,23 +102,24 @@ export interface Mailer {
    */
   sendMany<const T extends MailTemplate>(
     template: T & NoOthers<T>,
-    recipients: Iterable<ManyRecipient<T>> | AsyncIterable<ManyRecipient<T>>,
+    recipients: ManyRecipients<T>,
     options?: SendManyOptions,
   ): Promise<SentMany>;
-  /** Tells how far a bulk send is; undefined when this app has none of that name. It counts all its mails: for a look now and then. */
-  get(which: { readonly batch: string }, options?: CallOptions): Promise<BatchStatus | undefined>;
-  /** Tells all about a mail but its content; undefined when this app has none with that id. */
-  get(id: string, options?: CallOptions): Promise<MessageStatus | undefined>;
+  /**
+   * Tells all about a mail, by its id, but its content; of a bulk send how far it is, which counts all its mails: for a look now and then. Undefined when
+   * this app has none of that id or name.
+   */
+  get<Which extends string | BatchName>(which: Which, options?: CallOptions): Promise<StatusOf<Which> | undefined>;
   /**
    * Waits until a mail is final, and tells all about it. Asks again and again, less often with time; for tests and for jobs, not for a request.
    *
    * @throws {MailchuteError} `timeout` when it is still open then; `validation_error` when there is none with that id, or it is not committed
    */
   wait(id: string, options?: WaitOptions): Promise<MessageStatus>;
-  /** Takes all mails of a batch, or with a tag, back that are neither being sent nor final. @returns how many */
-  cancel(which: { readonly batch: string } | { readonly tag: string }, options?: CallOptions): Promise<number>;
-  /** Takes a mail back. `too_late`: it is being sent, or it is final. */
-  cancel(id: string, options?: CallOptions): Promise<"canceled" | "too_late" | "unknown">;
+  /**
+   * Takes a mail back, by its id; `too_late`: it is being sent, or it is final. Of a batch, or with a tag, all mails that are neither, and tells how many.
+   */
+  cancel<Which extends string | BatchName | TagName>(which: Which, options?: CallOptions): Promise<CanceledOf<Which>>;
   /** Moves a mail to another time. `too_late`: an attempt was made, or is being made. */
   reschedule(id: string, at: Date | string, options?: CallOptions): Promise<"rescheduled" | "too_late" | "unknown">;
   /** The addresses that get no mail of this app, whoever asks for it: such a recipient ends as `suppressed`. */

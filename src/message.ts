@@ -25,6 +25,9 @@ import { LIMITS } from "./limits.ts";
 import { repeatedHeader } from "./mime/header.ts";
 import { octets } from "./octets.ts";
 
+/** Headers by their names, or as pairs, which allow a name twice. */
+export type CustomHeaders = Readonly<Record<string, string>> | readonly (readonly [name: string, value: string])[];
+
 /** All fields of a mail but its body. */
 export interface MessageFields {
   /** Who it is from. @default the mailer's `from` */
@@ -42,7 +45,7 @@ export interface MessageFields {
   /** One line, which readers see first. */
   readonly subject: string;
   /** Added to the mailer's own; one of the same name replaces it. Pairs allow a name twice. */
-  readonly headers?: Readonly<Record<string, string>> | readonly (readonly [name: string, value: string])[] | undefined;
+  readonly headers?: CustomHeaders | undefined;
   /** At most 25,000,000 bytes in all. */
   readonly attachments?: readonly Attachment[] | undefined;
   /** Labels to find and count mails by; added to the mailer's own. They are not sent. */
@@ -63,13 +66,24 @@ export interface MessageFields {
   readonly stream?: string | undefined;
 }
 
-/** A mail with a text, an HTML part, or both. The relay makes a missing text from the HTML; the empty one asks for HTML alone. */
-export type MessageInput =
-  & MessageFields
-  & ({ readonly text: string; readonly html?: Html | undefined } | {
-    readonly text?: string | undefined;
-    readonly html: Html;
-  });
+/** What is read as a text. */
+export interface TextBody {
+  /** At most 10,000,000 bytes. */
+  readonly text: string;
+  /** The same as HTML. @default none */
+  readonly html?: Html | undefined;
+}
+
+/** What is read as HTML. */
+export interface HtmlBody {
+  /** The same as text; the empty one asks for HTML alone. @default the relay makes it from the HTML */
+  readonly text?: string | undefined;
+  /** At most 10,000,000 bytes. */
+  readonly html: Html;
+}
+
+/** A mail with a text, an HTML part, or both. */
+export type MessageInput = MessageFields & (TextBody | HtmlBody);
 
 /** A checked mail, as the database takes it. What is empty is left out, so that the same mail always makes the same JSON. */
 export interface Message {

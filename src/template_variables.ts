@@ -1,19 +1,19 @@
-import type { MessageFields } from "./message.ts";
+import type { HtmlBody, MessageFields, TextBody } from "./message.ts";
 import type { Address } from "./address.ts";
-import type { Html } from "./html.ts";
 
 // The compiler's side of {{names}}: what stands in a template's own text decides what each recipient must bring.
 
 /** What the mails of a bulk send share: a mail without recipients. `{{name}}` in subject, text, html, unsubscribe and headers stands for each one's own. */
-export type MailTemplate =
-  & Omit<MessageFields, "to" | "cc" | "bcc">
-  & ({ readonly text: string; readonly html?: Html | undefined } | {
-    readonly text?: string | undefined;
-    readonly html: Html;
-  });
+export type MailTemplate = Omit<MessageFields, "to" | "cc" | "bcc"> & (TextBody | HtmlBody);
+
+/** What the compiler says of a field that a template does not have; nothing is of this type. */
+export interface NoFieldOfATemplate {
+  /** There is no value for it. */
+  readonly refused: never;
+}
 
 /** Refuses fields that a template does not have, recipients above all. */
-export type NoOthers<T> = { readonly [Name in Exclude<keyof T, keyof MailTemplate>]: never };
+export type NoOthers<T> = { readonly [Name in Exclude<keyof T, keyof MailTemplate>]: NoFieldOfATemplate };
 
 /** A value that is put in the place of a name: escaped in HTML, raw in text and subject. */
 export type Value = string | number;
@@ -50,3 +50,9 @@ export type ManyRecipient<T = MailTemplate> =
   & ([keyof VariablesOf<T>] extends [never] ? { readonly variables?: Readonly<Record<never, never>> | undefined }
     : IsSeen<T> extends true ? { readonly variables: VariablesOf<T> }
     : { readonly variables?: VariablesOf<T> | undefined });
+
+/** A list of any length. An array stands for itself, so that the compiler tells which of its recipients is wrong. */
+export type ManyRecipients<T = MailTemplate> =
+  | readonly ManyRecipient<T>[]
+  | Iterable<ManyRecipient<T>>
+  | AsyncIterable<ManyRecipient<T>>;

@@ -61,6 +61,8 @@ export const digest: MessageInput = { ...BASE, text: "t", digest: { key: "k", wa
 export const streams: MessageInput = { ...BASE, text: "t", stream: ["bulk"] };
 // @ts-expect-error A mail has a text or HTML.
 export const withoutBody: MessageInput = { ...BASE };
+// @ts-expect-error A number does not turn itself into HTML.
+export const numberHtml: MessageInput = { ...BASE, html: 7 };
 // @ts-expect-error A mail has a subject.
 export const withoutSubject: MessageInput = { to: "a@b.example", text: "t" };
 // @ts-expect-error Metadata are strings.

@@ -14,7 +14,7 @@ export function bulkCall(draft: BulkDraft): Call {
     isValid: draft.isValid,
     async send(mail, sql) {
       const recipients = listed(draft) as Iterable<ManyRecipient<MailTemplate>>;
-      const { batch } = await mail.sendMany({ ...draft.template } as MailTemplate, recipients);
+      const { batch } = await mail.sendMany({ ...draft.template } as unknown as MailTemplate, recipients);
       return (await sql.unsafe<{ id: string }[]>(IDS, [batch])).map(({ id }) => id);
     },
     leadsIn: (path) => leadsIntoRecipients(path, draft.recipients) || leadsIntoMail(path, draft.template),
