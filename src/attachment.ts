@@ -1,4 +1,4 @@
-import { type Fault, LIMIT, line, listOf, over, quote, textOf } from "./field.ts";
+import { type Fault, LIMIT, line, over, quote, textOf } from "./field.ts";
 import { LIMITS } from "./limits.ts";
 
 /** What the forms of an attachment have in common. */
@@ -13,8 +13,8 @@ export interface AttachmentFields {
 
 /** An attachment whose content is bytes. */
 export interface BinaryAttachment extends AttachmentFields {
-  /** The bytes; a Blob is read when the mail is sent. */
-  readonly content: Uint8Array | ArrayBuffer | Blob;
+  /** The bytes. A Blob, or a stream of bytes, is read when the mail is sent; a stream can be read once. */
+  readonly content: Uint8Array | ArrayBuffer | Blob | ReadableStream<Uint8Array>;
   /** Only a string has an encoding. */
   readonly encoding?: undefined;
 }
@@ -50,29 +50,11 @@ const CONTENT_TYPE =
   /^(?=.{1,500}$)[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?: *;(?: *[\w!#$%&*+.^-]+=(?:[\w!#$%&*+.^-]+|"(?:[ !#-[\]-~]|\\[ -~])*"))?)* *$/;
 const CONTENT_ID = /^<?([!-;=?-~]{1,250})>?$/;
 
-/** What an attachment was given as, its Blob read. */
-type Loaded = Readonly<Partial<Record<(typeof FIELDS)[number], unknown>>>;
+/** What an attachment was given as, its Blob or stream read. */
+export type LoadedAttachment = Readonly<Partial<Record<(typeof FIELDS)[number], unknown>>>;
 
 /** A multiple of three, so that the pieces' base64 can be joined; small enough for a call's arguments. */
 const CHUNK_BYTES = 24_573;
-
-/** Reads the content of Blobs. More than the limit is not even read. */
-export async function loadAttachments(value: unknown): Promise<unknown> {
-  if (!Array.isArray(value)) return value;
-  const list = listOf(value).map((item): Loaded =>
-    item instanceof Blob ? { filename: (item as File).name, content: item } : Object(item)
-  );
-  const bytes = list.reduce((sum, { content }) => sum + (content instanceof Blob ? content.size : 0), 0);
-  return await Promise.all(list.map(async (item) => {
-    const { content } = item;
-    if (!(content instanceof Blob)) return item;
-    return {
-      ...item,
-      contentType: item.contentType ?? (content.type || undefined),
-      content: bytes > LIMITS.attachmentsBytes ? content : new Uint8Array(await content.arrayBuffer()),
-    };
-  }));
-}
 
 /** Reads loaded attachments. */
 export function attachments(value: unknown, fault: Fault): readonly WireAttachment[] {
@@ -82,7 +64,7 @@ export function attachments(value: unknown, fault: Fault): readonly WireAttachme
   }
   if (value.length > LIMITS.attachments) fault(`it has more than ${LIMITS.attachments} entries`, [], LIMIT);
   let rawBytes = 0;
-  const read = value.map((given: Loaded, index): WireAttachment => {
+  const read = value.map((given: LoadedAttachment, index): WireAttachment => {
     const at = (name: string): Fault => (reason) => fault(reason, [index, name]);
     for (const name of Object.keys(given)) {
       if (!(FIELDS as readonly string[]).includes(name)) at(quote(name))(`it is none of ${FIELDS.join(", ")}`);
@@ -95,7 +77,7 @@ export function attachments(value: unknown, fault: Fault): readonly WireAttachme
   return read;
 }
 
-function describe(given: Loaded, at: (name: string) => Fault): Omit<WireAttachment, "base64"> {
+function describe(given: LoadedAttachment, at: (name: string) => Fault): Omit<WireAttachment, "base64"> {
   const filename = line(given.filename, at("filename"));
   if (given.filename === "" || filename.length > MAX_FILENAME_CHARS) {
     at("filename")(`it is empty, or has more than ${MAX_FILENAME_CHARS} characters`);
@@ -111,7 +93,7 @@ function describe(given: Loaded, at: (name: string) => Fault): Omit<WireAttachme
 
 /** Returns the content as base64, with the number of bytes it stands for. */
 function encode(
-  { content, encoding }: Loaded,
+  { content, encoding }: LoadedAttachment,
   at: (path: string) => Fault,
 ): { readonly bytes: number; readonly base64: string } {
   let bytes = content instanceof ArrayBuffer ? new Uint8Array(content) : content;
@@ -132,7 +114,7 @@ function encode(
   }
   // Left unread, since all together were beyond the limit.
   if (bytes instanceof Blob) return { bytes: bytes.size, base64: "" };
-  at("content")("it is none of string, Uint8Array, ArrayBuffer and Blob");
+  at("content")("it is none of string, Uint8Array, ArrayBuffer, Blob and a ReadableStream of bytes");
   return { bytes: 0, base64: "" };
 }
 

@@ -1,5 +1,5 @@
 import type { Address, Mailbox } from "./address.ts";
-import { type Attachment, attachments, loadAttachments, type WireAttachment } from "./attachment.ts";
+import { type Attachment, attachments, type WireAttachment } from "./attachment.ts";
 import {
   body,
   field,
@@ -177,8 +177,13 @@ async function load(input: Readonly<Record<string, unknown>>): Promise<Readonly<
   return {
     ...input,
     html: await loadHtml(input.html).catch(failed("html")),
-    attachments: await loadAttachments(input.attachments).catch(failed("attachments")),
+    attachments: await loadFiles(input.attachments).catch(failed("attachments")),
   };
+}
+
+/** Most mails have none: what reads them is loaded when one has. */
+async function loadFiles(value: unknown): Promise<unknown> {
+  return Array.isArray(value) ? (await import("./attachment_source.ts")).loadAttachments(value) : value;
 }
 
 /** The faults that no field has alone; looks at the input, so that they are found together with the others. */

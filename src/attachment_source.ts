@@ -1,0 +1,59 @@
+import type { LoadedAttachment } from "./attachment.ts";
+import { listOf } from "./field.ts";
+import { LIMITS } from "./limits.ts";
+
+/** Reads what has to be waited for: Blobs and streams. No more is read than a mail may have. */
+export async function loadAttachments(value: readonly unknown[]): Promise<readonly LoadedAttachment[]> {
+  const list = listOf(value).map((item): LoadedAttachment =>
+    item instanceof Blob ? { filename: (item as File).name, content: item } : Object(item)
+  );
+  const blobBytes = list.reduce((sum, { content }) => sum + (content instanceof Blob ? content.size : 0), 0);
+  // One after the other: all together may be no larger than one.
+  let leftBytes = LIMITS.attachmentsBytes - blobBytes;
+  const loaded: LoadedAttachment[] = [];
+  for (const item of list) {
+    const { content } = item;
+    if (content instanceof ReadableStream) {
+      const bytes = await readStream(content, leftBytes);
+      if (bytes instanceof Uint8Array) leftBytes -= bytes.length;
+      loaded.push({ ...item, content: bytes });
+    } else if (content instanceof Blob) {
+      const bytes = leftBytes < 0 ? content : new Uint8Array(await content.arrayBuffer());
+      loaded.push({ ...item, contentType: item.contentType ?? (content.type || undefined), content: bytes });
+    } else {
+      loaded.push(item);
+    }
+  }
+  return loaded;
+}
+
+/** Returns the bytes of a stream, at least one more than the limit when it has more; the stream itself when it gives something else. */
+async function readStream(stream: ReadableStream<unknown>, limitBytes: number): Promise<unknown> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const reader = stream.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    const isOdd = !done && !(value instanceof Uint8Array);
+    if (value instanceof Uint8Array) {
+      chunks.push(value);
+      bytes += value.length;
+    }
+    if (isOdd || bytes > limitBytes) {
+      // Whoever fills it is told; what comes of that is not ours.
+      reader.cancel().catch(() => undefined);
+      if (isOdd) return stream;
+    }
+    if (done || bytes > limitBytes) return joined(chunks, bytes);
+  }
+}
+
+function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
