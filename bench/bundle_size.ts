@@ -1,3 +1,5 @@
+import { basename } from "node:path";
+
 /** How large a module is for who imports it: minified, gzip 9. */
 export interface BundleSize {
   /** What a bundler that can split loads at the start. */
@@ -8,12 +10,12 @@ export interface BundleSize {
   readonly text: string;
 }
 
-/** Bundles a module as an app's bundler does, with all that it imports. */
+/** Bundles a module as Cloudflare's bundler does, with all that it imports. */
 export async function bundleSize(path: string): Promise<BundleSize> {
   const [whole] = [...(await build(path, false)).values()];
   const parts = await build(path, true);
   // A Set goes on to what is added while it is walked.
-  const start = new Set(["mod.js"]);
+  const start = new Set([basename(path).replace(/ts$/, "js")]);
   for (const name of start) {
     const imports = parts.get(name)?.matchAll(/(?:from|import)"\.\/([^"]+)"/g) ?? [];
     for (const [, imported] of imports) start.add(imported as string);
@@ -27,7 +29,16 @@ export async function bundleSize(path: string): Promise<BundleSize> {
 }
 
 async function build(path: string, splitting: boolean): Promise<ReadonlyMap<string, string>> {
-  const built = await Bun.build({ entrypoints: [path], target: "browser", format: "esm", minify: true, splitting });
+  const built = await Bun.build({
+    entrypoints: [path],
+    target: "browser",
+    format: "esm",
+    minify: true,
+    splitting,
+    conditions: ["workerd"],
+    // What the runtime has, and what Resend asks for only when it is used.
+    external: ["cloudflare:*", "node:*", "@react-email/render"],
+  });
   const texts = built.outputs.map(async (output) => [output.path.replace("./", ""), await output.text()] as const);
   return new Map(await Promise.all(texts));
 }

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { Miniflare } from "miniflare";
 import * as client from "../../mod.ts";
 import { bundle, ROOT } from "./bundle.ts";
+import { ISOLATES, startIsolates } from "./isolates.ts";
 import { nodeProgram } from "./node.ts";
 import { TIMEOUT_MS } from "./stage.ts";
 
@@ -10,8 +10,6 @@ import { TIMEOUT_MS } from "./stage.ts";
 
 const NAMES = Object.keys(client).sort();
 const text = await bundle("tests/runtimes/names_guest.ts", { target: "browser", format: "iife", minify: true });
-/** So many at once, since one is too quick for a start to tell. */
-const ISOLATES = 30;
 
 /** Runs a program's script, and returns what it prints as JSON. */
 async function printed(runtime: string, command: readonly string[]): Promise<unknown> {
@@ -48,24 +46,9 @@ test("edge-runtime imports the client", async () => {
 }, TIMEOUT_MS);
 
 test("workerd imports the client without nodejs_compat", async () => {
-  const startMs = async (code: string): Promise<number> => {
-    const handler = "export default { fetch: () => Response.json(globalThis.names ?? []) };";
-    const workers = Array.from({ length: ISOLATES }, (_, index) => ({
-      name: `worker${index}`,
-      modules: true as const,
-      script: `${code}\n${handler}`,
-      compatibilityDate: "2026-01-01",
-    }));
-    const start = performance.now();
-    const miniflare = new Miniflare({ workers });
-    await miniflare.ready;
-    const tookMs = performance.now() - start;
-    const names = await (await miniflare.dispatchFetch("http://worker.example/")).json();
-    await miniflare.dispose();
-    expect(names).toEqual(code === "" ? [] : NAMES);
-    return tookMs;
-  };
-  const emptyMs = await startMs("");
-  const eachMs = (await startMs(text) - emptyMs) / ISOLATES;
+  const empty = await startIsolates("");
+  const started = await startIsolates(text);
+  expect(started.answer).toEqual(NAMES);
+  const eachMs = (started.ms - empty.ms) / ISOLATES;
   console.log(`workerd: the client adds ${eachMs.toFixed(1)} ms to the start of an isolate (mean of ${ISOLATES})`);
 }, TIMEOUT_MS);
