@@ -9,6 +9,7 @@ import { Journal } from "../relay/journal.ts";
 import { createLog } from "../relay/log.ts";
 import { Relay } from "../relay/relay.ts";
 import { ONLY_ROUTE } from "../relay/routing.ts";
+import { NO_SAFETY } from "../relay/safety.ts";
 import { createSmtpTransport } from "../relay/smtp/smtp.ts";
 
 const TIMING = { leaseMs: 120_000, clock: systemClock };
@@ -48,6 +49,7 @@ export async function openRelay({ url, smtpPort, connections }: RelayTarget): Pr
     routing: ONLY_ROUTE,
     journal,
     rules: { maxAgeMs: 5 * DAY_MS, maxAttempts: undefined, onUncertain: "retry" },
+    safety: NO_SAFETY,
     retention: { messagesMs: 30 * DAY_MS, contentMs: 7 * DAY_MS },
     returnPath: undefined,
     pollMs: 5_000,

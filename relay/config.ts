@@ -2,10 +2,12 @@ import { type DatabaseSettings, readDatabaseUrls } from "./settings/database_url
 import { leaseNotice } from "./lease.ts";
 import type { RateLimit } from "./rate_limit.ts";
 import { ONLY_ROUTE } from "./routing.ts";
+import type { Safety } from "./safety.ts";
 import { createEnvironment, type Environment } from "./settings/environment.ts";
 import type { Secret } from "./settings/secret.ts";
 import { SettingsError } from "./settings/settings_error.ts";
 import { parseRates } from "./settings/rates.ts";
+import { readSafety } from "./settings/safety_settings.ts";
 import { readRoutes, type RouteSettings, type RoutesSettings } from "./settings/route_settings.ts";
 import type { SmtpSettings } from "./settings/smtp_url.ts";
 import { readTable, type Values } from "./settings/table.ts";
@@ -66,6 +68,7 @@ export type Settings =
   & RoutesSettings
   /** RELAY_RATE, and what the URLs of the routes say. */
   & { readonly limits: readonly RateLimit[] }
+  & { readonly safety: Safety }
   & (
     | { readonly playground: true; readonly databases: readonly [] }
     | {
@@ -109,7 +112,8 @@ export function readSettings(
     refuseWithoutDatabase(environment);
     checkNearMisses(environment.names);
     const limits = parseRates(values.rate, new Map([["default", "SMTP_URL"]]));
-    return { ...common, playground: true, databases: [], routes: [], routing: ONLY_ROUTE, limits };
+    const safety = readSafety(values, ONLY_ROUTE);
+    return { ...common, playground: true, databases: [], routes: [], routing: ONLY_ROUTE, limits, safety };
   }
   if (found === undefined) {
     throw new SettingsError(
@@ -125,7 +129,8 @@ export function readSettings(
       rates.map((limit) => ({ scope: { of: "route", name } as const, ...limit }))
     ),
   );
-  return { ...common, playground: false, databases: [home, ...others], ...found, limits };
+  const safety = readSafety(values, found.routing);
+  return { ...common, playground: false, databases: [home, ...others], ...found, limits, safety };
 }
 
 /** Reads only the databases, for commands such as `migrate` that send nothing and so need no SMTP server. */

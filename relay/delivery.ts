@@ -5,6 +5,7 @@ import { merge, type TextPlace } from "../src/template.ts";
 import type { Content, Contents } from "./contents.ts";
 import { mailContent } from "./mail_content.ts";
 import type { ClaimedMessage, ClaimedRecipient } from "./queue.ts";
+import { originalRecipients, ORIGINALS_HEADER } from "./safety.ts";
 import type { MailContent } from "./transport.ts";
 
 /** A mail in wire format, or why it never will be. */
@@ -36,11 +37,18 @@ export function toEnvelope(
   recipients: readonly ClaimedRecipient[],
   returnPath: string | undefined,
 ): Envelope {
-  return { id: message.id, reversePath: message.returnPath ?? returnPath ?? message.from.email, recipients };
+  const { copy } = message;
+  return {
+    id: message.id,
+    reversePath: message.returnPath ?? returnPath ?? message.from.email,
+    recipients: copy === undefined
+      ? recipients
+      : recipients.flatMap(({ position }) => copy.to.map((email) => ({ position, email }))),
+  };
 }
 
 function toMail(message: ClaimedMessage, content: Content, attachments: Mail["attachments"]): Mail {
-  const { variables } = message;
+  const { variables, copy } = message;
   // Checked again by the composer: a value must not break a header.
   const merged = (text: string, place?: TextPlace) => variables === null ? text : merge(text, variables, place);
   const visible = (kind: "to" | "cc") =>
@@ -49,13 +57,17 @@ function toMail(message: ClaimedMessage, content: Content, attachments: Mail["at
     id: message.id,
     date: new Date(message.firstDueMs),
     from: toMailbox(message.from),
-    to: visible("to"),
-    cc: visible("cc"),
+    ...(copy === undefined
+      ? { to: visible("to"), cc: visible("cc") }
+      : { to: copy.to.map((email) => ({ email })), cc: [] }),
     replyTo: message.replyTo.map(toMailbox),
-    subject: merged(content.subject),
+    subject: `${message.subjectPrefix ?? ""}${merged(content.subject)}`,
     ...(content.text === null ? {} : { text: merged(content.text) }),
     ...(content.html === null ? {} : { html: merged(content.html, "html") }),
-    headers: variables === null ? content.headers : content.headers.map(([name, text]) => [name, merged(text)]),
+    headers: [
+      ...(variables === null ? content.headers : content.headers.map(([name, text]) => [name, merged(text)] as const)),
+      ...(copy === undefined ? [] : [[ORIGINALS_HEADER, originalRecipients(copy.originals)] as const]),
+    ],
     attachments,
     ...(message.unsubscribe === null ? {} : { unsubscribe: merged(message.unsubscribe, "url") }),
   };

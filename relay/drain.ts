@@ -6,6 +6,7 @@ import type { Pauses } from "./pauses.ts";
 import { periodic } from "./periodic.ts";
 import type { Remaining } from "./queue.ts";
 import { Rest, type RestOptions } from "./rest.ts";
+import { guarded, type Safety } from "./safety.ts";
 import { Workers, type WorkersOptions } from "./workers.ts";
 
 // DESIGN: one drain serves one database. Its loop claims as much as the workers have room for, and otherwise sleeps until the bell
@@ -17,6 +18,7 @@ export interface DrainOptions extends Omit<WorkersOptions, "intake" | "onRoom" |
   /** The limits that mail is started by; undefined: none. */
   readonly rates?: Rates | undefined;
   readonly pauses: Pauses;
+  readonly safety: Safety;
   /** The longest wait between two looks. */
   readonly pollMs: number;
   /** False in a copy of the database, and when its schema does not fit this program. */
@@ -224,7 +226,8 @@ export class Drain {
       if (messages.length === 0) return "nothing";
       const takenOver = messages.filter((message) => message.takenOver).length;
       if (takenOver > 0) log.warn("took over messages whose lease had run out", { messages: takenOver });
-      const held = this.#workers.hold(taken, claimedMs);
+      const sendable = messages.map((message) => guarded(message, this.#options.safety));
+      const held = this.#workers.hold({ ...taken, messages: sendable }, claimedMs);
       // Contents that cannot be fetched now are fetched one by one: the claim stands.
       await contents.prefetch(messages.map((message) => message.contentId)).catch(() => undefined);
       this.#workers.begin(held);

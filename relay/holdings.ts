@@ -137,20 +137,26 @@ export class Holdings {
   }
 }
 
-/** Parts the open recipients of a message by the way that they take. One that no rule fits has no route at all. */
+/** Parts the open recipients of a message by the way that they take. One that no rule fits has no route at all; one that is barred has ended. */
 export function legsOf(holding: Holding, routing: readonly RoutingRule[]): readonly Leg[] {
   const { recipients, from, stream } = holding.message;
   const ways = new Map<readonly string[] | undefined, ClaimedRecipient[]>();
   for (const recipient of recipients) {
-    if (!recipient.open) continue;
+    if (!recipient.open || recipient.barred !== undefined) continue;
     const routes = routesFor(routing, { from: from.email, to: recipient.email, stream: stream ?? undefined });
     const others = ways.get(routes);
     if (others === undefined) ways.set(routes, [recipient]);
     else others.push(recipient);
   }
-  return [...ways].map(([routes = [], recipients]) => ({
+  const legs = [...ways].map(([routes = [], recipients]): Leg => ({
     ...{ holding, recipients, routes, line: undefined, againMs: Infinity, result: undefined },
   }));
+  for (const recipient of recipients) {
+    if (recipient.barred === undefined) continue;
+    const result = { kind: "suppressed", reason: recipient.barred } as const;
+    legs.push({ holding, recipients: [recipient], routes: [], line: undefined, againMs: Infinity, result });
+  }
+  return legs;
 }
 
 /** Tells whether a leg has ended. */

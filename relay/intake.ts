@@ -269,5 +269,7 @@ export class Intake {
 }
 
 function chargedOf({ holding, recipients }: Leg, route: string): Charged {
-  return { route, recipients, stream: holding.message.stream };
+  const { copy, stream } = holding.message;
+  // Redirected, they all get one copy.
+  return { route, recipients: copy === undefined ? recipients : recipients.slice(0, 1), stream };
 }

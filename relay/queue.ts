@@ -63,6 +63,10 @@ export interface ClaimedMessage {
   readonly waitedFor: string | null;
   /** All of them: To and Cc for the headers, the open ones for the envelope. */
   readonly recipients: readonly ClaimedRecipient[];
+  /** Stands before the subject (RELAY_ENVIRONMENT). */
+  readonly subjectPrefix?: string;
+  /** It goes to these instead, and each recipient stands for that copy (RELAY_REDIRECT_TO). */
+  readonly copy?: { readonly to: readonly string[]; readonly originals: readonly ClaimedRecipient[] };
 }
 
 export interface ClaimedRecipient {
@@ -74,6 +78,8 @@ export interface ClaimedRecipient {
   readonly open: boolean;
   /** True while it waits for a person. */
   readonly held: boolean;
+  /** Why it is not to be sent to: it ends as suppressed. */
+  readonly barred?: string;
 }
 
 /** What becomes of one claimed message. */

@@ -12,6 +12,7 @@ import type { RetentionRules } from "./retention.ts";
 import type { Route } from "./route.ts";
 import type { RoutingRule } from "./routing.ts";
 import { type RateLimit, RateLimits } from "./rate_limit.ts";
+import type { Safety } from "./safety.ts";
 import { Solitude } from "./solitude.ts";
 import { Station } from "./station.ts";
 import { ThrottleTable } from "./throttle_table.ts";
@@ -32,6 +33,7 @@ export interface RelayOptions {
   /** Not closed by the relay. */
   readonly journal: Journal;
   readonly rules: RetryRules;
+  readonly safety: Safety;
   readonly retention: RetentionRules;
   /** RELAY_MAX_QUEUE; undefined: no limit. */
   readonly maxQueue?: number | undefined;

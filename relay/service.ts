@@ -82,6 +82,7 @@ export async function startService(
       routing: settings.routing,
       journal,
       rules: settings,
+      safety: settings.safety,
       retention: {
         messagesMs: settings.retentionMs,
         contentMs: Math.min(settings.retentionContentMs, settings.retentionMs),

@@ -14,7 +14,7 @@ import type { Outcome } from "./transport.ts";
 export type LegResult =
   | { readonly kind: "attempted"; readonly route: string; readonly outcomes: readonly Outcome[] }
   /** They can never be sent to. */
-  | { readonly kind: "failed"; readonly reason: string }
+  | { readonly kind: "failed" | "suppressed"; readonly reason: string }
   /**
    * They were not tried: their routes are out or have no room, a limit is reached, they are paused, or the relay stops. `againMs`: when to look again,
    * by our clock; `throttle`: the limit or the pauses that they wait for.
@@ -73,9 +73,9 @@ export function conclude(
     }))
   );
   const failed = legs.flatMap(({ recipients, result }) =>
-    result.kind !== "failed"
+    result.kind !== "failed" && result.kind !== "suppressed"
       ? []
-      : recipients.map(({ position }) => ({ position, state: "failed", reason: result.reason }))
+      : recipients.map(({ position }) => ({ position, state: result.kind, reason: result.reason }))
   );
   const skippedMs = againMs === undefined ? undefined : Math.max(0, againMs - context.nowMs);
   const throttle = throttleOf(legs);
@@ -93,11 +93,18 @@ export function conclude(
         : { next: nextLook(judged, skippedMs) ?? (isHeld(message, judged) ? "held" as const : undefined) }),
       outcomes: judged.map(({ outcome }) => outcome),
       recipients: [
-        ...judged.map(({ outcome, state: { state, reason } }) => ({ position: outcome.position, state, reason })),
+        ...judged.map(({ outcome, state: { state, reason } }) => (
+          { position: outcome.position, state, reason: state === "sent" ? redirection(message) : reason }
+        )),
         ...failed,
       ],
     },
   };
+}
+
+/** Nobody is to believe that a mail has reached whom it names, when a copy went elsewhere. */
+function redirection({ copy }: ClaimedMessage): string | undefined {
+  return copy === undefined ? undefined : `Sent to ${copy.to.join(", ")} in its place (RELAY_REDIRECT_TO)`;
 }
 
 /** When those who were not tried are looked at again; undefined: all have been. A throttle wakes only mail that waits for nothing else. */

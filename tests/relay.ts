@@ -7,6 +7,7 @@ import { type Clock, systemClock } from "../relay/clock.ts";
 import { openDatabase } from "../relay/database.ts";
 import { Journal } from "../relay/journal.ts";
 import { createLog } from "../relay/log.ts";
+import { NO_SAFETY, type Safety } from "../relay/safety.ts";
 import { parseRates } from "../relay/settings/rates.ts";
 import { Relay, type RelayOptions } from "../relay/relay.ts";
 import type { RoutingRule } from "../relay/routing.ts";
@@ -34,6 +35,7 @@ export interface TestRelayOptions
   readonly rate?: string;
   /** Further databases that it serves, by name. */
   readonly others?: Readonly<Record<string, Pick<TestDatabase, "url">>>;
+  readonly safety?: Partial<Safety>;
   readonly maxAgeMs?: number;
   readonly maxAttempts?: number;
   readonly onUncertain?: "retry" | "hold";
@@ -79,6 +81,7 @@ export async function openTestRelay(
       maxAttempts: options.maxAttempts,
       onUncertain: options.onUncertain ?? "retry",
     },
+    safety: { ...NO_SAFETY, ...options.safety },
     journal,
     retention: { messagesMs: 30 * 86_400_000, contentMs: 7 * 86_400_000 },
     maxQueue: options.maxQueue,

@@ -9,6 +9,7 @@ import { fail, type Finding, ok, report, type SubjectFinding, warn } from "../do
 import { checkRoute, type RouteUnderTest } from "../doctor/route.ts";
 import { checkStateDirectory } from "../doctor/state_directory.ts";
 import { sendTestMail } from "../doctor/test_mail.ts";
+import { describeSafety } from "../settings/safety_settings.ts";
 import { checkRouteCertificates } from "../settings/route_certificates.ts";
 import { ehloName, smtpOptions } from "../smtp_options.ts";
 import {
@@ -115,7 +116,14 @@ function readAll(context: CommandContext): {
       const [found = notice, fix] = notice.split("; ", 2);
       return warn("settings", found, fix ?? "take it out");
     });
-    return { settings, findings: [ok("settings", describeSettings(settings)), ...notices] };
+    const safety = describeSafety(settings.safety).map((clause) =>
+      warn(
+        "not production",
+        clause,
+        "in production remove RELAY_REDIRECT_TO, RELAY_ALLOWED_RECIPIENTS and RELAY_ENVIRONMENT",
+      )
+    );
+    return { settings, findings: [ok("settings", describeSettings(settings)), ...safety, ...notices] };
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     // Every one of these sentences ends in its fix.

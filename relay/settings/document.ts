@@ -1,5 +1,6 @@
 import { PARAMETER_NAMES, smtpParameters } from "./smtp_parameter_table.ts";
-import { type Setting, table } from "./table.ts";
+import type { Setting } from "./setting.ts";
+import { table } from "./table.ts";
 
 /** Where the generated page lies in the repository. */
 export const SETTINGS_PAGE = "docs/settings.md";

@@ -26,6 +26,19 @@ export function text(form: string): Kind<string> {
   return { form, parse: (value) => value };
 }
 
+/** A name of ASCII letters, digits, dots, hyphens and underscores. */
+export function word(form: string, mostCharacters: number): Kind<string> {
+  return {
+    form,
+    parse: (value) => {
+      if (value.length > mostCharacters) return new Wrong(`it has more than ${mostCharacters} characters`);
+      return /^[\w.-]+$/.test(value)
+        ? value
+        : new Wrong("it has other characters than letters, digits, dots, hyphens and underscores");
+    },
+  };
+}
+
 /** Any text that must not be shown. Values stay text: a password of `0123456` or `true` is just that. */
 export function secret(form: string): Kind<Secret> {
   return { form, parse: (value) => new Secret(value), secret: true };

@@ -1,39 +1,9 @@
-import { parseAddress } from "../../src/address.ts";
+import { address, addresses, addressPatterns, hostName, webUrl } from "./address_kind.ts";
+import { djangoTable } from "./django_table.ts";
 import type { Environment } from "./environment.ts";
-import { choice, duration, integer, type Kind, orNone, secret, text, Wrong } from "./kind.ts";
-import { Secret } from "./secret.ts";
+import { choice, duration, integer, orNone, secret, text, word, Wrong } from "./kind.ts";
+import { optional, type Setting, setting } from "./setting.ts";
 import { SettingsError } from "./settings_error.ts";
-
-/** One variable: everything that parsing, `--help`, the docs and the error texts know about it. */
-export interface Setting<Value> {
-  readonly name: string;
-  readonly kind: Kind<Value>;
-  /** As one would write it; undefined when the setting has no value unless it is given. */
-  readonly fallback: string | undefined;
-  /** What the docs say in place of a default. */
-  readonly fallbackNote?: string;
-  readonly description: string;
-  readonly group:
-    | "Database"
-    | "SMTP server"
-    | "SMTP server, in Django's words"
-    | "Relay"
-    | "Health check"
-    | "HTTP"
-    | "Log";
-}
-
-type Words = Omit<Setting<never>, "name" | "kind" | "fallback">;
-
-function setting<Value>(name: string, kind: Kind<Value>, words: Words & { readonly fallback: string }): Setting<Value> {
-  return { name, kind, ...words };
-}
-
-function optional<Value>(name: string, kind: Kind<Value>, words: Words): Setting<Value | undefined> {
-  return { name, kind, fallback: undefined, ...words };
-}
-
-const DJANGO = "SMTP server, in Django's words";
 
 /** Every setting of this version, in the order of the docs. `DATABASE_URL_<NAME>` stands for any number of them. */
 export const table = {
@@ -66,49 +36,7 @@ export const table = {
     description:
       "Which mail takes which route: for each recipient the first rule that fits, from left to right. A rule looks at the recipient (`to:`), at the From address (`from:`) or at the mail's stream (`stream:bulk`): `to:corp.example` is a domain, `to:*.corp.example` all below it, `to:ann@corp.example` an address; `*` is the rest, and may be left out when there is a route `default` for it. `provider|backup` goes to `backup` while `provider` is out, and only while it can have taken nothing of the mail.",
   }),
-  emailHost: optional("EMAIL_HOST", text("a host name or address"), {
-    group: DJANGO,
-    fallbackNote: "localhost",
-    description: "Instead of SMTP_URL: the next hop.",
-  }),
-  emailPort: optional("EMAIL_PORT", integer(1, 65_535), {
-    group: DJANGO,
-    fallbackNote: "25",
-    description: "Its port.",
-  }),
-  emailUser: optional("EMAIL_HOST_USER", text("a user name"), { group: DJANGO, description: "The SMTP user." }),
-  emailPassword: optional("EMAIL_HOST_PASSWORD", secret("a password"), {
-    group: DJANGO,
-    description: "The SMTP password; always text, also when it looks like a number.",
-  }),
-  emailUseTls: optional("EMAIL_USE_TLS", choice(["true", "false", "True", "False", "1", "0"]), {
-    group: DJANGO,
-    fallbackNote: "false",
-    description: "STARTTLS, required and verified.",
-  }),
-  emailUseSsl: optional("EMAIL_USE_SSL", choice(["true", "false", "True", "False", "1", "0"]), {
-    group: DJANGO,
-    fallbackNote: "false",
-    description: "Implicit TLS, most often on port 465.",
-  }),
-  emailTimeout: optional("EMAIL_TIMEOUT", integer(1, 3_600), {
-    group: DJANGO,
-    description: "Longest wait for the server, in seconds as in Django.",
-  }),
-  emailCertificate: optional("EMAIL_SSL_CERTFILE", text("the path of a PEM file"), {
-    group: DJANGO,
-    description: "The client certificate, with its chain; needs TLS.",
-  }),
-  emailKey: optional("EMAIL_SSL_KEYFILE", text("the path of a PEM file"), {
-    group: DJANGO,
-    fallbackNote: "in EMAIL_SSL_CERTFILE",
-    description: "Its private key.",
-  }),
-  defaultFromEmail: optional("DEFAULT_FROM_EMAIL", text("an address"), {
-    group: DJANGO,
-    description:
-      "Accepted, so that an app's environment can be shared; the relay sends nothing of its own in this version.",
-  }),
+  ...djangoTable,
   connections: setting("RELAY_CONNECTIONS", integer(1, 100), {
     group: "Relay",
     fallback: "4",
@@ -172,10 +100,25 @@ export const table = {
     description:
       "When the server's answer to the final dot was never read: `retry` after at least 5 minutes (the receiver may get it twice), or `hold` for a person.",
   }),
-  returnPath: optional("RELAY_RETURN_PATH", { form: "an address such as bounces@example.com", parse: address }, {
+  returnPath: optional("RELAY_RETURN_PATH", address("bounces@example.com"), {
     group: "Relay",
     fallbackNote: "the message's own",
     description: "Where bounces go, for mails that name no return path.",
+  }),
+  redirectTo: optional("RELAY_REDIRECT_TO", addresses, {
+    group: "Outside of production",
+    description:
+      "Every mail goes to these addresses and to nobody else, once, whoever is in To, Cc and Bcc: the header `X-Mailchute-Original-Recipients` says whom it was for. Its way is that of the new addresses, and what becomes of the copy becomes of each recipient.",
+  }),
+  allowedRecipients: optional("RELAY_ALLOWED_RECIPIENTS", addressPatterns, {
+    group: "Outside of production",
+    fallbackNote: "everybody",
+    description:
+      "Who may get mail; `*` stands for any characters. Others are not sent to, and end as `suppressed` with this setting as the reason. With RELAY_REDIRECT_TO a mail goes as it is when all its recipients are allowed, and is redirected as a whole when one is not.",
+  }),
+  environment: optional("RELAY_ENVIRONMENT", word("a name such as staging", 32), {
+    group: "Outside of production",
+    description: "Stands before each subject: `staging` makes `[staging] Your order`.",
   }),
   stateDirectory: setting("RELAY_STATE_DIR", text("a directory"), {
     group: "Relay",
@@ -190,7 +133,7 @@ export const table = {
   }),
   healthcheckUrl: optional(
     "RELAY_HEALTHCHECK_URL",
-    { form: "an http:// or https:// URL", parse: webUrl, secret: true },
+    webUrl,
     {
       group: "Health check",
       description:
@@ -212,7 +155,7 @@ export const table = {
     fallback: "5s",
     description: "Longest wait for that answer.",
   }),
-  host: setting("HOST", { form: "a host name or an IP address", parse: hostName }, {
+  host: setting("HOST", hostName, {
     group: "HTTP",
     fallback: "127.0.0.1",
     description: "The address to listen on. On any but loopback, all but the probes need the password or the token.",
@@ -247,7 +190,7 @@ export const table = {
   }),
 } as const;
 
-/** The value of every setting. */
+/** Every setting's value. */
 export type Values = {
   readonly [Key in keyof typeof table]: (typeof table)[Key] extends Setting<infer Value> ? Value : never;
 };
@@ -271,21 +214,4 @@ export function readTable(environment: Environment): Values {
   const values: Record<string, unknown> = {};
   for (const [key, entry] of Object.entries(table)) values[key] = readSetting<unknown>(entry, environment);
   return values as Values; // built key by key from the very table that Values is derived from
-}
-
-function address(value: string): string | Wrong {
-  const result = parseAddress(value);
-  if (!result.ok) return new Wrong(result.reason);
-  return result.mailbox.name === undefined ? result.mailbox.email : new Wrong("it has a name, which SMTP cannot carry");
-}
-
-function hostName(value: string): string | Wrong {
-  return /^[A-Za-z0-9._:%-]{1,255}$/.test(value) ? value : new Wrong("it has characters that no host has");
-}
-
-function webUrl(value: string): Secret | Wrong {
-  const url = URL.canParse(value) ? new URL(value) : undefined;
-  return url?.protocol === "http:" || url?.protocol === "https:"
-    ? new Secret(value)
-    : new Wrong("it is no web address");
 }

@@ -4,8 +4,6 @@ import { table } from "./table.ts";
 // Names that belong to a later version: an error beats a limit that is believed in and does nothing.
 const LATER: Readonly<Record<string, string>> = {
   RELAY_ON_BOUNCE: "this version does not read bounces",
-  RELAY_REDIRECT_TO: "this version cannot redirect mail",
-  RELAY_ALLOWED_RECIPIENTS: "this version cannot limit recipients",
 };
 
 // What people bring along from django-email-relay.

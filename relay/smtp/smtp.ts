@@ -9,6 +9,7 @@ import { outcomeOf } from "./ending.ts";
 import { limit } from "./limit.ts";
 import type { Rim } from "./link.ts";
 import type { TlsPolicy } from "./opening.ts";
+import { type OneEach, oneEach } from "./one_each.ts";
 import { deliverInParts } from "./parts.ts";
 import { faultOfEnvelope } from "./path.ts";
 import { Pool } from "./pool.ts";
@@ -101,8 +102,9 @@ export function createSmtpTransport(
       if (fault !== undefined) return Promise.resolve(refused(envelope, fault));
       // What is begun goes on to its end: to the others a part that is called back would be a failed attempt.
       const deliver = (mail: Mail, isBegun: boolean) => pool.deliver(mail, isBegun ? NEVER : signal);
-      return deliverInParts({ envelope, content, witness }, { most, deliver })
-        .then((delivery) => withFix(delivery, options));
+      const each = oneEach(envelope, witness);
+      return deliverInParts({ content, ...(each ?? { envelope, witness }) }, { most, deliver })
+        .then((delivery) => withFix(spread(delivery, each), options));
     },
     openConnections: () => pool.size,
     close: () => pool.close(),
@@ -145,6 +147,11 @@ export function linkSettings(options: SmtpOptions): { readonly target: Target; r
       onDialogue: options.onDialogue,
     },
   };
+}
+
+function spread(delivery: Delivery, each: OneEach | undefined): Delivery {
+  if (each === undefined || delivery.kind !== "attempted") return delivery;
+  return { kind: "attempted", outcomes: each.spread(delivery.outcomes) };
 }
 
 /** The log of a route that is out says what to change. */
