@@ -6,12 +6,13 @@ import type { Safety } from "./safety.ts";
 import { createEnvironment, type Environment } from "./settings/environment.ts";
 import type { Secret } from "./settings/secret.ts";
 import { SettingsError } from "./settings/settings_error.ts";
+import { predecessorNotices } from "./settings/predecessor_names.ts";
 import { parseRates } from "./settings/rates.ts";
 import { readSafety } from "./settings/safety_settings.ts";
 import { readRoutes, type RouteSettings, type RoutesSettings } from "./settings/route_settings.ts";
 import type { SmtpSettings } from "./settings/smtp_url.ts";
 import { readTable, type Values } from "./settings/table.ts";
-import { checkNames, checkNearMisses } from "./settings/unknown_name.ts";
+import { checkNames, checkNearMisses, isKnown } from "./settings/unknown_name.ts";
 
 export { describeSettings } from "./settings/describe.ts";
 export { settingsHelp } from "./settings/document.ts";
@@ -106,7 +107,8 @@ export function readSettings(
   const databases = readDatabaseUrls(environment);
   const found = readRoutes(values, environment);
   const healthcheck = readHealthcheck(values, environment);
-  const common = readCommon(values, { databases, healthcheck, terminal: options.terminal ?? false });
+  const { names } = environment;
+  const common = readCommon(values, { databases, healthcheck, names, terminal: options.terminal ?? false });
   const [home, ...others] = databases;
   if (home === undefined) {
     refuseWithoutDatabase(environment);
@@ -166,6 +168,7 @@ function readCommon(
     readonly databases: readonly DatabaseSettings[];
     readonly healthcheck: HealthcheckSettings | undefined;
     readonly terminal: boolean;
+    readonly names: readonly string[];
   },
 ): CommonSettings {
   if (values.retentionContentMs > values.retentionMs) {
@@ -187,7 +190,7 @@ function readCommon(
       format: logFormat ?? (found.terminal ? "pretty" : "json"),
       addresses: logAddresses,
     },
-    notices: readNotices(values, found.databases),
+    notices: [...readNotices(values, found.databases), ...predecessorNotices(found.names, isKnown)],
   };
 }
 

@@ -183,12 +183,49 @@ test("names of django-email-relay and of later versions are answered, not ignore
     DJANGO_EMAIL_RELAY__EMAIL_MAX_RETRIES: "RELAY_MAX_ATTEMPTS",
     RELAY_HEALTHCHECK_STATUS_CODE: "RELAY_HEALTHCHECK_STATUS here",
     RELAY_ON_BOUNCE: "this version",
+    DJANGO_EMAIL_RELAY__RELAY_HEALTHCHECK_URL: "it is called RELAY_HEALTHCHECK_URL here",
+    DJANGO_EMAIL_RELAY__DATABASE_ALIAS: "DATABASE_URL",
+    DJANGO_EMAIL_RELAY__ENABLE_AUTO_SETUP: "docs/migrating.md",
+    DATABASES__default__NAME: "set DATABASE_URL=postgres://",
+    MAILER_EMAIL_THROTTLE: "RELAY_RATE",
+    MAILER_PAUSE_SEND: "mailchute pause --all",
+    POST_OFFICE: "docs/migrating.md",
+    POST_OFFICE__OVERRIDE_RECIPIENTS: "RELAY_REDIRECT_TO",
+    POST_OFFICE__MAX_RETRIES: "RELAY_MAX_ATTEMPTS",
   };
   for (const [name, words] of Object.entries(answers)) {
     const sentence = refusalOf(() => read({ ...BASE, [name]: "3" }));
     expect(sentence).toContain(`Cannot use ${name}: `);
     expect(sentence).toContain(words);
   }
+});
+
+test("what is of the apps and harmless is a line of the log, and does not stop the start", () => {
+  const env = {
+    EMAIL_SUBJECT_PREFIX: "[Shop] ",
+    EMAIL_USE_LOCALTIME: "True",
+    EMAIL_BACKEND: "email_relay.backend.RelayDatabaseEmailBackend",
+    SERVER_EMAIL: "root@example.com",
+    AWS_SES_REGION_NAME: "eu-central-1",
+    // Of other programs, or of a service called mailer.
+    MAILER_DSN: "smtp://x",
+    MAILER_PORT: "tcp://10.0.0.1:25",
+    BATCH_SIZE: "3",
+  };
+  expect(read({ ...BASE, ...env }).notices).toEqual([
+    "AWS_SES_REGION_NAME has no effect: SES is a server like others here; set SMTP_URL=smtps://user:password@email-smtp.REGION.amazonaws.com",
+    "EMAIL_BACKEND has no effect: it is of the apps; docs/migrating.md says what to write there",
+    "EMAIL_SUBJECT_PREFIX has no effect: Django writes it into mails to ADMINS in the app; for one before every subject set RELAY_ENVIRONMENT",
+    "EMAIL_USE_LOCALTIME has no effect: the Date of a mail is in UTC here, which readers show in their own time; remove it",
+    "SERVER_EMAIL has no effect: apps name their own sender; for bounces set RELAY_RETURN_PATH",
+  ]);
+});
+
+test("Python's names of log levels are understood, as django-email-relay's image has them", () => {
+  expect(read({ LOG_LEVEL: "INFO" }).log.level).toBe("info");
+  expect(read({ LOG_LEVEL: "WARNING" }).log.level).toBe("warn");
+  expect(read({ LOG_LEVEL: "CRITICAL" }).log.level).toBe("error");
+  expect(refusal({ LOG_LEVEL: "LOUD" })).toContain("debug, info, warn or error");
 });
 
 test("a bare number as a duration is refused with the forms it could have", () => {
@@ -219,7 +256,7 @@ test("each range holds at its ends and not one beyond", () => {
 
 test("a word outside a closed list is refused with the list", () => {
   expect(refusal({ ...BASE, RELAY_ON_UNCERTAIN: "drop" })).toContain("it must be retry or hold");
-  expect(refusal({ ...BASE, LOG_LEVEL: "INFO" })).toContain("it must be debug, info, warn or error");
+  expect(refusal({ ...BASE, LOG_LEVEL: "LOUD" })).toContain("it must be debug, info, warn or error");
 });
 
 test("content kept longer than its message is refused", () => {

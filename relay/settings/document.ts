@@ -72,10 +72,11 @@ export function settingsPage(): string {
   );
   lines.push(
     "",
-    "## Migration from django-email-relay",
+    "## Names of Django and its mail packages",
     "",
-    "Names of django-email-relay that mean something else here, and names of later versions, are refused with a sentence",
-    "that says what to use. What Kubernetes injects for a service called `relay` (`RELAY_PORT=tcp://…`,",
+    "Names of django-email-relay, django-mailer and django-post-office that promise something here too, and names of later",
+    "versions, are refused with a sentence that says what to use; those of the apps are named in the log and have no effect:",
+    "[migrating.md](migrating.md). What Kubernetes injects for a service called `relay` (`RELAY_PORT=tcp://…`,",
     "`RELAY_SERVICE_HOST`, …) is ignored.",
   );
   return `${lines.join("\n")}\n`;

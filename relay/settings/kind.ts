@@ -86,6 +86,14 @@ export function choice<const Word extends string>(words: readonly Word[]): Kind<
   };
 }
 
+const LEVELS = choice(["debug", "info", "warn", "error"]);
+
+/** How much is logged. Python's names are understood: `INFO` is what django-email-relay's image has. */
+export const logLevel: Kind<"debug" | "info" | "warn" | "error"> = {
+  form: LEVELS.form,
+  parse: (value) => LEVELS.parse(value.toLowerCase().replace("warning", "warn").replace("critical", "error")),
+};
+
 /** The word `none`, or a value of another kind. */
 export function orNone<Value>(kind: Kind<Value>): Kind<Value | undefined> {
   return { form: `none, or ${kind.form}`, parse: (value) => value === "none" ? undefined : kind.parse(value) };

@@ -1,7 +1,7 @@
 import { address, addresses, addressPatterns, hostName, webUrl } from "./address_kind.ts";
 import { djangoTable } from "./django_table.ts";
 import type { Environment } from "./environment.ts";
-import { choice, duration, integer, orNone, secret, text, word, Wrong } from "./kind.ts";
+import { choice, duration, integer, logLevel, orNone, secret, text, word, Wrong } from "./kind.ts";
 import { optional, type Setting, setting } from "./setting.ts";
 import { SettingsError } from "./settings_error.ts";
 
@@ -173,7 +173,7 @@ export const table = {
     group: "HTTP",
     description: "Opens /status and /metrics from other machines (HTTP Bearer).",
   }),
-  logLevel: setting("LOG_LEVEL", choice(["debug", "info", "warn", "error"]), {
+  logLevel: setting("LOG_LEVEL", logLevel, {
     group: "Log",
     fallback: "info",
     description: "The least important lines to write.",

@@ -1,3 +1,4 @@
+import { answerTo } from "./predecessor_names.ts";
 import { SettingsError } from "./settings_error.ts";
 import { table } from "./table.ts";
 
@@ -6,26 +7,12 @@ const LATER: Readonly<Record<string, string>> = {
   RELAY_ON_BOUNCE: "this version does not read bounces",
 };
 
-// What people bring along from django-email-relay.
-const PREDECESSOR: Readonly<Record<string, string>> = {
-  EMAIL_MAX_RETRIES: "it is called RELAY_MAX_ATTEMPTS here, which counts the first try too",
-  EMPTY_QUEUE_SLEEP: "it is called RELAY_POLL here; write it with a unit, such as 30s",
-  EMAIL_THROTTLE:
-    "it is called RELAY_RATE here, which says how many in a time; write 60/m instead of a pause of 1 second",
-  EMAIL_MAX_BATCH: "the relay takes only what it can send at once and needs no such limit; remove it",
-  EMAIL_MAX_DEFERRED: "an outage of the server stops the relay by itself; remove it",
-  MESSAGES_BATCH_SIZE: "the client stores many messages in one statement; remove it",
-  MESSAGES_RETENTION_SECONDS: "it is called RELAY_RETENTION here; write it with a unit, such as 30d",
-  RELAY_HEALTHCHECK_STATUS_CODE: "it is called RELAY_HEALTHCHECK_STATUS here",
-};
-
 /** Refuses the first name that looks like a setting of ours and is none. */
 export function checkNames(names: readonly string[]): void {
   for (const name of names) {
-    const bare = name.replace(/_FILE$/, "").replace(/^DJANGO_EMAIL_RELAY__/, "");
-    const known = PREDECESSOR[bare];
-    if (known !== undefined) throw new SettingsError(name, `Cannot use ${name}: ${known}`);
-    const later = LATER[bare];
+    const answer = answerTo(name, isKnown);
+    if (answer?.then === "refuse") throw new SettingsError(name, `Cannot use ${name}: ${answer.words}`);
+    const later = LATER[name.replace(/_FILE$/, "")];
     if (later !== undefined) throw new SettingsError(name, `Cannot use ${name}: ${later}; remove it`);
     if (name.startsWith("RELAY_") && !isKnown(name)) {
       const near = name === "RELAY_PORT" ? "PORT" : name === "RELAY_HOST" ? "HOST" : nearest(name, isRelayName);
@@ -76,7 +63,8 @@ function cell(row: readonly number[], index: number): number {
   return row[index] ?? Number.POSITIVE_INFINITY;
 }
 
-function isKnown(name: string): boolean {
+/** Tells whether a name is a setting. */
+export function isKnown(name: string): boolean {
   return knownNames().some((known) => name === known || name === `${known}_FILE`);
 }
 
