@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
 import { systemClock } from "./clock.ts";
+import { adoptCommand } from "./commands/adopt.ts";
 import { adoptCopyCommand } from "./commands/adopt_copy.ts";
 import { cancelCommand } from "./commands/cancel.ts";
 import { type Command, type CommandContext, EXIT, type Options, UsageError } from "./commands/command.ts";
@@ -30,13 +31,14 @@ process.on("unhandledRejection", (error) => {
   throw error;
 });
 
+const stopped = stopAsked();
 const commands: readonly Command[] = [
   runCommand({
     hostname: hostname(),
     pid: process.pid,
     clock: systemClock,
     random: Math.random,
-    stopAsked: stopAsked(),
+    stopAsked: stopped,
   }),
   migrateCommand,
   grantsCommand,
@@ -50,6 +52,7 @@ const commands: readonly Command[] = [
   resumeCommand,
   purgeCommand,
   adoptCopyCommand,
+  adoptCommand({ clock: systemClock, stopAsked: stopped }),
   healthcheckCommand,
 ];
 
