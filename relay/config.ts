@@ -1,3 +1,5 @@
+import type { BounceRules } from "./bounces.ts";
+import { parseBounceRules } from "./settings/bounces.ts";
 import { type DatabaseSettings, readDatabaseUrls } from "./settings/database_url.ts";
 import { leaseNotice } from "./lease.ts";
 import type { RateLimit } from "./rate_limit.ts";
@@ -43,6 +45,8 @@ export interface CommonSettings {
   readonly retentionMs: number;
   readonly retentionContentMs: number;
   readonly onUncertain: "retry" | "hold";
+  /** Undefined: an address that refuses mail is mailed again. */
+  readonly onBounce: BounceRules | undefined;
   readonly returnPath: string | undefined;
   readonly stateDirectory: string;
   readonly graceMs: number;
@@ -183,6 +187,7 @@ function readCommon(
   return {
     ...{ connections, leaseMs, pollMs, idleMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs },
     ...{ maxQueue, onUncertain, returnPath, stateDirectory, graceMs },
+    onBounce: parseBounceRules(values.onBounce),
     healthcheck: found.healthcheck,
     http: { host, port, adminPassword, metricsToken },
     log: {
@@ -199,6 +204,11 @@ function readNotices(values: Values, databases: readonly DatabaseSettings[]): re
   if (values.defaultFromEmail !== undefined) {
     notices.push(
       "DEFAULT_FROM_EMAIL has no effect: apps name their own sender, and this version sends nothing of its own",
+    );
+  }
+  if (values.redirectTo !== undefined && values.onBounce !== "ignore") {
+    notices.push(
+      "RELAY_ON_BOUNCE has no effect beside RELAY_REDIRECT_TO: what is refused is a copy; remove one of them",
     );
   }
   const shortLease = leaseNotice(values.leaseMs);

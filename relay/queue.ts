@@ -1,4 +1,5 @@
 import type { Values } from "../src/template.ts";
+import { type BounceRules, bouncesInput } from "./bounces.ts";
 import { lastOf, perLane, toClaim } from "./claim_rows.ts";
 import type { Clock } from "./clock.ts";
 import type { Statements } from "./statements.ts";
@@ -17,6 +18,7 @@ import {
   RENEW,
   SET_ALONE,
   SETTLE,
+  SETTLE_BOUNCES,
   THROTTLES,
   UNTHROTTLE,
 } from "./queue_statements.ts";
@@ -162,6 +164,8 @@ export interface QueueOptions {
   readonly relayId: string;
   readonly leaseMs: number;
   readonly clock: Pick<Clock, "now">;
+  /** RELAY_ON_BOUNCE. @default {undefined} nothing is done */
+  readonly onBounce?: BounceRules | undefined;
 }
 /** So many at a time are made due. */
 const UNTHROTTLED = 5_000;
@@ -172,12 +176,14 @@ export class Queue {
   readonly #relayId: string;
   readonly #leaseMs: number;
   readonly #clock: Pick<Clock, "now">;
+  readonly #onBounce: BounceRules | undefined;
   readonly #shares = new LaneShares();
   readonly #floors = new LaneFloors();
 
   constructor(sql: Statements, options: QueueOptions) {
     this.#sql = sql;
     this.#clock = options.clock;
+    this.#onBounce = options.onBounce;
     this.#relayId = options.relayId;
     this.#leaseMs = options.leaseMs;
   }
@@ -242,7 +248,9 @@ export class Queue {
   /** Writes outcomes and next states. @returns the messages that were still ours */
   async settle(settlements: readonly Settlement[]): Promise<ReadonlySet<string>> {
     const values = [this.#relayId, bySeq(settlements, settlementInput), JSON.stringify(outcomesInput(settlements))];
-    return seqs(await this.#sql.unsafe(SETTLE, values, { prepare: true }));
+    const bounces = bouncesInput(settlements, this.#onBounce);
+    if (bounces === undefined) return seqs(await this.#sql.unsafe(SETTLE, values, { prepare: true }));
+    return seqs(await this.#sql.unsafe(SETTLE_BOUNCES, [...values, ...bounces], { prepare: true }));
   }
 
   /** Gives back what was not started. @returns the messages that were still ours */
@@ -276,10 +284,7 @@ export class Queue {
   async remaining(givenBack: Iterable<string>): Promise<Remaining> {
     const [row] = await this.#sql.unsafe(REMAINING, [JSON.stringify([...givenBack])]);
     const paused = row?.paused as number;
-    return {
-      ...{ waiting: row?.waiting as number, leased: row?.leased as number },
-      ...(paused > 0 ? { paused } : {}),
-    };
+    return { waiting: row?.waiting as number, leased: row?.leased as number, ...(paused > 0 ? { paused } : {}) };
   }
 }
 

@@ -1,3 +1,4 @@
+import type { BounceRules } from "./bounces.ts";
 import type { Clock } from "./clock.ts";
 import { Counters } from "./counters.ts";
 import type { RelayDatabase } from "./database.ts";
@@ -37,6 +38,8 @@ export interface RelayOptions {
   readonly retention: RetentionRules;
   /** RELAY_MAX_QUEUE; undefined: no limit. */
   readonly maxQueue?: number | undefined;
+  /** RELAY_ON_BOUNCE; undefined: nothing is done. */
+  readonly onBounce?: BounceRules | undefined;
   readonly returnPath: string | undefined;
   readonly leaseMs: number;
   readonly pollMs: number;

@@ -193,3 +193,11 @@ returning r.id`;
 export async function forgetRelays(sql: Statements, relayId: string): Promise<number> {
   return (await sql.unsafe(FORGET_RELAYS, [relayId])).length;
 }
+
+/** Index: bounce_at. No rule counts over more than 90 days. */
+const FORGET_BOUNCES = `delete from mailchute.bounce where at < now() - interval '90 days'`;
+
+/** Deletes what RELAY_ON_BOUNCE counts no more. */
+export async function forgetBounces(sql: Statements): Promise<void> {
+  await sql.unsafe(FORGET_BOUNCES);
+}

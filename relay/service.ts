@@ -83,6 +83,7 @@ export async function startService(
       journal,
       rules: settings,
       safety: settings.safety,
+      onBounce: settings.onBounce,
       retention: {
         messagesMs: settings.retentionMs,
         contentMs: Math.min(settings.retentionContentMs, settings.retentionMs),

@@ -1,3 +1,4 @@
+import type { BounceRules } from "./bounces.ts";
 import { Contents } from "./contents.ts";
 import type { RelayDatabase } from "./database.ts";
 import { beat, markServing, markStopped, registerRelay, setAsleep } from "./relay_row.ts";
@@ -10,7 +11,7 @@ import { PlaceGuard } from "./place_guard.ts";
 import { Queue } from "./queue.ts";
 import { replay } from "./replay.ts";
 import { SchemaGuard } from "./schema_guard.ts";
-import { forgetRelays, purge, purgeBatches, type RetentionRules } from "./retention.ts";
+import { forgetBounces, forgetRelays, purge, purgeBatches, type RetentionRules } from "./retention.ts";
 import { ThrottleTable } from "./throttle_table.ts";
 
 /** The bell of the database: what `mailchute.enqueue_v1` notifies. */
@@ -31,6 +32,8 @@ export interface StationOptions
   readonly host: string;
   readonly pid: number;
   readonly retention: RetentionRules;
+  /** RELAY_ON_BOUNCE; undefined: nothing is done. */
+  readonly onBounce?: BounceRules | undefined;
   /** Further bells than that for new mail: their channels, and what is to be done. */
   readonly bells?: Readonly<Record<string, () => void>> | undefined;
   /** RELAY_MAX_QUEUE; undefined: no limit, and nothing is counted. */
@@ -58,7 +61,11 @@ export class Station {
     this.#options = options;
     this.#relayId = relayId;
     this.#purgedMs = clock.now();
-    this.#queue = new Queue(database.sql, { relayId, leaseMs: options.leaseMs, clock });
+    this.#queue = new Queue(database.sql, {
+      ...{ relayId, leaseMs: options.leaseMs, clock },
+      // What is said of the testers' addresses says nothing about those in whose place they are.
+      onBounce: options.safety.redirectTo.length > 0 ? undefined : options.onBounce,
+    });
     const log = options.log.with({ database: database.name });
     this.#place = new PlaceGuard({
       ...{ sql: database.sql, address: database.address, clock, log },
@@ -200,6 +207,7 @@ export class Station {
     await new ThrottleTable(this.database.sql).forget();
     await forgetRelays(this.database.sql, this.#relayId);
     const purged = await purge(this.database.sql, this.#options.retention);
+    await forgetBounces(this.database.sql);
     await purgeBatches(this.database.sql, this.#options.retention);
     if (purged.messages + purged.contents > 0) {
       this.#options.log.info("purged", { database: this.database.name, ...purged });

@@ -24,20 +24,20 @@ const LAYERS: readonly Layer[] = [
   {
     name: "pure relay",
     files:
-      /^relay\/(adopt\/django_payload|bell|breaker|clock|duration|journal_memory|journal_record|lane_floors|lane_order|lane_shares|lease|mail_content|mask|pace|pause|periodic|place|rate_limit|room|route|routing|solitude|statements|throttle|throttle_bucket|transport|turns|version|smtp\/(advice|auth|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|one_each|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|transaction_frame|trouble_advice|xtext))\.ts$/,
+      /^relay\/(adopt\/django_payload|bell|breaker|clock|duration|journal_memory|journal_record|lane_floors|lane_order|lane_shares|lease|mail_content|mask|pace|pause|periodic|place|rate_limit|room|route|routing|solitude|statements|throttle|throttle_bucket|transport|turns|version|smtp\/(advice|auth|bounce|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|one_each|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|transaction_frame|trouble_advice|xtext))\.ts$/,
     mayImport: ["domain", "pure relay"],
   },
   {
     // What relay and Worker share: the queue over a connection that is handed in, and what becomes of a mail.
     name: "core",
     files:
-      /^relay\/(claim_rows|contents|crash|delivery|log|pause_table|place_record|queue|queue_statements|relay_row|safety|schema_state|settlement|settlement_input|shared_contents|settings\/(environment|kind|rates|routes|secret|settings_error|smtp_parameter_table|smtp_parameters|smtp_url)|smtp\/timers)\.ts$/,
+      /^relay\/(bounces|claim_rows|contents|crash|delivery|log|pause_table|place_record|queue|queue_statements|relay_row|safety|schema_state|settlement|settlement_input|shared_contents|settings\/(environment|kind|rates|routes|secret|settings_error|smtp_parameter_table|smtp_parameters|smtp_url)|smtp\/timers)\.ts$/,
     mayImport: ["domain", "pure relay", "core"],
   },
   {
     name: "edges",
     files:
-      /^relay\/(adopt\/email_relay_table|advised_transport|config|connection_pool|database|depth|embedded|flight_log|inbox|inbox_directory|migrate|journal|numbered_files|ping|retention|schema|smtp_options|state_directory|throttle_table|throttles|settings\/(address_kind|describe|django_table|django_email|document|predecessor_names|route_certificates|route_settings|safety_settings|setting|table|unknown_name|database_url)|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp))\.tsx?$/,
+      /^relay\/(adopt\/email_relay_table|advised_transport|config|connection_pool|database|depth|embedded|flight_log|inbox|inbox_directory|migrate|journal|numbered_files|ping|retention|schema|smtp_options|state_directory|throttle_table|throttles|settings\/(address_kind|bounces|describe|django_table|django_email|document|predecessor_names|route_certificates|route_settings|safety_settings|setting|table|unknown_name|database_url)|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp))\.tsx?$/,
     mayImport: ["domain", "pure relay", "core", "edges"],
   },
   {

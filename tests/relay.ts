@@ -16,9 +16,13 @@ import { createSmtpTransport } from "../relay/smtp/smtp.ts";
 import type { TestDatabase } from "./database.ts";
 
 /** What a test may choose of a relay; the rest is as in production, with short waits. */
-export interface TestRelayOptions
-  extends
-    Partial<Pick<RelayOptions, "leaseMs" | "pollMs" | "idleMs" | "graceMs" | "instance" | "maxQueue" | "returnPath">> {
+export interface TestRelayOptions extends
+  Partial<
+    Pick<
+      RelayOptions,
+      "onBounce" | "leaseMs" | "pollMs" | "idleMs" | "graceMs" | "instance" | "maxQueue" | "returnPath"
+    >
+  > {
   /** The one route. */
   readonly smtpPort?: number;
   /** Several routes: their ports by name. */
@@ -85,6 +89,7 @@ export async function openTestRelay(
     journal,
     retention: { messagesMs: 30 * 86_400_000, contentMs: 7 * 86_400_000 },
     maxQueue: options.maxQueue,
+    onBounce: options.onBounce,
     limits: parseRates(options.rate, new Map(Object.keys(ports).map((name) => [name, name]))),
     returnPath: options.returnPath,
     leaseMs,

@@ -33,6 +33,21 @@ interface Attempt {
   readonly route?: string;
 }
 
+/** One of its addresses that gets no mail of its app now. */
+interface Listed {
+  readonly address: string;
+  readonly reason: string;
+  readonly scope: string;
+  readonly until: string | null;
+}
+
+/** Index: recipient_pkey, suppression_pkey. */
+const LISTED = `select s.address, s.reason, split_part(s.scope, ':', 1) as scope, to_json(s.until) #>> '{}' as until
+from mailchute.message m cross join mailchute.suppression s
+where m.seq = $1::bigint and s.address in (select lower(r.email) from mailchute.recipient r where r.seq = m.seq)
+  and s.scope in ('all', 'app:' || m.app) and (s.until is null or s.until > now())
+order by 1, 3`;
+
 /** `show`: everything about one message but its content. */
 export const showCommand: Command = {
   name: "show",
@@ -42,13 +57,15 @@ export const showCommand: Command = {
   async run(context, words, options) {
     return await onMessages(context, { words, database: options.database }, async (sql, { seq }) => {
       const [row] = await sql`select mailchute.describe(${seq}::bigint) as message`;
-      context.print(options.json ? JSON.stringify(row?.message, null, 2) : describe(row?.message as Described));
+      const listed = await sql.unsafe<Listed[]>(LISTED, [seq]);
+      const message = { ...row?.message as Described, ...(listed.length > 0 ? { suppressions: listed } : {}) };
+      context.print(options.json ? JSON.stringify(message, null, 2) : describe(message));
       return true;
     });
   },
 };
 
-function describe(message: Described): string {
+function describe(message: Described & { readonly suppressions?: readonly Listed[] }): string {
   const times = [
     `created ${message.createdAt}`,
     ...(message.scheduledAt ? [`scheduled ${message.scheduledAt}`] : []),
@@ -66,6 +83,11 @@ function describe(message: Described): string {
     `  ${times.join(", ")}`,
     ...message.recipients.map(({ kind, address, state, reason }) =>
       `  ${kind.padEnd(3)} ${address}: ${state}${reason ? ` (${reason})` : ""}`
+    ),
+    ...(message.suppressions ?? []).map(({ address, reason, scope, until }) =>
+      `  on the suppression list now: ${address} (${reason}), for ${scope === "app" ? "this app" : "all apps"}, ${
+        until === null ? "for good" : `until ${until}`
+      }`
     ),
     ...message.attempts.map(describeAttempt),
   ].join("\n");

@@ -4,11 +4,13 @@ import { fail, type Finding, ok } from "./finding.ts";
 /** The rights that are missing, a line for each table. */
 const MISSING = `
 select t as table, string_agg(p, ', ' order by p) as missing
-from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle']) as t,
+from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle', 'bounce']) as t,
   unnest(array['select', 'insert', 'update', 'delete']) as p
 where not has_table_privilege('mailchute.' || t, p)
 group by t
 union all select 'pause', 'select' where not has_table_privilege('mailchute.pause', 'select')
+union all select 'suppression', 'insert, update' where not has_table_privilege('mailchute.suppression', 'insert')
+  or not has_table_privilege('mailchute.suppression', 'update')
 order by 1`;
 
 const STATE =

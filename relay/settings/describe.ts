@@ -1,5 +1,6 @@
 import type { Settings } from "../config.ts";
 import { formatRateLimit } from "../rate_limit.ts";
+import { formatBounceRules } from "./bounces.ts";
 import { formatRoutes } from "./routes.ts";
 import { describeSafety } from "./safety_settings.ts";
 import type { SmtpSettings } from "./smtp_url.ts";
@@ -30,6 +31,7 @@ export function describeSettings(settings: Settings): string {
     if (!isOnly) parts.push(`routes ${formatRoutes(settings.routing)}`);
   }
   parts.push(...describeSafety(settings.safety));
+  if (settings.onBounce !== undefined) parts.push(`bounces: ${formatBounceRules(settings.onBounce)}`);
   if (settings.limits.length > 0) parts.push(`at most ${settings.limits.map(formatRateLimit).join(", ")}`);
   if (settings.maxQueue !== undefined) parts.push(`queue of at most ${settings.maxQueue}`);
   parts.push(`state in ${settings.stateDirectory}`);

@@ -100,6 +100,16 @@ export const table = {
     description:
       "When the server's answer to the final dot was never read: `retry` after at least 5 minutes (the receiver may get it twice), or `hold` for a person.",
   }),
+  onBounce: setting(
+    "RELAY_ON_BOUNCE",
+    text("ignore, or rules such as hard=suppress, soft=suppress after 5 in 7d for 30d"),
+    {
+      group: "Relay",
+      fallback: "ignore",
+      description:
+        "When an address that refuses mail goes on the suppression list of the app. `hard=suppress`: after one reply that there is no such mailbox; `soft=suppress after 5 in 7d`: after 5 mails in 7 days that it did not take for another reason of its own, such as a full mailbox. `for 30d`: not for good. Refusals by policy (5.7), and whatever is wrong with us, the mail or the route, never count.",
+    },
+  ),
   returnPath: optional("RELAY_RETURN_PATH", address("bounces@example.com"), {
     group: "Relay",
     fallbackNote: "the message's own",

@@ -2,18 +2,11 @@ import { answerTo } from "./predecessor_names.ts";
 import { SettingsError } from "./settings_error.ts";
 import { table } from "./table.ts";
 
-// Names that belong to a later version: an error beats a limit that is believed in and does nothing.
-const LATER: Readonly<Record<string, string>> = {
-  RELAY_ON_BOUNCE: "this version does not read bounces",
-};
-
 /** Refuses the first name that looks like a setting of ours and is none. */
 export function checkNames(names: readonly string[]): void {
   for (const name of names) {
     const answer = answerTo(name, isKnown);
     if (answer?.then === "refuse") throw new SettingsError(name, `Cannot use ${name}: ${answer.words}`);
-    const later = LATER[name.replace(/_FILE$/, "")];
-    if (later !== undefined) throw new SettingsError(name, `Cannot use ${name}: ${later}; remove it`);
     if (name.startsWith("RELAY_") && !isKnown(name)) {
       const near = name === "RELAY_PORT" ? "PORT" : name === "RELAY_HOST" ? "HOST" : nearest(name, isRelayName);
       const hint = near === undefined ? "--help lists them all" : `did you mean ${near}?`;

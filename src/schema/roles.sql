@@ -31,7 +31,8 @@ begin
   end loop;
   if exists (select from pg_roles where rolname = 'mailchute_relay') then
     grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.batch, mailchute.message, mailchute.recipient,
-      mailchute.attempt, mailchute.queue, mailchute.relay, mailchute.place, mailchute.throttle, mailchute.adopted to mailchute_relay;
+      mailchute.attempt, mailchute.queue, mailchute.relay, mailchute.place, mailchute.throttle, mailchute.adopted, mailchute.bounce to mailchute_relay;
+    grant insert, update on mailchute.suppression to mailchute_relay;
     grant select on sequence mailchute.message_seq_seq to mailchute_relay;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_relay;
   end if;

@@ -9,6 +9,7 @@ import {
   RENEW,
   SET_ALONE,
   SETTLE,
+  SETTLE_BOUNCES,
   THROTTLES,
   UNTHROTTLE,
 } from "../../relay/queue_statements.ts";
@@ -67,6 +68,12 @@ const GUARDS:
     ["THROTTLES", THROTTLES, ["100", "''"], ["queue_throttle"]],
     ["UNTHROTTLE", UNTHROTTLE, [`'["domain:d1.example=60/m"]'`, "5000"], ["queue_pkey", "queue_throttle"]],
     ["SETTLE", SETTLE, ["1", SETTLEMENTS, "'[]'"], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
+    [
+      "SETTLE_BOUNCES",
+      SETTLE_BOUNCES,
+      ["1", SETTLEMENTS, "'[]'", `'[{"seq": 1, "position": 0, "kind": "soft"}]'`, `'{"after": 5, "within": 1000}'`],
+      ["attempt_pkey", "bounce_address", "bounce_pkey", "message_pkey", "queue_pkey", "recipient_pkey"],
+    ],
     ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
     ["SET_ALONE", SET_ALONE, ["1", "1", "1", "true"], ["queue_pkey"]],
     ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],
