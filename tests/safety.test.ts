@@ -101,6 +101,7 @@ test("settings that would let mail out, or do nothing, are refused with what to 
   expect(refusal({ RELAY_ALLOWED_RECIPIENTS: "corp.example" })).toContain('"corp.example" is no address pattern');
   expect(refusal({ RELAY_ALLOWED_RECIPIENTS: "*@münchen.example" })).toContain("xn--");
   expect(refusal({ RELAY_ENVIRONMENT: "a]\r\nBcc: x" })).toContain("letters, digits");
+  expect(refusal({ RELAY_ENVIRONMENT: "production" })).toContain("in production leave it out");
   const routes = { SMTP_URL_INTERNAL: "smtp://internal", RELAY_ROUTES: "to:corp.example=internal, *=default" };
   expect(refusal({ ...routes, RELAY_REDIRECT_TO: "qa@corp.example, qa@example.net" })).toContain(
     "have different routes",

@@ -7,6 +7,12 @@ import type { Values } from "./table.ts";
 /** Reads what keeps the mails of a test system from people. */
 export function readSafety(values: Values, routing: readonly RoutingRule[]): Safety {
   const { redirectTo = [], allowedRecipients: allowed, environment } = values;
+  if (/^prod(?:uction)?$/i.test(environment ?? "")) {
+    throw new SettingsError(
+      "RELAY_ENVIRONMENT",
+      `Cannot use RELAY_ENVIRONMENT=${environment}: it would stand before the subject of every mail; in production leave it out`,
+    );
+  }
   checkWay(redirectTo, routing);
   return { redirectTo, allowed, environment };
 }

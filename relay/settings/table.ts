@@ -128,7 +128,7 @@ export const table = {
   }),
   environment: optional("RELAY_ENVIRONMENT", word("a name such as staging", 32), {
     group: "Outside of production",
-    description: "Stands before each subject: `staging` makes `[staging] Your order`.",
+    description: "Stands before each subject: `staging` makes `[staging] Your order`. In production leave it out.",
   }),
   stateDirectory: setting("RELAY_STATE_DIR", text("a directory"), {
     group: "Relay",
