@@ -44,6 +44,7 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
     unsubscribe: row.unsubscribe as string | null,
     onUncertain: row.on_uncertain as ClaimedMessage["onUncertain"],
     stream: row.stream as string | null,
+    batch: row.batch as string | null,
     variables: row.variables as ClaimedMessage["variables"],
     firstDueMs: Number(row.first_due_ms),
     expiresAtMs: row.expires_at_ms === null ? null : Number(row.expires_at_ms),

@@ -10,9 +10,12 @@ export interface RouteCounters {
   trouble: string | undefined;
 }
 
+/** States that no outcome stands for. */
+const UNTRIED: ReadonlySet<string> = new Set(["failed", "expired", "held", "suppressed"]);
+
 /** What a relay has done since its start, for the status page, the metrics and the health check. */
 export class Counters {
-  /** Recipients by what their attempt or end was: sent, deferred, bounced, uncertain, failed, expired, held. */
+  /** Recipients by what their attempt or end was: sent, deferred, bounced, uncertain, failed, expired, held, suppressed. */
   readonly byKind: Map<string, number> = new Map();
   /** Messages whose settlement came after another relay had taken them over. */
   settledStale = 0;
@@ -37,7 +40,7 @@ export class Counters {
     }
     for (const { state } of recipients) {
       // The others are counted as outcomes.
-      if (state === "failed" || state === "expired" || state === "held") count(this.byKind, state);
+      if (UNTRIED.has(state)) count(this.byKind, state);
     }
     if (outcomes.length > 0) this.answered++;
   }

@@ -3,7 +3,7 @@ import { PAUSE_OF_ALL, pauseOf, throttleOfPauses } from "./pause.ts";
 import type { ClaimedMessage, ClaimedRecipient, Held, Settlement } from "./queue.ts";
 import type { RouteLine } from "./route_line.ts";
 import { routesFor, type RoutingRule } from "./routing.ts";
-import type { ConcludedLeg, LegResult } from "./settlement.ts";
+import { type ConcludedLeg, type LegResult, suppressedLegs } from "./settlement.ts";
 
 /** The recipients of a message that take the same way. */
 export interface Leg {
@@ -142,21 +142,17 @@ export function legsOf(holding: Holding, routing: readonly RoutingRule[]): reado
   const { recipients, from, stream } = holding.message;
   const ways = new Map<readonly string[] | undefined, ClaimedRecipient[]>();
   for (const recipient of recipients) {
-    if (!recipient.open || recipient.barred !== undefined) continue;
+    if (!recipient.open || recipient.suppressed !== null || recipient.barred !== undefined) continue;
     const routes = routesFor(routing, { from: from.email, to: recipient.email, stream: stream ?? undefined });
     const others = ways.get(routes);
     if (others === undefined) ways.set(routes, [recipient]);
     else others.push(recipient);
   }
-  const legs = [...ways].map(([routes = [], recipients]): Leg => ({
-    ...{ holding, recipients, routes, line: undefined, againMs: Infinity, result: undefined },
-  }));
-  for (const recipient of recipients) {
-    if (recipient.barred === undefined) continue;
-    const result = { kind: "suppressed", reason: recipient.barred } as const;
-    legs.push({ holding, recipients: [recipient], routes: [], line: undefined, againMs: Infinity, result });
-  }
-  return legs;
+  const leg = { holding, line: undefined, againMs: Infinity };
+  return [
+    ...[...ways].map(([routes = [], recipients]) => ({ ...leg, recipients, routes, result: undefined })),
+    ...suppressedLegs(holding.message).map((ended) => ({ ...leg, ...ended, routes: [] })),
+  ];
 }
 
 /** Tells whether a leg has ended. */
@@ -167,7 +163,9 @@ export function isConcluded(leg: Leg): leg is Leg & ConcludedLeg {
 /** Tells whether a pause keeps back one of a leg's recipients. */
 export function isPaused({ holding: { message }, recipients }: Leg, pauses: ReadonlySet<string>): boolean {
   return pauses.size > 0 &&
-    recipients.some(({ email }) => pauseOf({ stream: message.stream, to: email }, pauses) !== undefined);
+    recipients.some(({ email }) =>
+      pauseOf({ stream: message.stream, batch: message.batch, to: email }, pauses) !== undefined
+    );
 }
 
 /**
@@ -181,8 +179,9 @@ export function setAside(
 ): LegResult | undefined {
   if (pauses.size === 0) return undefined;
   const { holding } = leg;
+  const { stream, batch } = holding.message;
   const keyed = leg.recipients.map((recipient) => (
-    { recipient, key: pauseOf({ stream: holding.message.stream, to: recipient.email }, pauses) }
+    { recipient, key: pauseOf({ stream, batch, to: recipient.email }, pauses) }
   ));
   const keys = keyed.flatMap(({ key }) => key ?? []);
   if (keys.length === 0) return undefined;

@@ -1,6 +1,6 @@
 import { domainOf } from "../src/address.ts";
 
-// A pause is known by its key: `all`, `stream=bulk` or `domain=example.com`. Mail that it keeps back waits in the queue as mail waits for a
+// A pause is known by its key: `all`, `stream=bulk`, `batch=` with the batch's id, or `domain=example.com`. Mail that it keeps back waits in the queue as mail waits for a
 // limit, with the throttle `paused:` and the keys of all pauses that it waits for.
 
 /** What a person has said is not to be begun for now. */
@@ -11,6 +11,14 @@ export interface Pause {
   readonly since: Date;
   /** The database role that said so. */
   readonly by: string;
+}
+
+/** What of a mail to one address says whether it is paused. */
+export interface PausedMail {
+  readonly stream: string | null;
+  /** The id of its batch. */
+  readonly batch: string | null;
+  readonly to: string;
 }
 
 /** Keeps back all mail: nothing is claimed. */
@@ -27,19 +35,26 @@ const LONGEST_CHARS = 1_000;
  * @example
  * ```ts
  * const keys = new Set(["stream=bulk", "domain=example.com"]);
- * if (pauseOf({ stream: "bulk", to: "ann@example.com" }, keys) !== "stream=bulk") throw new Error("unexpected");
- * if (pauseOf({ stream: null, to: "ann@Example.com" }, keys) !== "domain=example.com") throw new Error("unexpected");
- * if (pauseOf({ stream: "news", to: "bob@example.net" }, keys) !== undefined) throw new Error("unexpected");
+ * const ofBulk = { stream: "bulk", batch: null };
+ * const ofNone = { stream: null, batch: null };
+ * if (pauseOf({ ...ofBulk, to: "ann@example.com" }, keys) !== "stream=bulk") throw new Error("unexpected");
+ * if (pauseOf({ ...ofNone, to: "ann@Example.com" }, keys) !== "domain=example.com") throw new Error("unexpected");
+ * if (pauseOf({ ...ofNone, to: "bob@example.net" }, keys) !== undefined) throw new Error("unexpected");
  * ```
  */
 export function pauseOf(
-  { stream, to }: { readonly stream: string | null; readonly to: string },
+  { stream, batch, to }: PausedMail,
   keys: ReadonlySet<string>,
 ): string | undefined {
   // Hardly ever is anything paused.
   if (keys.size === 0) return undefined;
   if (keys.has(PAUSE_OF_ALL)) return PAUSE_OF_ALL;
-  return [...(stream === null ? [] : [`stream=${stream}`]), `domain=${domainOf(to)}`].find((key) => keys.has(key));
+  const own = [
+    ...(stream === null ? [] : [`stream=${stream}`]),
+    ...(batch === null ? [] : [`batch=${batch}`]),
+    `domain=${domainOf(to)}`,
+  ];
+  return own.find((key) => keys.has(key));
 }
 
 /**
@@ -70,5 +85,6 @@ export function pausesOfThrottle(throttle: string): readonly string[] | undefine
 export function describePause(key: string): string {
   if (key === PAUSE_OF_ALL) return "all mail";
   const at = key.indexOf("=");
-  return key.startsWith("stream=") ? `stream ${key.slice(at + 1)}` : `mail to ${key.slice(at + 1)}`;
+  const kind = key.slice(0, at);
+  return kind === "domain" ? `mail to ${key.slice(at + 1)}` : `${kind} ${key.slice(at + 1)}`;
 }

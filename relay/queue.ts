@@ -54,6 +54,8 @@ export interface ClaimedMessage {
   readonly unsubscribe: string | null;
   readonly onUncertain: "retry" | "hold" | null;
   readonly stream: string | null;
+  /** The id of its batch. */
+  readonly batch: string | null;
   /** Of a bulk send: the values for the names in its content. */
   readonly variables: Values | null;
   /** Epoch milliseconds: the later of enqueue and schedule. */
@@ -80,7 +82,9 @@ export interface ClaimedRecipient {
   readonly open: boolean;
   /** True while it waits for a person. */
   readonly held: boolean;
-  /** Why it is not to be sent to: it ends as suppressed. */
+  /** Why it is on the suppression list now; null: it is not. */
+  readonly suppressed: string | null;
+  /** Why it is not to be sent to by this relay: it ends as suppressed too. */
   readonly barred?: string;
 }
 
@@ -138,10 +142,7 @@ export interface ClaimOptions {
 
 /** What to look at, so that nobody walks once more over what was sent and cannot be cleared away (lane_floors.ts). */
 export interface NextDueOptions {
-  /**
-   * Leaves out what was due at the last claim, if that took all it found. What was locked then, or is late, a later claim finds.
-   * @default {false}
-   */
+  /** Leaves out what was due at the last claim, if that took all it found. What was locked then, or is late, a later claim finds. @default {false} */
   readonly sinceClaim?: boolean;
   /** How far ahead. @default {undefined} without an end */
   readonly withinMs?: number | undefined;

@@ -12,6 +12,17 @@ import { LATE_MS } from "./lane_floors.ts";
 const WAS_LOST = `(case when q.leased_by is null or q.leased_by = $1::bigint then false
       else (select r.stopped_at from mailchute.relay r where r.id = q.leased_by) is null end)`;
 
+/**
+ * Index: suppression_pkey. Enqueue has looked by address and app; who came onto the list since is found here. A scope of a stream or of senders holds
+ * from here on only: enqueue would pay for it with each mail.
+ */
+const SUPPRESSED = `(
+    select s.reason from mailchute.suppression s
+    where s.address = lower(r.email) and (s.until is null or s.until > now())
+      and (s.scope in ('all', 'app:' || m.app, 'stream:' || m.stream)
+        or s.scope like 'sender:%' and lower(m.from_email collate "C") like any (mailchute.like_patterns(array[substr(s.scope, 8)])))
+    order by s.scope limit 1)`;
+
 /** What a claim changes: it is an attempt until it is given back. */
 const CLAIMED = `
     due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1,
@@ -276,13 +287,14 @@ select c.seq::text, c.lease::text, p.lane, c.attempts, extract(epoch from c.retr
 from claimed c
 join pick p on p.seq = c.seq
 cross join lateral (
-  select m.id, m.content_id, m.from_email, m.from_name, m.reply_to, m.return_path, m.unsubscribe, m.on_uncertain, m.stream, m.variables,
+  select m.id, m.app, m.content_id, m.from_email, m.from_name, m.reply_to, m.return_path, m.unsubscribe, m.on_uncertain, m.stream, m.variables,
+    (select b.id from mailchute.batch b where b.seq = m.batch) as batch,
     extract(epoch from greatest(m.created_at, m.scheduled_at)) * 1000 as first_due_ms, extract(epoch from m.expires_at) * 1000 as expires_at_ms
   from mailchute.message m where m.seq = c.seq offset 0
 ) m
 cross join lateral (
   select json_agg(json_build_object('position', r.position, 'kind', r.kind, 'email', r.email, 'name', r.name,
-    'open', r.state in ('queued', 'deferred'), 'held', r.state = 'held') order by r.position) as recipients
+    'open', r.state in ('queued', 'deferred'), 'held', r.state = 'held', 'suppressed', ${SUPPRESSED}) order by r.position) as recipients
   from mailchute.recipient r where r.seq = c.seq offset 0
 ) r
 order by p.lane, c.seq`;

@@ -8,7 +8,7 @@ import type { RouteTrouble } from "./transport.ts";
 // line for each message that did not reach somebody. The log masks addresses, in replies too.
 
 /** States in which a recipient was not reached, and will not be without somebody's doing. */
-const NOT_REACHED: ReadonlySet<string> = new Set(["bounced", "expired", "failed", "held"]);
+const NOT_REACHED: ReadonlySet<string> = new Set(["bounced", "expired", "failed", "held", "suppressed"]);
 
 /** A mail met trouble of a route. */
 export function reportTrouble(

@@ -13,7 +13,7 @@ import type { Outcome } from "./transport.ts";
 /** What became of the recipients of a message that share a route. */
 export type LegResult =
   | { readonly kind: "attempted"; readonly route: string; readonly outcomes: readonly Outcome[] }
-  /** They can never be sent to. */
+  /** They can never be sent to, or must not be: the state that they end in. */
   | { readonly kind: "failed" | "suppressed"; readonly reason: string }
   /**
    * They were not tried: their routes are out or have no room, a limit is reached, they are paused, or the relay stops. `againMs`: when to look again,
@@ -72,7 +72,7 @@ export function conclude(
       state: nextState(outcome, facts, { rules: context.rules, nowMs, random: context.random() }),
     }))
   );
-  const failed = legs.flatMap(({ recipients, result }) =>
+  const untried = legs.flatMap(({ recipients, result }) =>
     result.kind !== "failed" && result.kind !== "suppressed"
       ? []
       : recipients.map(({ position }) => ({ position, state: result.kind, reason: result.reason }))
@@ -96,7 +96,7 @@ export function conclude(
         ...judged.map(({ outcome, state: { state, reason } }) => (
           { position: outcome.position, state, reason: state === "sent" ? redirection(message) : reason }
         )),
-        ...failed,
+        ...untried,
       ],
     },
   };
@@ -105,6 +105,15 @@ export function conclude(
 /** Nobody is to believe that a mail has reached whom it names, when a copy went elsewhere. */
 function redirection({ copy }: ClaimedMessage): string | undefined {
   return copy === undefined ? undefined : `Sent to ${copy.to.join(", ")} in its place (RELAY_REDIRECT_TO)`;
+}
+
+/** The open recipients of a message who have come onto the suppression list, or are barred: they end so, untried. */
+export function suppressedLegs({ recipients }: ClaimedMessage): readonly ConcludedLeg[] {
+  return recipients.flatMap((recipient) => {
+    const { open, suppressed, barred } = recipient;
+    const reason = suppressed === null ? barred : `On the suppression list: ${suppressed}`;
+    return open && reason !== undefined ? [{ recipients: [recipient], result: { kind: "suppressed", reason } }] : [];
+  });
 }
 
 /** When those who were not tried are looked at again; undefined: all have been. A throttle wakes only mail that waits for nothing else. */

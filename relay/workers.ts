@@ -182,7 +182,7 @@ export class Workers {
     const settlement = this.#holdings.unwritten(holding) ?? preclude(holding.message, this.#context());
     if (settlement !== undefined) return this.#settler.add(settlement);
     holding.legs = legsOf(holding, this.#options.routing);
-    // Nobody is left to be sent to: they are barred, or somebody else has changed the recipients.
+    // Nobody is left to be sent to: they are suppressed, or somebody else has changed the recipients.
     if (holding.legs.every(isConcluded)) return this.#conclude(holding);
     for (const leg of holding.legs) if (!isConcluded(leg)) this.#place(leg);
   }

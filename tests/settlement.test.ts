@@ -27,6 +27,7 @@ function message(attempt = 1, held = false): ClaimedMessage {
     ...{
       onUncertain: null,
       stream: null,
+      batch: null,
       variables: null,
       firstDueMs: NOW_MS,
       expiresAtMs: null,
@@ -38,7 +39,7 @@ function message(attempt = 1, held = false): ClaimedMessage {
 }
 
 function recipient(position: number, held = false): ClaimedMessage["recipients"][number] {
-  return { position, kind: "to", email: `r${position}@example.com`, name: null, open: !held, held };
+  return { position, kind: "to", email: `r${position}@example.com`, name: null, open: !held, held, suppressed: null };
 }
 
 /** A leg with one recipient. */

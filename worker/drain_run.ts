@@ -4,7 +4,13 @@ import { mustBeAlone, preclude } from "../relay/crash.ts";
 import { prepare, toEnvelope } from "../relay/delivery.ts";
 import { pauseOf, throttleOfPauses } from "../relay/pause.ts";
 import type { ClaimedMessage, ClaimedRecipient, Queue, Settlement } from "../relay/queue.ts";
-import { conclude, type ConcludedLeg, type ConclusionContext, type LegResult } from "../relay/settlement.ts";
+import {
+  conclude,
+  type ConcludedLeg,
+  type ConclusionContext,
+  type LegResult,
+  suppressedLegs,
+} from "../relay/settlement.ts";
 import { chunksOf, sizeOf } from "../relay/smtp/content.ts";
 import type { MailContent, Witness } from "../relay/transport.ts";
 import type { DrainQueueOptions, DrainReport } from "./drain_queue.ts";
@@ -114,11 +120,14 @@ export class DrainRun {
   async #legsOf(held: Held, options: DeliverOptions): Promise<readonly ConcludedLeg[]> {
     const { log, returnPath } = this.#options;
     const { message } = held;
-    const open = message.recipients.filter((recipient) => recipient.open);
+    const legs: ConcludedLeg[] = [...suppressedLegs(message)];
+    const open = message.recipients.filter((recipient) => recipient.open && recipient.suppressed === null);
     const limit = limitOfRelay(message.waitedFor);
-    if (limit !== undefined) return [waiting(open, limit)];
-    const legs: ConcludedLeg[] = [];
-    const keyed = open.map((to) => ({ to, key: pauseOf({ stream: message.stream, to: to.email }, options.pauses) }));
+    if (limit !== undefined) return open.length === 0 ? legs : [...legs, waiting(open, limit)];
+    const keyed = open.map((to) => ({
+      to,
+      key: pauseOf({ stream: message.stream, batch: message.batch, to: to.email }, options.pauses),
+    }));
     const keys = keyed.flatMap(({ key }) => key ?? []);
     const paused = keyed.flatMap(({ to, key }) => key === undefined ? [] : [to]);
     if (paused.length > 0) legs.push(waiting(paused, throttleOfPauses(keys)));

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { beginPause, endPause } from "../../relay/pause_table.ts";
 import { createDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
@@ -59,3 +60,30 @@ test("a stream's rate holds its mails back and nobody else's, and costs them no 
   }
   expect(running.relay.reachedLimits().map(({ limit }) => limit)).toEqual(["stream:bulk=2/h"]);
 }, 20_000);
+
+test("a batch that is paused waits, whatever the others do, and goes out when it is resumed", async () => {
+  await using server = await startScriptedServer();
+  await using database = await createDatabase();
+  const begin = async (name: string) => {
+    const request = {
+      ...{ id: crypto.randomUUID(), batch: name },
+      mail: { from: { email: "shop@example.com" }, subject: "News", text: "News" },
+      recipients: [[`${name}1@example.com`, null, null, null], [`${name}2@example.com`, null, null, null]],
+    };
+    await database.sql`select * from mailchute.enqueue_many_v1(${JSON.stringify(request)}::text::jsonb)`;
+    return request.id;
+  };
+  const key = `batch=${await begin("paused")}`;
+  await begin("other");
+  await beginPause(database.sql, { key, reason: "a wrong link" });
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  running.relay.start();
+  await server.whenMails(2);
+  const waiting = () =>
+    database.sql`select from mailchute.queue where throttle = ${`paused:${key}`} and leased_by is null`;
+  await until(async () => (await waiting()).length === 2, "parked");
+  expect(recipientsOf(server)).toEqual(["other1@example.com", "other2@example.com"]);
+  await endPause(database.sql, key);
+  await server.whenMails(4);
+  expect(recipientsOf(server).slice(2)).toEqual(["paused1@example.com", "paused2@example.com"]);
+});

@@ -46,24 +46,36 @@ async function filled(): Promise<TestDatabase> {
 const GUARDS:
   readonly (readonly [name: string, statement: string, values: readonly string[], indexes: readonly string[]])[] = [
     ["CLAIM", CLAIM, ["1", "120000", "100", "true", LANES], [
+      "batch_pkey",
       "message_pkey",
       "queue_due",
       "queue_pkey",
       "recipient_pkey",
       "relay_pkey",
+      "suppression_pkey",
     ]],
     ["CLAIM_PROBE", CLAIM_PROBE, ["1", "120000", "1", "true"], [
+      "batch_pkey",
       "message_pkey",
       "queue_due",
       "queue_pkey",
       "recipient_pkey",
       "relay_pkey",
+      "suppression_pkey",
     ]],
     [
       "CLAIM_WAITING",
       CLAIM_WAITING,
       ["1", "120000", `'{"domain:d1.example=60/m": 5}'`],
-      ["message_pkey", "queue_pkey", "queue_throttle", "recipient_pkey", "relay_pkey"],
+      [
+        "batch_pkey",
+        "message_pkey",
+        "queue_pkey",
+        "queue_throttle",
+        "recipient_pkey",
+        "relay_pkey",
+        "suppression_pkey",
+      ],
     ],
     ["THROTTLES", THROTTLES, ["100", "''"], ["queue_throttle"]],
     ["UNTHROTTLE", UNTHROTTLE, [`'["domain:d1.example=60/m"]'`, "5000"], ["queue_pkey", "queue_throttle"]],

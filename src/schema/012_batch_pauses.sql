@@ -1,0 +1,4 @@
+-- A batch can be paused, as streams and domains can: by the id of the batch, since its name belongs to an app and may be any text.
+alter table mailchute.pause drop constraint pause_key_check;
+alter table mailchute.pause add constraint pause_key_check
+  check (key ~ '^(all|stream=[a-z0-9][a-z0-9._-]{0,62}|batch=[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|domain=[^, ]{1,255})$');
