@@ -94,6 +94,11 @@ export class Breaker {
     return limit === 0 && retryAtMs !== undefined ? "open" : "half-open";
   }
 
+  /** Since when the route is out; undefined: it is not. */
+  get outSinceMs(): number | undefined {
+    return this.#outSinceMs;
+  }
+
   /** The length of the wait that it is in, or was in last. */
   get delayedMs(): number {
     return this.#delayedMs;

@@ -8,6 +8,7 @@ import { adoptCopyCommand } from "./commands/adopt_copy.ts";
 import { cancelCommand } from "./commands/cancel.ts";
 import { type Command, type CommandContext, EXIT, type Options, UsageError } from "./commands/command.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { grantsCommand } from "./commands/grants.ts";
 import { healthcheckCommand } from "./commands/healthcheck.ts";
 import { listCommand } from "./commands/list.ts";
@@ -46,6 +47,7 @@ const commands: readonly Command[] = [
   statusCommand,
   listCommand,
   showCommand,
+  explainCommand,
   retryCommand,
   cancelCommand,
   pauseCommand,

@@ -145,6 +145,7 @@ function routeStatus({ name, breaker, transport }: Route, { relay, clock }: Watc
     name,
     state,
     ...(trouble === undefined || state === "closed" ? {} : { reason: trouble }),
+    ...(breaker.outSinceMs === undefined ? {} : { outSince: new Date(breaker.outSinceMs) }),
     connections: transport.openConnections(),
     attempts: {
       sent: count("sent"),

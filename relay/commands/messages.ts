@@ -7,6 +7,17 @@ const FIND = "select seq::text as seq from mailchute.message where id = $1::uuid
 /** What a command does with one message; `false` when it could not. */
 export type MessageWork = (sql: Sql, message: { readonly id: string; readonly seq: string }) => Promise<boolean>;
 
+/** Reads ids. @throws {UsageError} naming what is none, or when there are none */
+export function idsOf(words: readonly string[]): readonly string[] {
+  if (words.length === 0) throw new UsageError("Name one message or more by their ids (see mailchute list)");
+  for (const word of words) {
+    if (!/^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(word)) {
+      throw new UsageError(`${word} is no id of a message`);
+    }
+  }
+  return words;
+}
+
 /**
  * Does the same with every message that a command line names by its id.
  *
@@ -18,16 +29,10 @@ export async function onMessages(
   named: { readonly words: readonly string[]; readonly database: unknown },
   work: MessageWork,
 ): Promise<number> {
-  const { words, database } = named;
-  if (words.length === 0) throw new UsageError("Name one message or more by their ids (see mailchute list)");
-  for (const word of words) {
-    if (!/^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(word)) {
-      throw new UsageError(`${word} is no id of a message`);
-    }
-  }
-  return await withDatabase(context, { name: database }, async (sql) => {
+  const ids = idsOf(named.words);
+  return await withDatabase(context, { name: named.database }, async (sql) => {
     let code: number = EXIT.ok;
-    for (const id of words) {
+    for (const id of ids) {
       const found = await sql.unsafe(FIND, [id]);
       if (found.length === 0) {
         context.tell(`No message has the id ${id}.`);

@@ -1,17 +1,8 @@
-import type { RelayStatus, RouteStatus } from "../http/status_source.ts";
+import type { RouteStatus } from "../http/status_source.ts";
 import { describePause } from "../pause.ts";
 import { readPauses } from "../pause_table.ts";
-import {
-  type Command,
-  type CommandContext,
-  DATABASE_OPTION,
-  EXIT,
-  findDatabases,
-  JSON_OPTION,
-  table,
-  withDatabase,
-} from "./command.ts";
-import { relayUrl } from "./relay_url.ts";
+import { type Command, DATABASE_OPTION, EXIT, findDatabases, JSON_OPTION, table, withDatabase } from "./command.ts";
+import { relayHere } from "./relay_here.ts";
 
 /** Reads the whole queue, and nothing of the history. */
 const OPEN_BY_STATE = `
@@ -30,20 +21,6 @@ select r.host, r.pid, r.version, r.started_at, r.heartbeat_at, r.heartbeat_at > 
 from mailchute.relay r where r.heartbeat_at > now() - interval '1 day' and (r.stopped_at is null or r.heartbeat_at > now())
   and not exists (select from mailchute.relay later where later.instance = r.instance and later.id > r.id)
 order by r.id desc limit 20`;
-
-const HTTP_TIMEOUT_MS = 3_000;
-
-/** Routes and limits of the relay that runs on this machine; empty where none answers, or none that we may ask. */
-async function relayHere(context: CommandContext): Promise<Partial<Pick<RelayStatus, "routes" | "limits">>> {
-  try {
-    const response = await fetch(relayUrl(context, "status"), { signal: AbortSignal.timeout(HTTP_TIMEOUT_MS) });
-    const { routes, limits } = (response.ok ? await response.json() : {}) as Partial<RelayStatus>;
-    return Array.isArray(routes) ? { routes, ...(limits === undefined ? {} : { limits }) } : {};
-  } catch {
-    // Nobody there, or somebody else.
-    return {};
-  }
-}
 
 function describeRoute({ name, state, reason, connections }: RouteStatus): string {
   const words = { closed: "open for mail", open: "out", "half-open": "out, being probed" } as const;

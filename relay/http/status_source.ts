@@ -29,6 +29,8 @@ export interface RouteStatus {
   readonly state: "closed" | "open" | "half-open";
   /** Why it is not closed. */
   readonly reason?: string;
+  /** Since when it is out. */
+  readonly outSince?: Date;
   /** Connections that are open now. */
   readonly connections: number;
   /** Attempts since the start, by outcome and recipient. */

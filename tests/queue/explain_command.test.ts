@@ -1,0 +1,84 @@
+import { expect, test } from "bun:test";
+import { beginPause } from "../../relay/pause_table.ts";
+import { createDatabase } from "../database.ts";
+import { enqueue } from "../relay.ts";
+import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { on, run, UNKNOWN_ID } from "./command.ts";
+import { openQueue, settlement } from "./setup.ts";
+
+test(
+  "explain says what keeps a mail back, as sentences and as JSON, and of several databases in which it is",
+  async () => {
+    await using home = await createDatabase();
+    await using other = await createDatabase();
+    const env = { ...on(home), DATABASE_URL_SHOP: other.url };
+    const held = await enqueue(other, { to: "held@example.com" });
+    const { queue } = await openQueue(other);
+    const { messages: [first] } = await queue.claim(1);
+    if (first === undefined) throw new Error("Nothing was claimed");
+    await queue.settle([settlement(first, "uncertain", "held")]);
+    const leased = await enqueue(other, { to: "leased@example.com" });
+    await queue.claim(1);
+    const paused = await enqueue(other, { to: "ann@example.com", stream: "bulk" });
+    await other.sql`insert into mailchute.suppression (address, reason) values ('ann@example.com', 'bounce')`;
+    // The pauses of the home database hold in all.
+    await beginPause(home.sql, { key: "stream=bulk", reason: "a wrong link" });
+    const unserved = await enqueue(home, { scheduledAt: new Date(Date.now() + 3_600_000).toISOString() });
+
+    const text = await run(["explain", held, leased, paused, unserved], env);
+    expect({ code: text.code, stderr: text.stderr }).toEqual({ code: 0, stderr: "" });
+    expect(text.stdout).toContain(`${held}  held, database shop`);
+    expect(text.stdout).toContain(`→ mailchute retry ${held} --accept-duplicate`);
+    expect(text.stdout).toContain(`(pid ${process.pid}) holds it`);
+    const json = await run(["explain", paused, unserved, "--json"], env);
+    const [unservedSaid, pausedSaid] = JSON.parse(json.stdout);
+    expect(pausedSaid).toMatchObject({ id: paused, database: "shop", state: "queued" });
+    const codes = ({ reasons }: { readonly reasons: readonly { readonly code: string }[] }) =>
+      reasons.map(({ code }) => code);
+    expect(codes(pausedSaid)).toEqual(["paused", "suppressed", "due"]);
+    expect(pausedSaid.reasons[0].text).toContain("a wrong link");
+    expect(codes(unservedSaid)).toEqual(["no_relay", "scheduled"]);
+    expect((await run(["explain", held, "--database", "home"], env)).code).toBe(1);
+  },
+  20_000,
+);
+
+test("explain of an unknown id exits with 1, and says when it was made and whether the queue is full", async () => {
+  await using database = await createDatabase();
+  const { relayId } = await openQueue(database);
+  const { code, stdout, stderr } = await run(["explain", UNKNOWN_ID], on(database));
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toContain(`No message has the id ${UNKNOWN_ID}. The id was made at 2024-`);
+  expect(stderr).toContain("rolled back or has not committed yet");
+  expect(stderr).not.toContain("full");
+  await database.sql`update mailchute.relay set full_until = now() + interval '1 minute' where id = ${relayId}`;
+  expect((await run(["explain", UNKNOWN_ID], on(database))).stderr).toContain("The queue of home is full");
+});
+
+test("explain names the route that is out by the relay that runs here, with its last error", async () => {
+  await using database = await createDatabase();
+  using state = temporaryDirectory();
+  // Nothing listens on port 1.
+  const env = {
+    ...on(database),
+    SMTP_URL: "smtp://127.0.0.1:1?tls=none",
+    SMTP_URL_B: "smtp://127.0.0.1:2?tls=none",
+    RELAY_ROUTES: "to:b.example=b, *=default",
+    RELAY_STATE_DIR: state.path,
+  };
+  const ids = [];
+  for (let number = 0; number < 3; number++) ids.push(await enqueue(database, { to: `r${number}@example.com` }));
+  const relay = startRelayProcess(["run"], { ...env, PORT: "0" });
+  await relay.printed('"msg":"route out"');
+  await relay.printed('"msg":"serving"');
+  const PORT = /http:\/\/127\.0\.0\.1:(\d+)/.exec(relay.output())?.[1] as string;
+  const { stdout } = await run(["explain", ids[0] as string, "--json"], { ...env, PORT });
+  const [{ reasons }] = JSON.parse(stdout);
+  const out = (reasons as readonly { readonly code: string; readonly text: string }[]).filter(({ code }) =>
+    code === "route_out"
+  );
+  expect(out).toHaveLength(1);
+  expect(out[0]?.text).toMatch(/^The route default is out since \d.*: Nothing listens at this host and port\.$/);
+  relay.kill("SIGTERM");
+  expect(await relay.exited).toBe(0);
+}, 20_000);
