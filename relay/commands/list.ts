@@ -1,85 +1,78 @@
-import { isStream } from "../../src/stream.ts";
-import { type Command, DATABASE_OPTION, EXIT, JSON_OPTION, table, UsageError, withDatabase } from "./command.ts";
+import { formatTime } from "../moment.ts";
+import {
+  type Command,
+  DATABASE_OPTION,
+  EXIT,
+  JSON_OPTION,
+  type Options,
+  table,
+  UsageError,
+  withDatabase,
+} from "./command.ts";
+import { conditionOf, FILTER_OPTIONS, FILTER_USAGE, filterOf, MATCHED, type MessageFilter } from "./message_filter.ts";
+import { idsOf } from "./messages.ts";
 
-const STATES = [
-  "scheduled",
-  "queued",
-  "sending",
-  "deferred",
-  "held",
-  "sent",
-  "bounced",
-  "failed",
-  "expired",
-  "suppressed",
-  "canceled",
-];
+const DEFAULT_LIMIT = 50;
+const MOST = 10_000;
 
-/** Index: message_pkey backwards; with an address, recipient_email. */
-const LIST = `
+/** Index: message_pkey backwards, from a message on; with an address, recipient_email. */
+function listStatement(filter: MessageFilter): { readonly text: string; readonly values: readonly (string | null)[] } {
+  const condition = conditionOf(filter, 3);
+  return {
+    text: `
 select m.id, m.app, m.stream, m.created_at, s.state, s.recipients, s.first, s.reason
-from mailchute.message m
-left join mailchute.queue q on q.seq = m.seq
-cross join lateral (
-  select mailchute.message_state(array_agg(mailchute.shown_state(r.state, q.leased_by is not null, m.scheduled_at, coalesce(q.attempts, 0)))) as state,
-    count(*)::int as recipients, min(r.email) filter (where r.position = 0) as first,
-    max(coalesce(r.reason, a.reply)) filter (where r.state <> 'sent') as reason
-  from mailchute.recipient r
-  left join lateral (select reply from mailchute.attempt a where a.seq = r.seq and a.position = r.position order by a.number desc limit 1) a on true
-  where r.seq = m.seq
-) s
-where ($1::text is null or s.state = $1)
-  and ($2::text is null or m.seq in (select r.seq from mailchute.recipient r where lower(r.email) = lower($2)))
-  and ($4::text is null or m.stream = $4)
-order by m.seq desc limit $3::int`;
+from ${MATCHED}
+where m.seq < coalesce((select min(p.seq) from mailchute.message p where p.id = $2::uuid), 9223372036854775807) and ${condition.text}
+order by m.seq desc limit $1::int`,
+    values: condition.values,
+  };
+}
 
 /** `list`: messages, the newest first. */
 export const listCommand: Command = {
   name: "list",
-  usage: "[--state STATE] [--to ADDRESS] [--stream NAME] [--limit 50] [--json] [--database NAME]",
-  summary: "messages, the newest first",
+  usage: `${FILTER_USAGE} [--limit 50] [--after ID] [--json] [--database NAME]`,
+  summary:
+    "messages, the newest first; --error looks into reasons and replies, --since and --until at when they were enqueued, --after goes on behind the last one",
   options: {
-    state: { type: "string" },
-    to: { type: "string" },
-    stream: { type: "string" },
+    ...FILTER_OPTIONS,
     limit: { type: "string" },
+    after: { type: "string" },
     ...JSON_OPTION,
     ...DATABASE_OPTION,
   },
   async run(context, _words, options) {
-    const limit = Number(options.limit ?? 50);
-    if (!Number.isInteger(limit) || limit < 1 || limit > 10_000) {
-      throw new UsageError("--limit takes a number from 1 to 10000");
-    }
-    const state = options.state as string | undefined;
-    if (state !== undefined && !STATES.includes(state)) {
-      throw new UsageError(`--state ${state} is no state: ${STATES.join(" ")}`);
-    }
-    const stream = options.stream as string | undefined;
-    if (stream !== undefined && !isStream(stream)) {
-      throw new UsageError(`--stream ${stream} is no stream: 1 to 63 of a-z 0-9 . _ -, first a letter or digit`);
-    }
+    const limit = limitOf(options, DEFAULT_LIMIT);
+    const filter = filterOf(options, new Date());
+    const [after] = typeof options.after === "string" ? idsOf([options.after]) : [];
     return await withDatabase(context, { name: options.database }, async (sql) => {
-      const to = options.to as string | undefined;
-      const rows = await sql.unsafe(LIST, [state ?? null, to ?? null, limit, stream ?? null]);
-      if (options.json) {
-        context.print(JSON.stringify(rows, null, 2));
-        return EXIT.ok;
-      }
-      if (rows.length === 0) context.tell("No message matches.");
-      const lines = rows.map((row) => [
-        row.id as string,
-        (row.created_at as Date).toISOString().replace(/\.\d+Z/, "Z"),
-        row.state as string,
-        row.app as string,
-        (row.stream ?? "") as string,
-        (row.first ?? "") + (row.recipients > 1 ? ` +${row.recipients - 1}` : ""),
-        row.reason === null ? "" : (row.reason as string).slice(0, 80),
-      ]);
-      if (lines.length > 0) {
+      const { text, values } = listStatement(filter);
+      const rows = await sql.unsafe(text, [limit, after ?? null, ...values]);
+      if (options.json) context.print(JSON.stringify(rows, null, 2));
+      else if (rows.length > 0) {
+        const lines = rows.map((row) => [
+          row.id as string,
+          formatTime(row.created_at as Date),
+          row.state as string,
+          row.app as string,
+          (row.stream ?? "") as string,
+          (row.first ?? "") + (row.recipients > 1 ? ` +${row.recipients - 1}` : ""),
+          row.reason === null ? "" : (row.reason as string).slice(0, 80),
+        ]);
         context.print(table([["id", "created", "state", "app", "stream", "to", "reason"], ...lines]));
       }
+      if (rows.length === 0 && !options.json) context.tell("No message matches.");
+      if (rows.length === limit) context.tell(`There may be more: the same with --after ${rows.at(-1)?.id}`);
       return EXIT.ok;
     });
   },
 };
+
+/** Reads `--limit`. */
+export function limitOf(options: Options, fallback: number): number {
+  const limit = Number(options.limit ?? fallback);
+  if (!Number.isInteger(limit) || limit < 1 || limit > MOST) {
+    throw new UsageError(`--limit takes a number from 1 to ${MOST}`);
+  }
+  return limit;
+}

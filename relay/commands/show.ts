@@ -1,5 +1,6 @@
 import { type Command, DATABASE_OPTION, JSON_OPTION } from "./command.ts";
 import { onMessages } from "./messages.ts";
+import { type MessageHead, readHead } from "./show_head.ts";
 
 interface Described {
   readonly id: string;
@@ -10,6 +11,7 @@ interface Described {
   readonly expiresAt?: string;
   readonly nextAttemptAt?: string;
   readonly stream?: string;
+  readonly batch?: string;
   readonly tags: readonly string[];
   readonly recipients: readonly {
     readonly kind: string;
@@ -48,24 +50,28 @@ where m.seq = $1::bigint and s.address in (select lower(r.email) from mailchute.
   and s.scope in ('all', 'app:' || m.app) and (s.until is null or s.until > now())
 order by 1, 3`;
 
-/** `show`: everything about one message but its content. */
+/** `show`: everything about one message but its text. */
 export const showCommand: Command = {
   name: "show",
   usage: "ID… [--json] [--database NAME]",
-  summary: "one message: its recipients, and every attempt with what the server said",
+  summary: "one message: its sender, subject and recipients, and every attempt with what the server said",
   options: { ...JSON_OPTION, ...DATABASE_OPTION },
   async run(context, words, options) {
     return await onMessages(context, { words, database: options.database }, async (sql, { seq }) => {
       const [row] = await sql`select mailchute.describe(${seq}::bigint) as message`;
       const listed = await sql.unsafe<Listed[]>(LISTED, [seq]);
       const message = { ...row?.message as Described, ...(listed.length > 0 ? { suppressions: listed } : {}) };
-      context.print(options.json ? JSON.stringify(message, null, 2) : describe(message));
+      const head = await readHead(sql, seq);
+      context.print(options.json ? JSON.stringify({ ...message, ...head }, null, 2) : describe(message, head));
       return true;
     });
   },
 };
 
-function describe(message: Described & { readonly suppressions?: readonly Listed[] }): string {
+function describe(
+  message: Described & { readonly suppressions?: readonly Listed[] },
+  { from, subject }: MessageHead,
+): string {
   const times = [
     `created ${message.createdAt}`,
     ...(message.scheduledAt ? [`scheduled ${message.scheduledAt}`] : []),
@@ -75,10 +81,12 @@ function describe(message: Described & { readonly suppressions?: readonly Listed
   const labels = [
     `app ${message.app}`,
     ...(message.stream === undefined ? [] : [`stream ${message.stream}`]),
+    ...(message.batch === undefined ? [] : [`batch ${message.batch}`]),
     ...(message.tags.length > 0 ? [`tags ${message.tags.join(", ")}`] : []),
   ];
   return [
     `${message.id}  ${message.state}`,
+    `  from ${from}${subject === undefined ? "" : `: ${subject}`}`,
     `  ${labels.join(", ")}`,
     `  ${times.join(", ")}`,
     ...message.recipients.map(({ kind, address, state, reason }) =>

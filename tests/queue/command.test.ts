@@ -77,12 +77,15 @@ test("show tells all but the content, as a text and as JSON; an unknown id exits
   expect(text.stdout).toContain("gone@example.com: bounced (The reply that means bounced)");
   expect(text.stdout).toContain("for gone@example.com: bounced by default in final 550: The reply that means bounced");
   expect(text.stdout).toMatch(/app \w+, stream bulk, tags news\n/);
-  expect(text.stdout).not.toContain("Hello");
+  expect(text.stdout).toContain("\n  from Shop <shop@example.com>: Hello\n");
+  expect(text.stdout).not.toContain("Hello Ann");
   const json = await run(["show", bounced, "--json"], on(database));
   expect(JSON.parse(json.stdout)).toMatchObject({
     id: bounced,
     state: "bounced",
     attempts: [{ number: 1, code: 550 }],
+    from: "Shop <shop@example.com>",
+    subject: "Hello",
   });
   expect(await run(["show", UNKNOWN_ID], on(database))).toEqual({
     code: 1,
