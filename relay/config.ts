@@ -42,6 +42,8 @@ export interface CommonSettings {
   readonly maxAttempts: number | undefined;
   /** Undefined: the queue may be as long as it gets. */
   readonly maxQueue: number | undefined;
+  /** From which share of refused recipients on a batch is paused; undefined: never. */
+  readonly batchFailures: number | undefined;
   readonly retentionMs: number;
   readonly retentionContentMs: number;
   readonly onUncertain: "retry" | "hold";
@@ -183,10 +185,10 @@ function readCommon(
   }
   const { host, port, adminPassword, metricsToken, logLevel, logFormat, logAddresses } = values;
   const { connections, leaseMs, pollMs, idleMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs } = values;
-  const { maxQueue, onUncertain, returnPath, stateDirectory, graceMs } = values;
+  const { maxQueue, batchFailures, onUncertain, returnPath, stateDirectory, graceMs } = values;
   return {
     ...{ connections, leaseMs, pollMs, idleMs, maxAgeMs, maxAttempts, retentionMs, retentionContentMs },
-    ...{ maxQueue, onUncertain, returnPath, stateDirectory, graceMs },
+    ...{ maxQueue, batchFailures, onUncertain, returnPath, stateDirectory, graceMs },
     onBounce: parseBounceRules(values.onBounce),
     healthcheck: found.healthcheck,
     http: { host, port, adminPassword, metricsToken },

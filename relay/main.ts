@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { systemClock } from "./clock.ts";
 import { adoptCommand } from "./commands/adopt.ts";
 import { adoptCopyCommand } from "./commands/adopt_copy.ts";
+import { batchCommand } from "./commands/batch.ts";
 import { cancelCommand } from "./commands/cancel.ts";
 import { type Command, type CommandContext, EXIT, type Options, UsageError } from "./commands/command.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -52,6 +53,7 @@ const commands: readonly Command[] = [
   cancelCommand,
   pauseCommand,
   resumeCommand,
+  batchCommand,
   purgeCommand,
   adoptCopyCommand,
   adoptCommand({ clock: systemClock, stopAsked: stopped }),
@@ -108,7 +110,7 @@ function parse(
   const options = { ...command.options, help: { type: "boolean", short: "h" } as const };
   try {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
-    if (positionals.length > 0 && command.usage.startsWith("[")) {
+    if (positionals.length > 0 && command.usage.startsWith("[") && command.takesWords !== true) {
       throw new Error(`Unexpected argument '${positionals[0]}'`);
     }
     return { values: values as Options, positionals };

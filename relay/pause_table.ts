@@ -13,6 +13,9 @@ insert into mailchute.pause as p (key, reason) values ($1, $2)
 on conflict (key) do update set reason = excluded.reason, by = excluded.by
 returning p.xmax = 0 as is_new`;
 
+/** For relays, which may pause nothing else. */
+const PAUSE_BATCH = "select mailchute.pause_batch($1::uuid, $2)";
+
 const END = "delete from mailchute.pause where key = $1 returning key";
 
 const RING = `select pg_notify('${PAUSE_CHANNEL}', '')`;
@@ -34,6 +37,15 @@ export async function beginPause(
   const [row] = await sql.unsafe(BEGIN, [key, reason ?? null]);
   await sql.unsafe(RING);
   return row?.is_new === true;
+}
+
+/** Pauses a batch, as a relay; leaves a pause that is in force as it is. */
+export async function pauseBatch(
+  sql: Statements,
+  { batch, reason }: { readonly batch: string; readonly reason: string },
+): Promise<void> {
+  await sql.unsafe(PAUSE_BATCH, [batch, reason]);
+  await sql.unsafe(RING);
 }
 
 /** Ends a pause; relays make due what waits for it. @returns false when there was none */

@@ -1,3 +1,4 @@
+import { BatchWatch } from "./batch_watch.ts";
 import type { BounceRules } from "./bounces.ts";
 import type { Clock } from "./clock.ts";
 import { Counters } from "./counters.ts";
@@ -5,7 +6,7 @@ import type { RelayDatabase } from "./database.ts";
 import type { Rates, ReachedLimit } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
-import { PAUSE_CHANNEL, readPauses } from "./pause_table.ts";
+import { PAUSE_CHANNEL, pauseBatch, readPauses } from "./pause_table.ts";
 import { Pauses } from "./pauses.ts";
 import type { Remaining } from "./queue.ts";
 import type { RetryRules } from "../src/policy.ts";
@@ -40,6 +41,8 @@ export interface RelayOptions {
   readonly maxQueue?: number | undefined;
   /** RELAY_ON_BOUNCE; undefined: nothing is done. */
   readonly onBounce?: BounceRules | undefined;
+  /** RELAY_BATCH_FAILURES, as a share; undefined: no batch is paused by the relay. */
+  readonly batchFailures?: number | undefined;
   readonly returnPath: string | undefined;
   readonly leaseMs: number;
   readonly pollMs: number;
@@ -95,10 +98,11 @@ export class Relay {
       mayRead: () => stations[0]?.drain.isResting !== true,
       onChange: () => stations.forEach(({ drain }) => void drain.notePauses()),
     });
+    const batches = batchesOf(options, () => pauses.ring());
     try {
       for (const database of options.databases) {
         const bells = database === home ? { [PAUSE_CHANNEL]: () => void pauses.ring() } : undefined;
-        stations.push(await Station.open(database, { ...options, counters, rates, solitude, pauses, bells }));
+        stations.push(await Station.open(database, { ...options, counters, rates, solitude, pauses, batches, bells }));
       }
     } catch (error) {
       // Whoever looks at the others must not take this one for alive, or for dead.
@@ -166,6 +170,19 @@ export class Relay {
     cancel();
     await Promise.all(this.stations.map((station) => station.close()));
   }
+}
+
+function batchesOf(
+  { batchFailures: limit, databases: [home], log }: RelayOptions,
+  onPause: () => Promise<void>,
+): BatchWatch | undefined {
+  if (limit === undefined || home === undefined) return undefined;
+  const pause: ConstructorParameters<typeof BatchWatch>[0]["pause"] = async (begun) => {
+    await pauseBatch(home.sql, begun);
+    // Behind a pooler no bell rings.
+    await onPause();
+  };
+  return new BatchWatch({ limit, pause, log });
 }
 
 function ratesOf({ limits = [], databases: [home], clock, log }: RelayOptions): Rates | undefined {

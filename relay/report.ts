@@ -1,3 +1,4 @@
+import type { BatchWatch } from "./batch_watch.ts";
 import type { Setback } from "./breaker.ts";
 import type { Log } from "./log.ts";
 import type { ClaimedMessage, Settlement } from "./queue.ts";
@@ -36,7 +37,20 @@ export function reportSuccess(log: Log, route: string, outForMs: number | undefi
   log.info("route available again", { route, outForSeconds: Math.round(outForMs / 100) / 10 });
 }
 
-/** A settlement was written: says who was not reached, if anybody was not. */
+/** Who is told of what was written. */
+export interface SettledReport {
+  readonly log: Log;
+  /** Undefined: nobody watches batches. */
+  readonly batches?: BatchWatch | undefined;
+}
+
+/** A settlement was written: the watch of its batch counts it, and the log says who was not reached, if anybody was not. */
+export function reportSettled({ log, batches }: SettledReport, message: ClaimedMessage, settlement: Settlement): void {
+  batches?.settled(message, settlement);
+  reportNotReached(log, message, settlement);
+}
+
+/** Says who was not reached, if anybody was not. */
 export function reportNotReached(log: Log, message: ClaimedMessage, { outcomes, recipients }: Settlement): void {
   const missed = recipients.filter(({ state }) => NOT_REACHED.has(state));
   if (missed.length === 0) return;

@@ -89,6 +89,7 @@ export async function startService(
         contentMs: Math.min(settings.retentionContentMs, settings.retentionMs),
       },
       maxQueue: settings.maxQueue,
+      batchFailures: settings.batchFailures,
       limits: settings.limits,
       returnPath: settings.returnPath,
       leaseMs: settings.leaseMs,

@@ -7,12 +7,11 @@ import { Flights, type FlightsOptions } from "./flights.ts";
 import { type Holding, Holdings, isConcluded, isPaused, type Leg, legsOf, setAside } from "./holdings.ts";
 import type { Intake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
-import type { Log } from "./log.ts";
 import type { Pauses } from "./pauses.ts";
 import type { RetryRules } from "../src/policy.ts";
 import type { Claim, Queue, Settlement } from "./queue.ts";
 import { Releaser } from "./releaser.ts";
-import { reportNotReached, reportSuccess, reportTrouble } from "./report.ts";
+import { reportSettled, reportSuccess, reportTrouble, type SettledReport } from "./report.ts";
 import { PATIENCE_MS, type Room, roomFor } from "./room.ts";
 import type { Route } from "./route.ts";
 import type { RouteLine } from "./route_line.ts";
@@ -34,7 +33,7 @@ import { markOf, mayCommit, witnessOf } from "./witness.ts";
 // A leg goes to the next of its routes only while nothing of it can have been taken: its breaker is open, or `send` says `unavailable`.
 
 /** What the workers need. Time, chance and the doors to the outside are arguments. */
-export interface WorkersOptions extends Pick<FlightsOptions, "solitude" | "mayBegin"> {
+export interface WorkersOptions extends Pick<FlightsOptions, "solitude" | "mayBegin">, SettledReport {
   readonly queue: Queue;
   /** The name of the database. */
   readonly database: string;
@@ -50,7 +49,6 @@ export interface WorkersOptions extends Pick<FlightsOptions, "solitude" | "mayBe
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly log: Log;
   readonly counters: Counters;
   /** There is more room than before. */
   readonly onRoom: () => void;
@@ -286,7 +284,7 @@ export class Workers {
       counters.settled(settlement, { isOurs });
       const holding = this.#holdings.get(settlement.seq);
       if (holding === undefined) continue;
-      if (isOurs) reportNotReached(log, holding.message, settlement);
+      if (isOurs) reportSettled(this.#options, holding.message, settlement);
       else this.#holdings.keep(settlement);
       holdings.push(holding);
       journal.settled(markOf(holding, database));

@@ -64,6 +64,7 @@ test("every setting can be given, and arrives in its own unit", () => {
     RELAY_MAX_AGE: "12h",
     RELAY_MAX_ATTEMPTS: "7",
     RELAY_MAX_QUEUE: "100000",
+    RELAY_BATCH_FAILURES: "5%",
     RELAY_RETENTION: "60d",
     RELAY_RETENTION_CONTENT: "0s",
     RELAY_ON_UNCERTAIN: "hold",
@@ -91,6 +92,7 @@ test("every setting can be given, and arrives in its own unit", () => {
     maxAgeMs: 43_200_000,
     maxAttempts: 7,
     maxQueue: 100_000,
+    batchFailures: 0.05,
     retentionMs: 5_184_000_000,
     retentionContentMs: 0,
     onUncertain: "hold",
@@ -455,6 +457,14 @@ test("--help names every setting with its default, in lines that fit a terminal"
     expect(help).toContain(`  ${name}`);
   }
   for (const line of help.split("\n")) expect(line.length).toBeLessThanOrEqual(100);
+});
+
+test("RELAY_BATCH_FAILURES is a percentage", () => {
+  const of = (written: string) => read({ ...BASE, RELAY_BATCH_FAILURES: written }).batchFailures;
+  expect([of("0.1%"), of("100%"), of("none")]).toEqual([0.001, 1, undefined]);
+  for (const wrong of ["5", "0%", "0.09%", "100.01%", "-1%", "five%"]) {
+    expect(refusalOf(() => of(wrong))).toContain(`Cannot use RELAY_BATCH_FAILURES="${wrong}"`);
+  }
 });
 
 test("docs/settings.md is the text that the table makes", async () => {

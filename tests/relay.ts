@@ -20,7 +20,15 @@ export interface TestRelayOptions extends
   Partial<
     Pick<
       RelayOptions,
-      "onBounce" | "leaseMs" | "pollMs" | "idleMs" | "graceMs" | "instance" | "maxQueue" | "returnPath"
+      | "onBounce"
+      | "leaseMs"
+      | "pollMs"
+      | "idleMs"
+      | "graceMs"
+      | "instance"
+      | "maxQueue"
+      | "batchFailures"
+      | "returnPath"
     >
   > {
   /** The one route. */
@@ -90,6 +98,7 @@ export async function openTestRelay(
     retention: { messagesMs: 30 * 86_400_000, contentMs: 7 * 86_400_000 },
     maxQueue: options.maxQueue,
     onBounce: options.onBounce,
+    batchFailures: options.batchFailures,
     limits: parseRates(options.rate, new Map(Object.keys(ports).map((name) => [name, name]))),
     returnPath: options.returnPath,
     leaseMs,

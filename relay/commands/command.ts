@@ -30,6 +30,8 @@ export interface Command {
   readonly name: string;
   /** What follows the name, such as `ID…`. */
   readonly usage: string;
+  /** Takes words though its usage begins with an option. @default {false} */
+  readonly takesWords?: boolean;
   /** One line for `--help`. */
   readonly summary: string;
   readonly options: NonNullable<ParseArgsConfig["options"]>;

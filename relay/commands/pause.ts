@@ -106,7 +106,8 @@ function domainName(text: string): string {
   throw new UsageError(`--to-domain ${text} is no domain that mail could have: write example.com`);
 }
 
-function reasonOf(text: Options[string]): string | undefined {
+/** Reads `--reason`. @throws {UsageError} */
+export function reasonOf(text: Options[string]): string | undefined {
   if (typeof text !== "string") return undefined;
   if (text.trim() !== "" && text.length <= LONGEST_REASON_CHARS && !/\p{Cc}/u.test(text)) return text;
   throw new UsageError(`--reason takes one line of 1 to ${LONGEST_REASON_CHARS} characters`);

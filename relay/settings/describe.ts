@@ -34,6 +34,9 @@ export function describeSettings(settings: Settings): string {
   if (settings.onBounce !== undefined) parts.push(`bounces: ${formatBounceRules(settings.onBounce)}`);
   if (settings.limits.length > 0) parts.push(`at most ${settings.limits.map(formatRateLimit).join(", ")}`);
   if (settings.maxQueue !== undefined) parts.push(`queue of at most ${settings.maxQueue}`);
+  if (settings.batchFailures !== undefined) {
+    parts.push(`a batch is paused at ${Math.round(settings.batchFailures * 10_000) / 100} % refused`);
+  }
   parts.push(`state in ${settings.stateDirectory}`);
   parts.push(settings.healthcheck === undefined ? "no health check" : `health check by ${settings.healthcheck.method}`);
   return parts.join(" · ");

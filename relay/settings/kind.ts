@@ -77,6 +77,19 @@ export function duration(min: string, max: string): Kind<number> {
   };
 }
 
+/** A part of a hundred, such as `5%`; 0.05 then. */
+export function percent(): Kind<number> {
+  return {
+    form: "a percentage from 0.1% to 100%",
+    parse: (value) => {
+      const [, number] = /^(\d{1,3}(?:\.\d{1,2})?)%$/.exec(value) ?? [];
+      if (number === undefined) return new Wrong("it is no percentage", "write it as 5%");
+      if (Number(number) < 0.1) return new Wrong("it is below 0.1%");
+      return Number(number) > 100 ? new Wrong("it is above 100%") : Number(number) / 100;
+    },
+  };
+}
+
 /** One word of a closed list. */
 export function choice<const Word extends string>(words: readonly Word[]): Kind<Word> {
   const form = words.length > 1 ? `${words.slice(0, -1).join(", ")} or ${words.at(-1)}` : words.join("");

@@ -1,7 +1,7 @@
 import { address, addresses, addressPatterns, hostName, webUrl } from "./address_kind.ts";
 import { djangoTable } from "./django_table.ts";
 import type { Environment } from "./environment.ts";
-import { choice, duration, integer, logLevel, orNone, secret, text, word, Wrong } from "./kind.ts";
+import { choice, duration, integer, logLevel, orNone, percent, secret, text, word, Wrong } from "./kind.ts";
 import { optional, type Setting, setting } from "./setting.ts";
 import { SettingsError } from "./settings_error.ts";
 
@@ -83,6 +83,12 @@ export const table = {
     fallback: "none",
     description:
       "While a database has so many open messages, apps cannot enqueue there: the client says `queue_full`. Open again at 90 % of it. Counted about every second.",
+  }),
+  batchFailures: setting("RELAY_BATCH_FAILURES", orNone(percent()), {
+    group: "Relay",
+    fallback: "none",
+    description:
+      "When so many of the recipients of a bulk send are refused for good, of 100 at least, the relay pauses that batch by itself, and says why in the log and in `mailchute batch`. It stays paused until `mailchute batch NAME --resume`.",
   }),
   retentionMs: setting("RELAY_RETENTION", duration("7d", "3650d"), {
     group: "Relay",

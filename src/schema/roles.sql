@@ -34,8 +34,8 @@ begin
       mailchute.attempt, mailchute.queue, mailchute.relay, mailchute.place, mailchute.throttle, mailchute.adopted, mailchute.bounce to mailchute_relay;
     grant insert, update on mailchute.suppression to mailchute_relay;
     grant select on sequence mailchute.message_seq_seq to mailchute_relay;
-    -- A batch that fails too often the relay pauses by itself; to end a pause is for people.
-    grant insert on mailchute.pause to mailchute_relay;
+    -- A batch that fails too often the relay pauses by itself; every other pause, and the end of one, is for people.
+    grant execute on function mailchute.pause_batch(uuid, text) to mailchute_relay;
     -- For the senders that a suppression is limited to.
     grant execute on function mailchute.like_patterns(text[]) to mailchute_relay;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_relay;

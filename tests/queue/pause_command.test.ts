@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { pauseBatch } from "../../relay/pause_table.ts";
 import { createDatabase } from "../database.ts";
 import { enqueue } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
@@ -96,7 +97,14 @@ test("an administrator may pause, a relay may read that, and nobody else may", a
     expect(sql`delete from mailchute.pause`.execute()).rejects.toThrow("permission denied");
   }
   expect(asApp`select from mailchute.pause`.execute()).rejects.toThrow("permission denied");
-  for (const key of ["", "bulk", "stream=", "stream=Bulk", "domain=", "domain=a,b", "all=1"]) {
+  const batch = "018f0000-0000-7000-8000-000000000001";
+  // But for a batch that fails too often.
+  await pauseBatch(asRelay, { batch, reason: "too many were refused" });
+  await pauseBatch(asRelay, { batch, reason: "again" });
+  expect([...await asRelay`select key, by, reason from mailchute.pause where key like 'batch%'`]).toEqual([
+    { key: `batch=${batch}`, by: relay, reason: "too many were refused" },
+  ]);
+  for (const key of ["batch=", "batch=news", "", "bulk", "stream=", "stream=Bulk", "domain=", "domain=a,b", "all=1"]) {
     expect(asAdmin`insert into mailchute.pause (key) values (${key})`.execute()).rejects.toThrow("pause_key_check");
   }
 }, 20_000);

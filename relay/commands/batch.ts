@@ -1,0 +1,271 @@
+import type { Sql } from "postgres";
+import { parseAddress } from "../../src/address.ts";
+import { uuidv7 } from "../../src/uuid.ts";
+import {
+  type Batch,
+  type BatchProgress,
+  findBatches,
+  listBatches,
+  readProgress,
+  readTemplate,
+  sendTest,
+} from "../batch_table.ts";
+import { formatLength, formatMoment, formatTime } from "../moment.ts";
+import type { Pause } from "../pause.ts";
+import { beginPause, endPause, readPauses } from "../pause_table.ts";
+import { CANCELING } from "./cancel.ts";
+import {
+  type Command,
+  type CommandContext,
+  DATABASE_OPTION,
+  EXIT,
+  JSON_OPTION,
+  type Options,
+  table,
+  UsageError,
+  withDatabase,
+} from "./command.ts";
+import { limitOf } from "./list.ts";
+import { onFilter } from "./matching.ts";
+import { reasonOf } from "./pause.ts";
+
+const FINAL: ReadonlySet<string> = new Set(["sent", "bounced", "failed", "expired", "suppressed", "canceled"]);
+const ACTIONS = ["pause", "resume", "cancel", "test"] as const;
+const BAR_CHARS = 40;
+
+/** `batch`: how far bulk sends are; pauses, resumes and cancels one, and sends a test mail of it. */
+export const batchCommand: Command = {
+  name: "batch",
+  usage:
+    "[NAME] [--pause [--reason TEXT] | --resume | --cancel [--yes] | --test ADDRESS [--var NAME=VALUE…]] [--app NAME] [--limit 20] [--json] [--database NAME]",
+  summary:
+    "bulk sends and how far they are; of one: counts by state, rate and time left. --test sends its mail once to one address, --cancel counts first and needs --yes",
+  takesWords: true,
+  options: {
+    pause: { type: "boolean" },
+    resume: { type: "boolean" },
+    cancel: { type: "boolean" },
+    yes: { type: "boolean" },
+    reason: { type: "string" },
+    test: { type: "string" },
+    var: { type: "string", multiple: true },
+    app: { type: "string" },
+    limit: { type: "string" },
+    ...JSON_OPTION,
+    ...DATABASE_OPTION,
+  },
+  async run(context, words, options) {
+    const [name, ...others] = words;
+    if (others.length > 0) throw new UsageError(`Unexpected argument '${others[0]}'`);
+    const actions = ACTIONS.filter((action) => options[action] !== undefined);
+    if (actions.length > 1) throw new UsageError("Name one of --pause, --resume, --cancel and --test at a time");
+    const [action] = actions;
+    if (name === undefined && action !== undefined) throw new UsageError(`--${action} needs the name of a batch`);
+    if (options.reason !== undefined && action !== "pause") throw new UsageError("--reason says why: add --pause");
+    if (options.var !== undefined && action !== "test") throw new UsageError("--var is for a test mail: add --test");
+    if (options.yes !== undefined && action !== "cancel") throw new UsageError("--yes is for --cancel");
+    const app = options.app as string | undefined;
+    const work = workOf(options, action);
+    const limit = limitOf(options, 20);
+    return await withDatabase(context, { name: options.database }, async (sql, { display }) => {
+      if (name === undefined) return await list(context, sql, { limit, app, asJson: options.json === true });
+      const found = await findBatches(sql, { name, app });
+      const [batch, second] = found;
+      if (batch === undefined) {
+        context.tell(`No batch of ${display} is called ${name}.`);
+        return EXIT.failed;
+      }
+      if (second !== undefined) {
+        const apps = found.map((each) => each.app).join(", ");
+        throw new UsageError(`${found.length} batches are called ${name}: add --app, one of ${apps}`);
+      }
+      return await work(context, sql, { batch, options });
+    });
+  },
+};
+
+/** What is done with one batch. */
+type Work = (
+  context: CommandContext,
+  sql: Sql,
+  given: { readonly batch: Batch; readonly options: Options },
+) => Promise<number>;
+
+/** Checks what the action needs before anybody connects. */
+function workOf(options: Options, action: typeof ACTIONS[number] | undefined): Work {
+  switch (action) {
+    case undefined:
+      return show;
+    case "pause":
+      return pauseWork(reasonOf(options.reason));
+    case "resume":
+      return resume;
+    case "cancel":
+      return cancel;
+    case "test":
+      return testWork({ to: addressOf(options.test), variables: variablesOf(options.var) });
+    default:
+      return action satisfies never;
+  }
+}
+
+async function list(
+  context: CommandContext,
+  sql: Sql,
+  { limit, app, asJson }: { readonly limit: number; readonly app: string | undefined; readonly asJson: boolean },
+): Promise<number> {
+  const pauses = await pausesOfHome(context);
+  const rows = [];
+  for (const batch of await listBatches(sql, { limit, app })) {
+    rows.push({ ...batch, ...await readProgress(sql, batch), paused: pauses.has(batch.id) });
+  }
+  if (asJson) context.print(JSON.stringify(rows, null, 2));
+  else if (rows.length === 0) context.tell("No batch has been sent.");
+  else {
+    const lines = rows.map((row) => [
+      row.name ?? row.id,
+      row.app,
+      formatTime(row.createdAt),
+      percentOf(row),
+      describeStates(row) + (row.paused ? " (paused)" : ""),
+    ]);
+    context.print(table([["batch", "app", "created", "done", "messages"], ...lines]));
+  }
+  return EXIT.ok;
+}
+
+const show: Work = async (context, sql, { batch, options }) => {
+  const progress = await readProgress(sql, batch);
+  const pause = (await pausesOfHome(context)).get(batch.id);
+  const { total, done } = sumOf(progress);
+  const left = total - done;
+  const secondsLeft = left === 0 || progress.lastMinute === 0
+    ? undefined
+    : Math.ceil((left / progress.lastMinute) * 60);
+  if (options.json) {
+    context.print(JSON.stringify({ ...batch, total, done, ...progress, secondsLeft, pause }, null, 2));
+    return EXIT.ok;
+  }
+  const now = new Date();
+  const rate = left === 0
+    ? "all have ended"
+    : progress.lastMinute === 0
+    ? "none has ended within the last minute"
+    : `${progress.lastMinute} ended within the last minute, about ${
+      formatLength((secondsLeft ?? 0) * 1_000) ?? "a moment"
+    } left`;
+  context.print([
+    `${batch.name ?? batch.id}  app ${batch.app}, id ${batch.id}, begun ${formatMoment(batch.createdAt, now)}`,
+    `  ${context.terminal ? `${bar(done, total)} ` : ""}${percentOf(progress)} of ${total}: ${
+      describeStates(progress)
+    }`,
+    `  ${rate}`,
+    ...(pause === undefined ? [] : [
+      `  paused since ${formatMoment(pause.since, now)} by ${pause.by}${
+        pause.reason === undefined ? "" : `: ${pause.reason}`
+      }`,
+    ]),
+  ].join("\n"));
+  return EXIT.ok;
+};
+
+function pauseWork(reason: string | undefined): Work {
+  return async (context, _sql, { batch }) => {
+    const isNew = await withDatabase(
+      context,
+      { name: undefined },
+      (home) => beginPause(home, { key: keyOf(batch), reason }),
+    );
+    context.tell(`batch ${batch.name ?? batch.id}: ${isNew ? "paused" : "was paused already"}`);
+    return EXIT.ok;
+  };
+}
+
+const resume: Work = async (context, _sql, { batch }) => {
+  const wasPaused = await withDatabase(context, { name: undefined }, (home) => endPause(home, keyOf(batch)));
+  context.tell(`batch ${batch.name ?? batch.id}: ${wasPaused ? "resumed" : "was not paused"}`);
+  return wasPaused ? EXIT.ok : EXIT.failed;
+};
+
+const cancel: Work = async (context, _sql, { batch, options }) => {
+  const filter = { batch: batch.id, app: batch.app };
+  return await onFilter(context, { filter, options: { yes: options.yes }, database: options.database }, CANCELING);
+};
+
+function testWork(
+  { to, variables }: { readonly to: string; readonly variables: Readonly<Record<string, string>> },
+): Work {
+  return async (context, sql, { batch }) => {
+    const { names, hasContent } = await readTemplate(sql, batch);
+    const missing = names.filter((name) => !Object.hasOwn(variables, name));
+    if (missing.length > 0) {
+      throw new UsageError(`The mail has {{${missing[0]}}}: add ${missing.map((name) => `--var ${name}=…`).join(" ")}`);
+    }
+    const unknown = Object.keys(variables).find((name) => !names.includes(name));
+    if (unknown !== undefined) {
+      throw new UsageError(
+        `--var ${unknown}: the mail has no {{${unknown}}}${names.length === 0 ? "" : `, but ${names.join(", ")}`}`,
+      );
+    }
+    if (!hasContent) {
+      context.tell("Its content is no longer stored (RELAY_RETENTION_CONTENT)");
+      return EXIT.failed;
+    }
+    const id = uuidv7(Date.now(), crypto.randomUUID());
+    await sendTest(sql, batch, { id, to, variables });
+    context.print(id);
+    context.tell(`A test mail to ${to} is queued: mailchute show ${id}`);
+    return EXIT.ok;
+  };
+}
+
+function keyOf({ id }: Batch): string {
+  return `batch=${id}`;
+}
+
+/** Relays keep the pauses of their home, in all databases. */
+async function pausesOfHome(context: CommandContext): Promise<ReadonlyMap<string, Pause>> {
+  const pauses = await withDatabase(context, { name: undefined }, (home) => readPauses(home));
+  return new Map(pauses.map((pause) => [pause.key.replace(/^batch=/, ""), pause]));
+}
+
+function addressOf(text: Options[string]): string {
+  const parsed = parseAddress(String(text));
+  if (parsed.ok && parsed.mailbox.name === undefined) return parsed.mailbox.email;
+  throw new UsageError(`--test ${text} is no address: write ann@example.com`);
+}
+
+function variablesOf(given: Options[string]): Readonly<Record<string, string>> {
+  const pairs = (Array.isArray(given) ? given : []) as readonly string[];
+  return Object.fromEntries(pairs.map((pair) => {
+    const [, name, value] = /^([A-Za-z_]\w*)=(.*)$/s.exec(pair) ?? [];
+    if (name === undefined || value === undefined) {
+      throw new UsageError(`--var ${pair} is no pair: write --var name=value`);
+    }
+    return [name, value];
+  }));
+}
+
+function sumOf({ states }: BatchProgress): { readonly total: number; readonly done: number } {
+  let [total, done] = [0, 0];
+  for (const [state, messages] of Object.entries(states)) {
+    total += messages;
+    if (FINAL.has(state)) done += messages;
+  }
+  return { total, done };
+}
+
+function percentOf(progress: BatchProgress): string {
+  const { total, done } = sumOf(progress);
+  // 100 % only when all have ended.
+  return total === 0 ? "-" : `${Math.floor((done / total) * 100)} %`;
+}
+
+function describeStates({ states }: BatchProgress): string {
+  return Object.entries(states).map(([state, messages]) => `${messages} ${state}`).join(", ") || "no messages";
+}
+
+function bar(done: number, total: number): string {
+  const full = total === 0 ? 0 : Math.floor((done / total) * BAR_CHARS);
+  return `[${"#".repeat(full)}${"-".repeat(BAR_CHARS - full)}]`;
+}
