@@ -20,6 +20,7 @@ import { retryCommand } from "./commands/retry.ts";
 import { runCommand } from "./commands/run.ts";
 import { showCommand } from "./commands/show.ts";
 import { statusCommand } from "./commands/status.ts";
+import { suppressCommand } from "./commands/suppress.ts";
 import { SettingsError, settingsHelp } from "./config.ts";
 import { embeddedUrl } from "./embedded.ts";
 import { PROGRAM_VERSION } from "./version.ts";
@@ -54,6 +55,7 @@ const commands: readonly Command[] = [
   pauseCommand,
   resumeCommand,
   batchCommand,
+  suppressCommand,
   purgeCommand,
   adoptCopyCommand,
   adoptCommand({ clock: systemClock, stopAsked: stopped }),
@@ -63,9 +65,10 @@ const commands: readonly Command[] = [
 const context: CommandContext = {
   env: process.env,
   readFile: (path) => readFileSync(path, "utf8"),
+  open: (path) => (path === "-" ? Bun.stdin : Bun.file(path)).stream(),
   print: (text) => {
     stdout.write(`${text}\n`);
-    stdout.flush();
+    return stdout.flush();
   },
   tell: (text) => process.stderr.write(`${text}\n`),
   terminal: process.stdout.isTTY === true,

@@ -9,8 +9,10 @@ import { PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 export interface CommandContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly readFile: (path: string) => string;
-  /** Data, for people or the next program. */
-  readonly print: (text: string) => void;
+  /** Reads a file piece by piece; `-` is stdin. */
+  readonly open: (path: string) => AsyncIterable<Uint8Array>;
+  /** Data, for people or the next program. What it answers resolves when a slow reader has taken enough: for those who print much. */
+  readonly print: (text: string) => unknown;
   /** Everything else, for people. */
   readonly tell: (text: string) => void;
   /** stdout is a terminal. */

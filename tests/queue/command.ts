@@ -9,10 +9,14 @@ export interface Ran {
 }
 
 /** Runs a command to its end, with nothing of this process's environment but the path. */
-export async function run(words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
+export async function run(
+  words: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  stdin: string | Uint8Array<ArrayBuffer> = "",
+): Promise<Ran> {
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "../../relay/main.ts"), ...words], {
     env: { PATH: process.env.PATH ?? "", ...env },
-    stdin: "ignore",
+    stdin: new Blob([stdin]),
     stdout: "pipe",
     stderr: "pipe",
   });
