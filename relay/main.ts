@@ -3,24 +3,8 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
 import { systemClock } from "./clock.ts";
-import { adoptCommand } from "./commands/adopt.ts";
-import { adoptCopyCommand } from "./commands/adopt_copy.ts";
-import { batchCommand } from "./commands/batch.ts";
-import { cancelCommand } from "./commands/cancel.ts";
 import { type Command, type CommandContext, EXIT, type Options, UsageError } from "./commands/command.ts";
-import { doctorCommand } from "./commands/doctor.ts";
-import { explainCommand } from "./commands/explain.ts";
-import { grantsCommand } from "./commands/grants.ts";
-import { healthcheckCommand } from "./commands/healthcheck.ts";
-import { listCommand } from "./commands/list.ts";
-import { migrateCommand } from "./commands/migrate.ts";
-import { pauseCommand, resumeCommand } from "./commands/pause.ts";
-import { purgeCommand } from "./commands/purge.ts";
-import { retryCommand } from "./commands/retry.ts";
-import { runCommand } from "./commands/run.ts";
-import { showCommand } from "./commands/show.ts";
-import { statusCommand } from "./commands/status.ts";
-import { suppressCommand } from "./commands/suppress.ts";
+import { commandsOf } from "./commands/program.ts";
 import { SettingsError, settingsHelp } from "./config.ts";
 import { embeddedUrl } from "./embedded.ts";
 import { PROGRAM_VERSION } from "./version.ts";
@@ -34,33 +18,13 @@ process.on("unhandledRejection", (error) => {
   throw error;
 });
 
-const stopped = stopAsked();
-const commands: readonly Command[] = [
-  runCommand({
-    hostname: hostname(),
-    pid: process.pid,
-    clock: systemClock,
-    random: Math.random,
-    stopAsked: stopped,
-  }),
-  migrateCommand,
-  grantsCommand,
-  doctorCommand({ hostname: hostname(), clock: systemClock }),
-  statusCommand,
-  listCommand,
-  showCommand,
-  explainCommand,
-  retryCommand,
-  cancelCommand,
-  pauseCommand,
-  resumeCommand,
-  batchCommand,
-  suppressCommand,
-  purgeCommand,
-  adoptCopyCommand,
-  adoptCommand({ clock: systemClock, stopAsked: stopped }),
-  healthcheckCommand,
-];
+const commands = commandsOf({
+  hostname: hostname(),
+  pid: process.pid,
+  clock: systemClock,
+  random: Math.random,
+  stopAsked: stopAsked(),
+});
 
 const context: CommandContext = {
   env: process.env,
@@ -101,7 +65,8 @@ async function main(args: readonly string[]): Promise<number> {
     return await command.run(context, positionals, values);
   } catch (error) {
     context.tell(error instanceof Error ? `mailchute: ${error.message}` : `mailchute: ${error}`);
-    if (error instanceof UsageError || error instanceof SettingsError) return EXIT.usage;
+    if (error instanceof UsageError) return command?.usageExit ?? EXIT.usage;
+    if (error instanceof SettingsError) return EXIT.usage;
     return EXIT.failed;
   }
 }

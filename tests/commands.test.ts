@@ -21,6 +21,7 @@ const COMMANDS = [
   "cancel",
   "batch",
   "suppress",
+  "send",
   "purge",
   "adopt-copy",
   "healthcheck",

@@ -34,6 +34,8 @@ export interface Command {
   readonly usage: string;
   /** Takes words though its usage begins with an option. @default {false} */
   readonly takesWords?: boolean;
+  /** The exit code for a command line that makes no sense. @default {EXIT.usage} */
+  readonly usageExit?: number;
   /** One line for `--help`. */
   readonly summary: string;
   readonly options: NonNullable<ParseArgsConfig["options"]>;
@@ -81,18 +83,22 @@ export function findDatabases(context: CommandContext): readonly FoundDatabase[]
   return [{ name: "home", display: "the playground", url, pooled: false, address: "embedded", isEmbedded: true }];
 }
 
+/** The database that `--database` names. @param name undefined: home */
+export function chooseDatabase(context: CommandContext, name: unknown): FoundDatabase {
+  const databases = findDatabases(context);
+  const wanted = typeof name === "string" ? name.toLowerCase() : "home";
+  const database = databases.find((each) => each.name === wanted);
+  if (database !== undefined) return database;
+  throw new UsageError(`No database is called ${wanted}: there are ${databases.map((each) => each.name).join(", ")}`);
+}
+
 /** Runs `work` on the database that `--database` names (default: home), whose schema must be there unless `anySchema`. */
 export async function withDatabase<T>(
   context: CommandContext,
   options: { readonly name: unknown; readonly anySchema?: boolean },
   work: (sql: Sql, database: ConnectOptions) => Promise<T>,
 ): Promise<T> {
-  const databases = findDatabases(context);
-  const wanted = typeof options.name === "string" ? options.name.toLowerCase() : "home";
-  const database = databases.find(({ name }) => name === wanted);
-  if (database === undefined) {
-    throw new UsageError(`No database is called ${wanted}: there are ${databases.map(({ name }) => name).join(", ")}`);
-  }
+  const database = chooseDatabase(context, options.name);
   const sql = connect(database);
   try {
     const state = await schemaState(sql).catch((cause: unknown) => {
