@@ -1,4 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
+import { beginPause } from "../../relay/pause_table.ts";
+import { enqueueBatch } from "../batch.ts";
 import { on, run } from "../queue/command.ts";
 import { endLeases } from "../queue/setup.ts";
 import { describeMessage, enqueue, enqueueMany, makeDue, openTestRelay, until } from "../relay.ts";
@@ -303,4 +305,21 @@ test("a mail that was in flight at three crashes is on record as alone while it 
   expect(await drained).toMatchObject({ sent: 1 });
   await makeDue(s.database);
   expect(await rows(s.database)).toEqual([]);
+});
+
+test("who came onto the suppression list meanwhile gets nothing, and a batch that is paused waits", async () => {
+  await using s = await setup();
+  const both = await enqueue(s.database, { to: ["ann@example.com", "bob@example.com"] });
+  const alone = await enqueue(s.database, { to: "ann@example.com" });
+  await s.database.sql`insert into mailchute.suppression (address, reason) values ('ann@example.com', 'complaint')`;
+  const batch = await enqueueBatch(s.database, { readers: 1 });
+  await beginPause(s.database.sql, { key: `batch=${batch}`, reason: undefined });
+  expect(await s.drain()).toMatchObject({ claimed: 3, sent: 1, end: "empty" });
+  expect(s.server.mails.map(({ recipients }) => recipients)).toEqual([["bob@example.com"]]);
+  expect((await describeMessage(s.database, both)).recipients.map(({ state }) => state)).toEqual([
+    "suppressed",
+    "sent",
+  ]);
+  expect(await describeMessage(s.database, alone)).toMatchObject({ state: "suppressed", attempts: [] });
+  expect(await rows(s.database)).toMatchObject([{ throttle: `paused:batch=${batch}`, leased: false }]);
 });
