@@ -8,7 +8,7 @@ from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'q
   unnest(array['select', 'insert', 'update', 'delete']) as p
 where not has_table_privilege('mailchute.' || t, p)
 group by t
-union all select 'pause', 'select' where not has_table_privilege('mailchute.pause', 'select')
+union all select t, 'select' from unnest(array['pause', 'suppression', 'batch']) as t where not has_table_privilege('mailchute.' || t, 'select')
 union all select 'suppression', 'insert, update' where not has_table_privilege('mailchute.suppression', 'insert')
   or not has_table_privilege('mailchute.suppression', 'update')
 order by 1`;

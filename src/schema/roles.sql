@@ -25,7 +25,7 @@ begin
   for target in select rolname as role from pg_roles where rolname in ('mailchute_relay', 'mailchute_viewer', 'mailchute_admin') loop
     execute format('grant usage on schema mailchute to %I', target.role);
     execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.queue,
-      mailchute.suppression, mailchute.batch, mailchute.relay, mailchute.place, mailchute.pause, mailchute.app, mailchute.app_role to %I', target.role);
+      mailchute.suppression, mailchute.batch, mailchute.relay, mailchute.place, mailchute.pause, mailchute.throttle, mailchute.app, mailchute.app_role to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
       mailchute.message_state(text[]), mailchute.describe(bigint) to %I', target.role);
   end loop;

@@ -3,6 +3,7 @@ import { beginPause } from "../../relay/pause_table.ts";
 import { createDatabase } from "../database.ts";
 import { enqueue } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { newRole } from "../schema/role.ts";
 import { on, run, UNKNOWN_ID } from "./command.ts";
 import { openQueue, settlement } from "./setup.ts";
 
@@ -82,3 +83,18 @@ test("explain names the route that is out by the relay that runs here, with its 
   relay.kill("SIGTERM");
   expect(await relay.exited).toBe(0);
 }, 20_000);
+
+test("a role that may only look can ask, also of a mail that waits for a limit", async () => {
+  await using database = await createDatabase();
+  const viewer = newRole();
+  const url = await database.as(viewer);
+  await database.sql.unsafe(`grant mailchute_viewer to ${viewer}`);
+  const id = await enqueue(database);
+  await database.sql`update mailchute.queue set throttle = '1/h', due = now() + interval '1 hour'`;
+  await database
+    .sql`insert into mailchute.throttle (key, full_at, granted) values ('1/h', now() + interval '30 minutes', 1)`;
+  const { code, stdout, stderr } = await run(["explain", id], { DATABASE_URL: url });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toMatch(/It waits for the limit 1\/h: a token comes at .* \(in (29|30) minutes\)\./);
+  expect((await run(["show", id], { DATABASE_URL: url })).stdout).toContain("  from Shop <shop@example.com>\n");
+});
