@@ -16,6 +16,7 @@
 export type { Address, NamedAddress } from "./src/address.ts";
 export type { Attachment, AttachmentFields, BinaryAttachment, TextAttachment } from "./src/attachment.ts";
 export { createMailer } from "./src/client.ts";
+export type { Digest, DigestFields, DigestTime, DigestWait } from "./src/digest.ts";
 export type {
   BatchName,
   CallOptions,
@@ -53,4 +54,4 @@ export type {
 export type { IsSeen, NamesIn, Texts, Trimmed } from "./src/template_variables.ts";
 export type { Suppression, SuppressionReason } from "./src/suppression.ts";
 export type { WaitOptions } from "./src/wait.ts";
-export type { AttemptStatus, BatchStatus, MessageStatus, RecipientStatus } from "./src/status.ts";
+export type { AttemptStatus, BatchStatus, DigestStatus, MessageStatus, RecipientStatus } from "./src/status.ts";

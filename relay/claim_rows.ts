@@ -1,12 +1,23 @@
 import type { Floor } from "./lane_floors.ts";
 import type { Lane, PerLane } from "./lane_shares.ts";
-import type { Claim, ClaimedMessage, ClaimedRecipient } from "./queue.ts";
+import type { Claim, ClaimedMessage, ClaimedRecipient, Remaining } from "./queue.ts";
 
-// The rows that a claim answers with (queue_statements.ts), as the relay reads them.
+// The rows that claims and counts answer with (queue_statements.ts), as the relay reads them.
 
 /** What a claim answers. */
 export function toClaim(rows: readonly Record<string, unknown>[]): Claim {
   return { messages: rows.map(toClaimed), nowMs: Number(rows[0]?.now_ms ?? Number.NaN) };
+}
+
+/** What a count of the queue answers. */
+export function toRemaining([row]: readonly Record<string, unknown>[]): Remaining {
+  const paused = row?.paused as number;
+  return { waiting: row?.waiting as number, leased: row?.leased as number, ...(paused > 0 ? { paused } : {}) };
+}
+
+/** How long it is until something; undefined: there is nothing. */
+export function waitMsOf([row]: readonly Record<string, unknown>[]): number | undefined {
+  return row?.wait_ms === null || row?.wait_ms === undefined ? undefined : Number(row.wait_ms);
 }
 
 /** How many messages of each lane there are. */

@@ -1,7 +1,8 @@
 import type { Values } from "../src/template.ts";
 import { type BounceRules, bouncesInput } from "./bounces.ts";
-import { lastOf, perLane, toClaim } from "./claim_rows.ts";
+import { lastOf, perLane, toClaim, toRemaining, waitMsOf } from "./claim_rows.ts";
 import type { Clock } from "./clock.ts";
+import { DigestCloser } from "./digest_closer.ts";
 import type { Statements } from "./statements.ts";
 import { LaneFloors } from "./lane_floors.ts";
 import { type Lane, LaneShares } from "./lane_shares.ts";
@@ -180,22 +181,25 @@ export class Queue {
   readonly #onBounce: BounceRules | undefined;
   readonly #shares = new LaneShares();
   readonly #floors = new LaneFloors();
+  readonly #digests: DigestCloser;
 
   constructor(sql: Statements, options: QueueOptions) {
     this.#sql = sql;
     this.#clock = options.clock;
     this.#onBounce = options.onBounce;
+    this.#digests = new DigestCloser(sql, options.clock);
     this.#relayId = options.relayId;
     this.#leaseMs = options.leaseMs;
   }
 
   /**
    * Claims at most `limit` due messages, oldest first: high before normal before low, but for a small share of the lower ones; or with
-   * `probe` the one that is due longest.
+   * `probe` the one that is due longest. What digests have come to is due then too.
    */
   async claim(limit: number, options: ClaimOptions = {}): Promise<FreshClaim> {
     const { probe, ownOnly } = options;
     const values = [this.#relayId, this.#leaseMs, limit, ownOnly !== true];
+    await this.#digests.close();
     if (probe) {
       const claim = toClaim(await this.#sql.unsafe(CLAIM_PROBE, values, { prepare: true }));
       return { ...claim, hasMore: claim.messages.length === limit };
@@ -268,24 +272,22 @@ export class Queue {
     return seqs(await this.#sql.unsafe(RENEW, [this.#relayId, input, this.#leaseMs], { prepare: true }));
   }
 
-  /** Milliseconds until the next row falls due (a schedule, a retry or the end of a lease); 0 or less: now; undefined: none, as far as was asked. */
+  /** Milliseconds until something falls due (a schedule, a retry, the end of a lease or of a digest's window); 0 or less: now; undefined: none, as far as was asked. */
   async nextDueMs({ sinceClaim, withinMs }: NextDueOptions = {}): Promise<number | undefined> {
     const agoMs = sinceClaim ? this.#floors.emptiedMs(this.#clock.now()) : undefined;
-    const [row] = await this.#sql.unsafe(NEXT_DUE, [agoMs ?? null, withinMs ?? null], { prepare: true });
-    return row?.wait_ms === null || row?.wait_ms === undefined ? undefined : Number(row.wait_ms);
+    const rows = await this.#sql.unsafe(NEXT_DUE, [agoMs ?? null, withinMs ?? null], { prepare: true });
+    this.#digests.note(rows[0]?.digest_ms);
+    return waitMsOf(rows);
   }
 
   /** Milliseconds until the first lease of a dead relay ends; undefined: there is none. */
   async deadLeaseMs(): Promise<number | undefined> {
-    const [row] = await this.#sql.unsafe(DEAD_LEASES, [this.#relayId]);
-    return row?.wait_ms === null || row?.wait_ms === undefined ? undefined : Number(row.wait_ms);
+    return waitMsOf(await this.#sql.unsafe(DEAD_LEASES, [this.#relayId]));
   }
 
   /** Counts what waits though it is due, or was due and is one of `givenBack`; and what relays hold. */
   async remaining(givenBack: Iterable<string>): Promise<Remaining> {
-    const [row] = await this.#sql.unsafe(REMAINING, [JSON.stringify([...givenBack])]);
-    const paused = row?.paused as number;
-    return { waiting: row?.waiting as number, leased: row?.leased as number, ...(paused > 0 ? { paused } : {}) };
+    return toRemaining(await this.#sql.unsafe(REMAINING, [JSON.stringify([...givenBack])]));
   }
 }
 

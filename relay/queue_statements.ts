@@ -245,15 +245,23 @@ export const ADOPT: string = claimOf(
 );
 
 /**
- * Index: queue_due, its first entry per lane, of those that fall due from $1 milliseconds ago to $2 milliseconds from now. Held rows are due at infinity.
+ * Index: queue_due, its first entry per lane, of those that fall due from $1 milliseconds ago to $2 milliseconds from now; digest_item_look, for the window that
+ * may end first, told a little late: a look that comes a moment too early finds nothing, and the next one is later. Held rows are due at infinity.
  */
 export const NEXT_DUE = `
-select min(x.due) as due, extract(epoch from min(x.due) - now()) * 1000 as wait_ms
-from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
-cross join lateral (
-  select q.due from mailchute.queue q where q.lane = v.lane and q.due > coalesce(now() - make_interval(secs => $1::float8 / 1000), '-infinity')
-    and q.due < coalesce(now() + make_interval(secs => $2::float8 / 1000), 'infinity')
-  order by q.due, q.seq limit 1
+select extract(epoch from min(x.due) - now()) * 1000 as wait_ms, extract(epoch from min(x.due) filter (where x.is_digest) - now()) * 1000 as digest_ms
+from (
+  select l.due, false as is_digest
+  from (values (0::smallint), (1::smallint), (2::smallint)) as v(lane)
+  cross join lateral (
+    select q.due from mailchute.queue q where q.lane = v.lane and q.due > coalesce(now() - make_interval(secs => $1::float8 / 1000), '-infinity')
+      and q.due < coalesce(now() + make_interval(secs => $2::float8 / 1000), 'infinity')
+    order by q.due, q.seq limit 1
+  ) l
+  union all
+  (select i.look_at + interval '10 milliseconds', true from mailchute.digest_item i
+  where i.look_at < coalesce(now() + make_interval(secs => $2::float8 / 1000), 'infinity')
+  order by i.look_at limit 1)
 ) x`;
 
 /** Leases of relays that stopped or whose heart has not beaten for a minute. Reads the whole queue: only `run --once` asks, at its end. */

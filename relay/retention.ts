@@ -2,7 +2,8 @@ import type { TransactionSql } from "postgres";
 import type { Statements } from "./statements.ts";
 
 // DESIGN: messages are walked in the order of their numbers, a window at a time, from the oldest. `seq` and `created_at` grow together, so
-// the walk ends at the first window that is too young; a message that stays open for long is stepped over and seen again in the next walk.
+// the walk ends at the first window that is too young; a message that stays open for long is stepped over and seen again in the next walk. The items
+// of a digest go with it, since it says what became of them.
 
 /** How long things stay after the end. */
 export interface RetentionRules {
@@ -25,7 +26,7 @@ const isWanted = (seq: string): string =>
     ) = any (array(select jsonb_array_elements_text($4::text::jsonb))))`;
 
 /**
- * Index: message_pkey (the window), queue_pkey and recipient_pkey (is it final, and since when). Locks what is past its time against a retry,
+ * Index: message_pkey (the window), queue_pkey and recipient_pkey (is it final, and since when), digest_item_pkey (is it an item). Locks what is past its time against a retry,
  * which locks it too: what is found final by the next statement stays so until it is gone.
  */
 const FIND_OLD = `
@@ -36,6 +37,7 @@ with seen as materialized (
   where not exists (select from mailchute.queue q where q.seq = s.seq)
     and not exists (select from mailchute.recipient r where r.seq = s.seq
       and r.changed_at >= now() - make_interval(secs => least($2::float8, $3::float8) / 1000))
+    and not exists (select from mailchute.digest_item i where i.seq = s.seq and i.digest <> s.seq)
     and ${isWanted("s.seq")}
 ), locked as materialized (
   select m.seq from mailchute.message m where m.seq = any (array(select seq from old)) for update skip locked
@@ -44,7 +46,7 @@ select (select max(seq)::text from seen) as last, coalesce((select json_agg(seq:
   (select max(created_at) < now() - make_interval(secs => least($2::float8, $3::float8) / 1000) from seen) as goes_on`;
 
 /**
- * Index: queue_pkey, recipient_pkey, and message_content (is the content shared with one that still needs it). $5: contents of batches that this walk has found
+ * Index: queue_pkey, recipient_pkey, digest_item_digest, and message_content (is the content shared with one that still needs it). $5: contents of batches that this walk has found
  * to be needed, as a JSON array: to look at all messages of a batch once in a walk is enough.
  */
 const DELETE_OLD = `
@@ -53,8 +55,11 @@ with old as materialized (
   from mailchute.message m
   where m.seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))
     and not exists (select from mailchute.queue q where q.seq = m.seq)
-), gone as materialized (
+), ended_long_ago as materialized (
   select seq from old where ended_at < now() - make_interval(secs => $2::float8 / 1000)
+), gone as materialized (
+  select seq from ended_long_ago
+  union select i.seq from mailchute.digest_item i where i.digest = any (array(select seq from ended_long_ago))
 ), ended as materialized (
   select distinct o.content_id, o.batch is not null as is_shared from old o
   where o.ended_at < now() - make_interval(secs => $3::float8 / 1000)
@@ -75,6 +80,10 @@ with old as materialized (
   delete from mailchute.attempt where seq = any (array(select seq from gone))
 ), deleted_recipients as (
   delete from mailchute.recipient where seq = any (array(select seq from gone))
+), deleted_items as (
+  delete from mailchute.digest_item where seq = any (array(select seq from gone))
+), deleted_digests as (
+  delete from mailchute.digest where seq = any (array(select seq from gone))
 ), deleted_messages as (
   delete from mailchute.message where seq = any (array(select seq from gone)) returning 1
 )

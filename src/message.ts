@@ -19,6 +19,7 @@ import {
   time,
   unsubscribe,
 } from "./field.ts";
+import type { Digest } from "./digest.ts";
 import { checkFields, type Finding, refuse, unreadable } from "./finding.ts";
 import { type Html, html, loadHtml } from "./html.ts";
 import { LIMITS } from "./limits.ts";
@@ -64,6 +65,11 @@ export interface MessageFields {
   readonly onUncertain?: "retry" | "hold" | undefined;
   /** A flow with its own pause, rate and route, such as `bulk`: 1 to 63 of a-z 0-9 . _ -, first a letter or digit. @default the mailer's */
   readonly stream?: string | undefined;
+  /**
+   * Gathers mails to one recipient into one: each such mail is an item, and goes out with the others of its key when their window ends. One recipient,
+   * no attachments, no `scheduledAt` and no `expiresAt`; text and html at most 1,000,000 bytes.
+   */
+  readonly digest?: Digest | undefined;
 }
 
 /** What is read as a text. */
@@ -125,6 +131,8 @@ export interface Message {
   readonly onUncertain?: "retry" | "hold";
   /** The flow that it belongs to. */
   readonly stream?: string;
+  /** Which digest it goes into, and when that goes out. */
+  readonly digest?: Digest;
 }
 
 /** What a mailer adds to each of its mails. */
@@ -154,6 +162,8 @@ const FIELDS = {
   unsubscribe: field(unsubscribe),
   onUncertain: field(oneOf("retry", "hold")),
   stream: field(stream),
+  // Few mails have it, so what checks it is loaded for those.
+  digest: field(Object),
 };
 
 /** What the fields were read as, each on its own. */
@@ -167,8 +177,12 @@ type Checked = { readonly [Name in keyof Message]?: Message[Name] | undefined };
 export async function parseMessage(input: MessageInput, defaults: Defaults): Promise<Message> {
   const loaded = await load(Object(input));
   const { output, findings } = checkFields<Checked>(FIELDS, loaded, "it is no field of a mail");
-  refuse(SEND, [...findings, ...acrossFields(loaded, defaults)]);
-  return merge(output, defaults);
+  const across = acrossFields(loaded, defaults);
+  const mail = loaded.digest === undefined
+    ? output
+    : (await import("./digest.ts")).withDigest(output, loaded.digest as object, across);
+  refuse(SEND, [...findings, ...across]);
+  return merge(mail, defaults);
 }
 
 /** Waits for what comes as a promise. */

@@ -205,12 +205,14 @@ function valueFault(value: unknown, inLine: boolean): string | undefined {
 /** Checks a template as any mail is, with all that its recipients do not change. */
 async function readTemplate(template: object, defaults: Defaults): Promise<Omit<Message, "to">> {
   const given = Object(template);
-  const named = ["to", "cc", "bcc"].filter((name) => given[name] !== undefined);
+  const named = ["to", "cc", "bcc", "digest"].filter((name) => given[name] !== undefined);
   refuse(
     WHAT,
     named.map((path) => ({
       path,
-      message: "it is no field of a template: each recipient gets a mail of their own",
+      message: path === "digest"
+        ? "it is no field of a template: send each recipient an item"
+        : "it is no field of a template: each recipient gets a mail of their own",
       limit: false,
     })),
   );

@@ -64,6 +64,8 @@ export interface MessageStatus {
   readonly stream?: string;
   /** The bulk send that it belongs to. */
   readonly batch?: string;
+  /** How it stands to a digest, of an item and of a digest itself. */
+  readonly digest?: DigestStatus;
   /** Labels, the mailer's first. */
   readonly tags: readonly string[];
   /** What the app has noted with it. */
@@ -74,6 +76,16 @@ export interface MessageStatus {
   readonly attempts: readonly AttemptStatus[];
   /** News after sending, such as a complaint; always empty in this version. */
   readonly events: readonly unknown[];
+}
+
+/** How a mail stands to a digest. An item that is in one tells the digest's state, recipients and attempts as its own. */
+export interface DigestStatus {
+  /** What its items share. */
+  readonly key: string;
+  /** Of an item: the mail that it went out in, its own id when it was alone; undefined while it waits. */
+  readonly id?: string;
+  /** Of a digest: how many items it has. */
+  readonly items?: number;
 }
 
 /** How far a bulk send is, by the messages that retention has left. */

@@ -14,6 +14,18 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
+/**
+ * Writes a text so that it means itself in HTML, in an attribute with quotes too.
+ *
+ * @example
+ * ```ts
+ * if (escapeHtml(`<b title="x">`) !== "&lt;b title=&quot;x&quot;&gt;") throw new Error("unexpected");
+ * ```
+ */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? "");
+}
+
 /** The values of one recipient, by name. */
 export type Values = Readonly<Record<string, string>>;
 
@@ -66,7 +78,7 @@ export function merge(text: string, values: Values, place: TextPlace = "text"): 
         issues: [{ path: `variables.${name}`, message: "it is missing" }],
       });
     }
-    if (place === "html") return value.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? "");
+    if (place === "html") return escapeHtml(value);
     return place === "url" ? encodeURIComponent(value.toWellFormed()) : value;
   });
 }

@@ -4,7 +4,7 @@ import type { Address } from "./address.ts";
 // The compiler's side of {{names}}: what stands in a template's own text decides what each recipient must bring.
 
 /** What the mails of a bulk send share: a mail without recipients. `{{name}}` in subject, text, html, unsubscribe and headers stands for each one's own. */
-export type MailTemplate = Omit<MessageFields, "to" | "cc" | "bcc"> & (TextBody | HtmlBody);
+export type MailTemplate = Omit<MessageFields, "to" | "cc" | "bcc" | "digest"> & (TextBody | HtmlBody);
 
 /** What the compiler says of a field that a template does not have; nothing is of this type. */
 export interface NoFieldOfATemplate {

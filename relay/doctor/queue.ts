@@ -5,13 +5,18 @@ import { fail, type Finding, ok, span, warn } from "./finding.ts";
 
 const MOST = 10_000;
 
-/** Index: queue_due. Counts stop soon above MOST, so that a long queue costs no more. */
+/** Index: queue_due, digest_item_pkey. Counts stop soon above MOST, so that a long queue costs no more. Items of a digest are due at infinity too. */
 export const WAITING: string = `
 select (select count(*) from (${fromLanes("q.due <= now()", MOST + 1)} limit ${MOST + 1}) as d)::int as due,
   (select extract(epoch from now() - min(o.due))::float8 * 1000 from (${
   fromLanes("q.due <= now()", 1)
 }) as o) as oldest_ms,
-  (select count(*) from (${fromLanes("q.due = 'infinity'", MOST + 1)} limit ${MOST + 1}) as h)::int as held`;
+  (select count(*) from (${
+  fromLanes(
+    "q.due = 'infinity' and (select i.digest is null from mailchute.digest_item i where i.seq = q.seq) is not true",
+    MOST + 1,
+  )
+} limit ${MOST + 1}) as h)::int as held`;
 
 /** The rows of each lane that come first. */
 function fromLanes(condition: string, limit: number): string {

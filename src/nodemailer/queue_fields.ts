@@ -8,7 +8,7 @@ export interface QueueFields extends
   SendOptions,
   Pick<
     MessageFields,
-    "tags" | "metadata" | "priority" | "scheduledAt" | "expiresAt" | "unsubscribe" | "onUncertain" | "stream"
+    "tags" | "metadata" | "priority" | "scheduledAt" | "expiresAt" | "unsubscribe" | "onUncertain" | "stream" | "digest"
   > {}
 
 const OPTIONS = ["tx", "idempotencyKey"] as const;
@@ -21,6 +21,7 @@ const FIELDS = [
   "unsubscribe",
   "onUncertain",
   "stream",
+  "digest",
 ] as const;
 
 /** Tells whether an issue of the client concerns one of them. */

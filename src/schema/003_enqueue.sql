@@ -68,6 +68,9 @@ begin
   -- Most mails have none of the rest, and are spared its checks.
   if request - array['id', 'from', 'to', 'subject', 'text', 'html'] <> '{}' then
     issues := issues || mailchute.option_issues(request);
+    if (request ->> 'digest') is not null then
+      issues := issues || mailchute.digest_issues(request);
+    end if;
   end if;
   return issues;
 end $$;
@@ -131,7 +134,7 @@ declare
 begin
   for field in select key from jsonb_object_keys(request) as k(key) where key <> all (array[
     'id', 'idempotencyKey', 'from', 'to', 'cc', 'bcc', 'replyTo', 'returnPath', 'subject', 'text', 'html', 'headers',
-    'attachments', 'tags', 'metadata', 'priority', 'scheduledAt', 'expiresAt', 'onUncertain', 'unsubscribe', 'stream'])
+    'attachments', 'tags', 'metadata', 'priority', 'scheduledAt', 'expiresAt', 'onUncertain', 'unsubscribe', 'stream', 'digest'])
   loop
     issues := issues || jsonb_build_object('path', field, 'message', 'is not a field of a mail in this version');
   end loop;

@@ -150,6 +150,7 @@ declare
   stream text;
   scheduled timestamptz;
   expires timestamptz;
+  in_digest boolean := false;
 begin
   if plain then
     has_options := request - array['id', 'from', 'to', 'subject', 'text', 'html'] <> '{}';
@@ -212,6 +213,10 @@ begin
     priority := case request ->> 'priority' when 'high' then 0 when 'low' then 2 end;
     on_uncertain := request ->> 'onUncertain';
     stream := request ->> 'stream';
+    in_digest := (request ->> 'digest') is not null;
+    if in_digest then
+      scheduled := mailchute.digest_latest(request -> 'digest', statement_timestamp());
+    end if;
   end if;
 
   -- Before anything is written, since much comes when this refuses. A mail that is there already is no further one.
@@ -263,10 +268,14 @@ begin
   end if;
 
   if is_open then
-    insert into mailchute.queue (seq, lane, due) values (new_seq, coalesce(priority, 1), greatest(scheduled, statement_timestamp()));
+    insert into mailchute.queue (seq, lane, due)
+    values (new_seq, coalesce(priority, 1), case when in_digest then 'infinity' else greatest(scheduled, statement_timestamp()) end);
     -- The insert may have waited for another use of the key, and a relay may have gone to sleep since.
     if key is not null and is_asleep is not true then
       is_asleep := exists (select from mailchute.relay where asleep and heartbeat_at > statement_timestamp() - interval '2 minutes');
+    end if;
+    if in_digest and not mailchute.add_to_digest(new_seq, app_name, request, scheduled) then
+      is_asleep := false;
     end if;
     -- NOTIFY takes a lock for the whole database at commit: ring only while a relay sleeps (and lives).
     if is_asleep then

@@ -16,14 +16,14 @@ language sql immutable
 return (
   select s.state
   from unnest(array['sending', 'queued', 'deferred', 'scheduled', 'held',
-    'failed', 'bounced', 'expired', 'canceled', 'suppressed', 'sent']) with ordinality as s(state, rank)
+    'failed', 'bounced', 'expired', 'canceled', 'suppressed', 'sent', 'digested']) with ordinality as s(state, rank)
   where s.state = any (states)
   order by s.rank
   limit 1
 );
 
--- All about one message but its content, as JSON; null if there is none.
-create function mailchute.describe(message_seq bigint) returns jsonb
+-- All about one message but its content and its digest, as JSON; null if there is none.
+create function mailchute.describe_mail(message_seq bigint) returns jsonb
 language sql stable as $$
   with message as (
     select m.*, q.due, q.leased_by is not null as leased, coalesce(q.attempts, 0) as attempts, q.seq is not null as open, q.throttle, q.crashes
@@ -119,6 +119,9 @@ begin
   if expires <= at then
     perform mailchute.refuse('[{"path": "at", "message": "is not before expiresAt"}]');
   end if;
+  if (select i.digest is null from mailchute.digest_item i where i.seq = message_seq) then
+    perform mailchute.refuse('[{"path": "at", "message": "is not for an item of a digest, whose window says when it is sent: cancel it, and send it anew"}]');
+  end if;
   update mailchute.queue set due = greatest(at, statement_timestamp()), throttle = null
   where seq = message_seq and leased_by is null and attempts = 0
     -- Some recipients may have been tried while the route of the others was out, which gives the attempt back.
@@ -143,6 +146,8 @@ declare
   expires timestamptz;
   priority smallint;
 begin
+  -- Of an item, its digest is tried again.
+  message_seq := coalesce((select i.digest from mailchute.digest_item i where i.seq = message_seq), message_seq);
   -- Locked against retention, which would delete it under the new queue row.
   select m.expires_at, m.lane into expires, priority from mailchute.message m where m.seq = message_seq for share;
   if not found then
@@ -175,6 +180,8 @@ begin
   if not found then
     return 'too_late';
   end if;
+  -- What has waited for a digest goes out on its own.
+  delete from mailchute.digest_item i where i.seq = message_seq and coalesce(i.digest, 0) = 0;
   update mailchute.recipient set state = 'queued', reason = null, changed_at = statement_timestamp()
   where seq = message_seq and state not in ('sent', 'suppressed');
   perform pg_notify('mailchute', '');

@@ -25,8 +25,11 @@ begin
       issues := issues || jsonb_build_object('path', field, 'message', 'is not a field of a batch: each recipient gets a mail of their own');
     end if;
   end loop;
+  if mail ? 'digest' then
+    issues := issues || '{"path": "digest", "message": "is not a field of a batch: send each recipient an item"}';
+  end if;
   issues := issues || mailchute.request_issues(
-    mail - array['idempotencyKey', 'cc', 'bcc'] || jsonb_build_object('id', batch_id, 'to', '[{"email": "reader@example.com"}]'::jsonb), false);
+    mail - array['idempotencyKey', 'cc', 'bcc', 'digest'] || jsonb_build_object('id', batch_id, 'to', '[{"email": "reader@example.com"}]'::jsonb), false);
   foreach field in array array['subject', 'text', 'html', 'unsubscribe', 'headers'] loop
     if not mailchute.is_template(mail ->> field) then
       issues := issues || jsonb_build_object('path', field, 'message', 'has {{ without a name like {{name}}');

@@ -25,13 +25,14 @@ begin
   for target in select rolname as role from pg_roles where rolname in ('mailchute_relay', 'mailchute_viewer', 'mailchute_admin') loop
     execute format('grant usage on schema mailchute to %I', target.role);
     execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.queue,
-      mailchute.suppression, mailchute.batch, mailchute.relay, mailchute.place, mailchute.pause, mailchute.throttle, mailchute.app, mailchute.app_role to %I', target.role);
+      mailchute.suppression, mailchute.batch, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.pause, mailchute.throttle,
+      mailchute.app, mailchute.app_role to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
-      mailchute.message_state(text[]), mailchute.describe(bigint) to %I', target.role);
+      mailchute.message_state(text[]), mailchute.describe(bigint), mailchute.describe_mail(bigint) to %I', target.role);
   end loop;
   if exists (select from pg_roles where rolname = 'mailchute_relay') then
     grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.batch, mailchute.message, mailchute.recipient,
-      mailchute.attempt, mailchute.queue, mailchute.relay, mailchute.place, mailchute.throttle, mailchute.adopted, mailchute.bounce to mailchute_relay;
+      mailchute.attempt, mailchute.queue, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.throttle, mailchute.adopted, mailchute.bounce to mailchute_relay;
     grant insert, update on mailchute.suppression to mailchute_relay;
     grant select on sequence mailchute.message_seq_seq to mailchute_relay;
     -- A batch that fails too often the relay pauses by itself; every other pause, and the end of one, is for people.
@@ -39,6 +40,9 @@ begin
     -- For the senders that a suppression is limited to.
     grant execute on function mailchute.like_patterns(text[]) to mailchute_relay;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_relay;
+    grant execute on function mailchute.close_digests(integer, timestamptz), mailchute.close_digest(text, text, text, timestamptz),
+      mailchute.suppress_items(bigint[], text, text), mailchute.make_digest(bigint[], timestamptz),
+      mailchute.digest_end(interval, time, text, timestamptz), mailchute.new_id() to mailchute_relay;
   end if;
   if exists (select from pg_roles where rolname = 'mailchute_admin') then
     grant select, insert, update, delete on mailchute.app, mailchute.app_role, mailchute.suppression, mailchute.pause to mailchute_admin;
@@ -46,6 +50,7 @@ begin
     grant execute on function mailchute.like_patterns(text[]) to mailchute_admin;
     grant update on mailchute.recipient, mailchute.message to mailchute_admin;
     grant insert, update, delete on mailchute.queue, mailchute.place to mailchute_admin;
+    grant delete on mailchute.digest_item to mailchute_admin;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_admin;
   end if;
 end $$;

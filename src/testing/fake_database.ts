@@ -116,6 +116,12 @@ export class FakeDatabase {
 
   #reschedule(mail: FakeMail, atMs: number): string {
     if (mail.expiresAtMs !== undefined && mail.expiresAtMs <= atMs) refuseIssue("at", "is not before expiresAt");
+    if (mail.message.digest !== undefined && mail.dueMs === Infinity && mail.attempts.length === 0) {
+      refuseIssue(
+        "at",
+        "is not for an item of a digest, whose window says when it is sent: cancel it, and send it anew",
+      );
+    }
     if (mail.dueMs === undefined || mail.isLeased || mail.attempts.length > 0) return "too_late";
     const dueMs = Math.max(atMs, this.#now());
     const recipients = mail.recipients.map((recipient) => ({ ...recipient, dueMs }));

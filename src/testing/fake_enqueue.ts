@@ -1,6 +1,7 @@
 import type { Row } from "../connection.ts";
 import type { Message } from "../message.ts";
 import type { FakeBatch } from "./fake_batch.ts";
+import { checkDigest, digestLatestMs } from "./fake_digest.ts";
 import { type FakeMail, isOpen, recipientsOf } from "./fake_mail.ts";
 import type { FakeTable } from "./fake_table.ts";
 import { Refused, refuseIssue } from "./refused.ts";
@@ -52,7 +53,9 @@ export function messageTimes(message: Message, nowMs: number): MessageTimes {
     const text = message[name];
     return text === undefined ? undefined : timestampMs(text) ?? refuseIssue(name, "is not a time");
   };
-  const scheduledAtMs = timeOf("scheduledAt");
+  const { digest } = message;
+  if (digest !== undefined) checkDigest(message);
+  const scheduledAtMs = digest === undefined ? timeOf("scheduledAt") : digestLatestMs(digest, nowMs);
   const expiresAtMs = timeOf("expiresAt");
   const firstDueMs = Math.max(scheduledAtMs ?? nowMs, nowMs);
   if (expiresAtMs !== undefined && expiresAtMs <= firstDueMs) {
@@ -78,7 +81,8 @@ export function newMail(
   });
   return {
     ...{ ...row, ...times, message, recipients, createdAtMs: nowMs, isLeased: false, attempts: [] },
-    dueMs: recipients.some(isOpen) ? times.firstDueMs : undefined,
+    // Nobody closes windows here: an item waits until something is simulated.
+    dueMs: !recipients.some(isOpen) ? undefined : message.digest === undefined ? times.firstDueMs : Infinity,
   };
 }
 

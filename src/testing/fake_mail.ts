@@ -86,6 +86,7 @@ export function describe(mail: FakeMail, nowMs: number): string {
     nextAttemptAt: isLeased || dueMs === Infinity ? undefined : iso(dueMs),
     stream: message.stream,
     batch: mail.batch,
+    digest: digestOf(mail),
     tags: message.tags ?? [],
     metadata: message.metadata ?? {},
     recipients: recipients.map(({ position, kind, address, atMs, reason }, index) => {
@@ -99,6 +100,13 @@ export function describe(mail: FakeMail, nowMs: number): string {
       .map(({ atMs, position, ...attempt }) => ({ ...attempt, at: iso(atMs), address: recipients[position]?.address })),
     events: [],
   });
+}
+
+/** How a mail stands to a digest: one for which something was simulated went out alone. */
+function digestOf({ id, message: { digest }, recipients, attempts }: FakeMail): object | undefined {
+  // Suppressed from the start: it never was an item.
+  if (digest === undefined || !recipients.some((recipient) => recipient.state !== "suppressed")) return undefined;
+  return { key: digest.key, id: attempts.length > 0 ? id : undefined };
 }
 
 /** The state that people see. */

@@ -21,7 +21,7 @@ test("lone surrogates, which JSON in Postgres refuses, become the replacement ch
 });
 
 test("an unknown field is an error that names it", async () => {
-  for (const field of ["reply_to", "digest", "constructor", "__proto__x", "toString", "id", "date"]) {
+  for (const field of ["reply_to", "constructor", "__proto__x", "toString", "id", "date"]) {
     await refused({ [field]: "x" }, field);
   }
   const odd = await rejects(offline.send({ ...MESSAGE, "x\r\ny": 1 } as MessageInput), "validation_error");

@@ -76,7 +76,7 @@ const BAD: Readonly<Record<string, readonly [request: Request, path: string]>> =
   "no text and no html": [{ text: null }, "text"],
   "no recipients": [{ to: [] }, "to"],
   "no from": [{ from: null }, "from"],
-  "an unknown field": [{ digest: { key: "k" } }, "digest"],
+  "an unknown field": [{ digests: { key: "k" } }, "digests"],
   "a field of a later version": [{ batch: "news" }, "batch"],
   "an empty stream": [{ stream: "" }, "stream"],
   "a stream in capitals": [{ stream: "Bulk" }, "stream"],

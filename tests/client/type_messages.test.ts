@@ -37,8 +37,8 @@ const SAID: Readonly<Record<string, string>> = {
     "Argument of type '{ to: string; text: string; }' is not assignable to parameter of type 'MessageInput'.",
   'await mail.send({ ...base, text: "t", reply_to: "a@b.example" });':
     "Object literal may only specify known properties, but 'reply_to' does not exist in type 'MessageInput'. Did you mean to write 'replyTo'?",
-  'await mail.send({ ...base, text: "t", digest: { key: "k", wait: "1h" } });':
-    "Object literal may only specify known properties, and 'digest' does not exist in type 'MessageInput'.",
+  'await mail.send({ ...base, text: "t", digest: { wait: "1h" } });':
+    "Type '{ wait: string; }' is not assignable to type 'Digest | undefined'.",
   'await mail.send({ ...base, text: "t", stream: ["bulk"] });': "Type 'string[]' is not assignable to type 'string'.",
   'await mail.send({ ...base, text: "t", metadata: { order: 7 } });':
     "Type 'number' is not assignable to type 'string'.",

@@ -5,10 +5,12 @@ import {
   type Attachment,
   type Connection,
   createMailer,
+  type Digest,
   type FinalState,
   isFinal,
   type Mailer,
   type MailerOptions,
+  type MailTemplate,
   type MessageInput,
   type SendOptions,
   type State,
@@ -42,6 +44,15 @@ export const GOOD: readonly MessageInput[] = [
     onUncertain: "hold",
     stream: "bulk",
     priority: "low",
+    digest: {
+      key: "k",
+      wait: "10m",
+      debounce: true,
+      atMost: "2h",
+      subject: "{{count}} new",
+      more: "+{{more}}",
+      maxItems: 9,
+    },
   },
 ];
 
@@ -55,8 +66,12 @@ export const bytesWithEncoding: Attachment = { filename: "a", content: CONTENT, 
 export const withPath: Attachment = { filename: "a", path: "/etc/passwd" };
 // @ts-expect-error No such field.
 export const unknownField: MessageInput = { ...BASE, text: "t", reply_to: "a@b.example" };
-// @ts-expect-error Not in this version.
-export const digest: MessageInput = { ...BASE, text: "t", digest: { key: "k", wait: "1h" } };
+// @ts-expect-error A window ends after a time or at a time of day.
+export const twoWindows: Digest = { key: "k", wait: "1h", at: "09:00", timeZone: "UTC" };
+// @ts-expect-error A time of day is one of some zone.
+export const digestSomewhere: Digest = { key: "k", at: "09:00" };
+// @ts-expect-error A batch has no digest.
+export const batchDigest: MailTemplate = { subject: "s", text: "t", digest: { key: "k", wait: "1h" } };
 // @ts-expect-error One stream.
 export const streams: MessageInput = { ...BASE, text: "t", stream: ["bulk"] };
 // @ts-expect-error A mail has a text or HTML.

@@ -36,6 +36,13 @@ async function filled(): Promise<TestDatabase> {
     await tx`
       insert into mailchute.queue (seq, lane, due, throttle)
       select seq, lane, now(), case seq % 2 when 0 then 'domain:d' || seq % 7 || '.example=60/m' end from mailchute.message`;
+    // Items of a digest that are in one, as most are.
+    await tx`
+      insert into mailchute.digest_item (seq, app, address, key, wait, max_items, digest)
+      select seq, 'a', 'u' || seq || '@example.com', 'k', '1h', 50, seq + 1 from mailchute.message`;
+    await tx`
+      insert into mailchute.digest (seq, app, address, key, items, closed_at)
+      select seq, 'a', 'u' || seq || '@example.com', 'k', 2, now() from mailchute.message`;
     await tx`
       insert into mailchute.attempt (seq, number, position, outcome, phase, blame, reply, route, relay)
       select seq, 1, 0, 'deferred', 'final', 'route', 'later', 'default', 1 from mailchute.message`;
@@ -89,9 +96,9 @@ const GUARDS:
     ["RELEASE", RELEASE, ["1", PAIRS], ["queue_pkey"]],
     ["SET_ALONE", SET_ALONE, ["1", "1", "1", "true"], ["queue_pkey"]],
     ["RENEW", RENEW, ["1", PAIRS, "120000"], ["queue_pkey"]],
-    ["NEXT_DUE", NEXT_DUE, ["null", "null"], ["queue_due"]],
-    ["NEXT_DUE since a claim", NEXT_DUE, ["250", "5000"], ["queue_due"]],
-    ["WAITING of doctor", WAITING, [], ["queue_due"]],
+    ["NEXT_DUE", NEXT_DUE, ["null", "null"], ["digest_item_look", "queue_due"]],
+    ["NEXT_DUE since a claim", NEXT_DUE, ["250", "5000"], ["digest_item_look", "queue_due"]],
+    ["WAITING of doctor", WAITING, [], ["digest_item_pkey", "queue_due"]],
   ];
 
 for (const [name, statement, values, indexes] of GUARDS) {
@@ -143,6 +150,29 @@ const CALLS: readonly (readonly [name: string, statement: string, indexes: reado
     "reschedule_v1",
     "select mailchute.reschedule_v1((select id from mailchute.message where seq = 2002), now() + interval '1 day')",
     ["message_id", "message_pkey", "queue_pkey"],
+  ],
+  [
+    "enqueue_v1 of an item",
+    `select mailchute.send('{"from": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hi", "digest": {"key": "k", "wait": "1h"}}')`,
+    ["digest_item_group", "suppression_pkey"],
+  ],
+  [
+    "close_digests",
+    `select mailchute.send('{"from": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hi", "digest": {"key": "k", "wait": "1h"}}')
+      from generate_series(1, 3);
+    select mailchute.close_digests(100, now() + interval '2 hours');
+    select mailchute.status_v1((select id from mailchute.message where seq = 4001))`,
+    [
+      "content_pkey",
+      "digest_closed",
+      "digest_item_group",
+      "digest_item_look",
+      "digest_item_pkey",
+      "message_pkey",
+      "queue_pkey",
+      "recipient_pkey",
+      "suppression_pkey",
+    ],
   ],
   [
     "retry_message",

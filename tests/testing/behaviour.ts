@@ -1,4 +1,11 @@
-import { type Connection, MailchuteError, type Mailer, type MessageInput } from "../../mod.ts";
+import {
+  type Connection,
+  type Digest,
+  MailchuteError,
+  type Mailer,
+  type MessageInput,
+  type MessageStatus,
+} from "../../mod.ts";
 
 // What is done with a mailer and what comes of it, for the real one and the fake one alike. A case returns what it has seen; the test compares both.
 
@@ -69,6 +76,29 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
       await errorOf(mail.reschedule(id, "2020-02-30T00:00:00Z")),
     ];
   },
+
+  "an item waits for its digest": async ({ mail }) => {
+    const digest = { key: "replies", wait: "1h", subject: "{{count}} replies" };
+    const { id } = await mail.send({ ...BASE, digest });
+    const seen: unknown[] = [await mail.get(id), await errorOf(mail.reschedule(id, inHours(1))), await mail.cancel(id)];
+    const latest = async (window: Digest) => {
+      const item = await mail.send({ ...BASE, digest: window });
+      const { createdAt, scheduledAt } = await mail.get(item.id) as MessageStatus;
+      return (scheduledAt as Date).getTime() - createdAt.getTime();
+    };
+    seen.push(await latest({ key: "k", wait: "90s" }), await latest({ key: "k", wait: "2m", debounce: true }));
+    seen.push(await latest({ key: "k", wait: "2m", debounce: true, atMost: "1d" }));
+    const at = await mail.send({ ...BASE, digest: { key: "k", at: "02:30", timeZone: "Europe/Vienna" } });
+    seen.push((await mail.get(at.id))?.scheduledAt?.toISOString().slice(10));
+    await mail.suppressions.add("bob@example.com");
+    seen.push(await mail.get((await mail.send({ ...BASE, to: "bob@example.com", digest })).id));
+    return seen;
+  },
+
+  "a digest is refused": async ({ mail }) => [
+    await errorOf(mail.send({ ...BASE, cc: "b@c.example", digest: { key: "", wait: "soon", items: 1 } as never })),
+    await errorOf(mail.sendMany({ ...BASE, to: undefined, digest: { key: "k", wait: "1h" } } as never, [])),
+  ],
 
   "a mail is held by a relay": async ({ mail, hold }) => {
     const { id } = await mail.send(BASE);

@@ -1,0 +1,44 @@
+import type { Clock } from "./clock.ts";
+import type { Statements } from "./statements.ts";
+
+// DESIGN: the windows of digests are closed before a claim, which finds the mails that they have become. When the next one may end is known from the
+// look before each sleep; only while mail flows, and nobody sleeps, is it asked for now and then.
+
+/** Index: digest_item_look. Closes windows that have ended, of at most $1 digests (013_digests.sql). */
+const CLOSE_DIGESTS = `
+select c.looked, extract(epoch from c.next_at - now()) * 1000 as wait_ms from mailchute.close_digests($1::int) c`;
+
+/** As many digests are closed in one statement. */
+const MOST = 100;
+/** How long what is known of the next window holds. */
+const KNOWN_MS = 5_000;
+
+/** Closes the windows of digests that have ended, in one database. */
+export class DigestCloser {
+  readonly #sql: Statements;
+  readonly #clock: Pick<Clock, "now">;
+  #nextMs = -Infinity;
+  #askedMs = -Infinity;
+
+  constructor(sql: Statements, clock: Pick<Clock, "now">) {
+    this.#sql = sql;
+    this.#clock = clock;
+  }
+
+  /** Takes in how many milliseconds it is until the next window may have ended, as the database has answered; null: none will. */
+  note(waitMs: unknown): void {
+    this.#askedMs = this.#clock.now();
+    this.#nextMs = waitMs === null || waitMs === undefined ? Infinity : this.#askedMs + Number(waitMs);
+  }
+
+  /** Closes what has ended, if anything may have. */
+  async close(): Promise<void> {
+    const nowMs = this.#clock.now();
+    if (nowMs < this.#nextMs && nowMs < this.#askedMs + KNOWN_MS) return;
+    for (let looked = MOST; looked === MOST;) {
+      const [row] = await this.#sql.unsafe(CLOSE_DIGESTS, [MOST], { prepare: true });
+      looked = row?.looked as number;
+      this.note(row?.wait_ms);
+    }
+  }
+}
