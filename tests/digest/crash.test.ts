@@ -1,0 +1,163 @@
+import { expect, test } from "bun:test";
+import postgres, { type Sql } from "postgres";
+import { createDatabase, type TestDatabase } from "../database.ts";
+import { prng } from "../mime/prng.ts";
+import { makeDue, until } from "../relay.ts";
+import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { type AcceptedMail, startScriptedServer } from "../scripted_server.ts";
+import { openConnection } from "../queue/setup.ts";
+import { closeAt, digests, enqueueItem } from "./setup.ts";
+
+const SENDERS = 20;
+const ITEMS = 10_000;
+const KEYS = 100;
+const KILLS = 8;
+
+/** Puts one item into the queue, with a word of its own in its text. */
+async function send(sql: Sql, number: number): Promise<void> {
+  const key = `k${number % KEYS}`;
+  const request = {
+    ...{ from: "shop@example.com", to: `u${number % 7}@example.com`, subject: "s", text: `[[${number}]]` },
+    digest: { key, wait: "1s", maxItems: 500 },
+  };
+  await sql`select mailchute.send(${JSON.stringify(request)}::text::jsonb)`;
+}
+
+/** The items in the mails that the server has taken, by the Message-ID of their mail. */
+function itemsByMail(mails: readonly AcceptedMail[]): ReadonlyMap<string, readonly string[]> {
+  return new Map(mails.map(({ content }) => [
+    /^Message-ID: <(.+)>/im.exec(content)?.[1] ?? "",
+    Array.from(content.matchAll(/\[\[(\d+)\]\]/g), ([, number]) => number as string),
+  ]));
+}
+
+test(
+  "20 senders, 100 keys, and relays that are killed again and again: each of 10,000 items is in exactly one digest, and a window is closed once",
+  async () => {
+    await using database = await createDatabase();
+    await using server = await startScriptedServer();
+    using left = temporaryDirectory();
+    using right = temporaryDirectory();
+    const random = prng(20261122);
+    const start = (state: { readonly path: string }) =>
+      startRelayProcess(["run"], {
+        ...{ DATABASE_URL: database.url, SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none` },
+        ...{ RELAY_STATE_DIR: state.path, PORT: "0", RELAY_POLL: "100ms", LOG_LEVEL: "warn" },
+      });
+    const relays: [RelayProcess, RelayProcess] = [start(left), start(right)];
+    await using _killed = {
+      [Symbol.asyncDispose]: async () => {
+        for (const relay of relays) relay.kill("SIGKILL");
+        await Promise.all(relays.map(({ exited }) => exited));
+      },
+    };
+    const pool = postgres(database.url, { max: SENDERS, onnotice: () => {} });
+    let next = 0;
+    let sent = 0;
+    const senders = Array.from({ length: SENDERS }, async () => {
+      for (let number = next++; number < ITEMS; number = next++) {
+        await send(pool, number);
+        sent++;
+      }
+    });
+    // A kill after each so many items, whichever relay it hits.
+    for (let kill = 1; kill <= KILLS; kill++) {
+      await until(
+        async () => {
+          await database.sql`select`;
+          return sent >= ITEMS * kill / (KILLS + 1);
+        },
+        "items have come",
+        60_000,
+      );
+      const which = random.int(2) as 0 | 1;
+      relays[which].kill("SIGKILL");
+      await relays[which].exited;
+      relays[which] = start(which === 0 ? left : right);
+    }
+    await Promise.all(senders);
+    await pool.end();
+    await until(
+      async () => {
+        // What was at its final dot at a kill waits for minutes.
+        await makeDue(database);
+        return (await database.sql`select from mailchute.queue limit 1`).length === 0;
+      },
+      "all is sent",
+      60_000,
+    );
+    for (const relay of relays) relay.kill("SIGTERM");
+    expect(await Promise.all(relays.map(({ exited }) => exited))).toEqual([0, 0]);
+
+    const [counts] = await database.sql`
+      select count(*)::int as items, count(distinct seq)::int as distinct, count(*) filter (where digest is null)::int as waiting,
+        (select sum(items)::int from mailchute.digest) as told, (select count(*)::int from mailchute.digest) as digests
+      from mailchute.digest_item`;
+    expect(counts).toMatchObject({ items: ITEMS, distinct: ITEMS, waiting: 0, told: ITEMS });
+    const byMail = itemsByMail(server.mails);
+    expect(byMail.size).toBe(counts?.digests);
+    const received = [...byMail.values()].flat().map(Number).sort((one, other) => one - other);
+    expect(received).toEqual(Array.from({ length: ITEMS }, (_, number) => number));
+    // A window is a second: no digest of a key comes sooner after another.
+    const early = await database.sql`
+      select * from (
+        select closed_at - lag(closed_at) over (partition by app, address, key order by closed_at) as apart from mailchute.digest
+      ) d where apart < interval '1 second'`;
+    expect(early).toHaveLength(0);
+  },
+  180_000,
+);
+
+test("closers that come at once close each digest once, and none waits for another", async () => {
+  await using database = await createDatabase();
+  const keys = Array.from({ length: 40 }, (_, index) => `k${index}`);
+  for (const key of [...keys, ...keys, ...keys]) await enqueueItem(database, {}, { key });
+  const looked = await Promise.all(Array.from({ length: 10 }, () => closeAt(database, "1 hour")));
+  expect(looked.reduce((sum, each) => sum + each.looked, 0)).toBe(40);
+  expect((await digests(database)).map(({ items }) => items)).toEqual(keys.map(() => 3));
+
+  // While one is at it, another has nothing to do.
+  await enqueueItem(database);
+  await using other = openConnection(database);
+  await other.begin(async (tx) => {
+    await tx`select pg_advisory_xact_lock(hashtext('mailchute.digest'))`;
+    expect((await closeAt(database, "1 hour")).looked).toBe(0);
+  });
+  expect((await closeAt(database, "1 hour")).looked).toBe(1);
+});
+
+/** Runs work while a transaction is open that has done something to a digest. */
+async function whileOpen(database: TestDatabase, change: (tx: Sql) => Promise<unknown>, work: () => Promise<unknown>) {
+  await using other = openConnection(database);
+  await other`begin`;
+  await change(other);
+  await work();
+  await other`rollback`;
+}
+
+test("an open transaction that has enqueued, closed or canceled items delays no other's enqueue of the same digest", async () => {
+  await using database = await createDatabase();
+  const ids = [await enqueueItem(database), await enqueueItem(database), await enqueueItem(database)];
+  const enqueueNow = () =>
+    database.sql.begin(async (tx) => {
+      await tx`set local lock_timeout = '1ms'`;
+      await send(tx as unknown as Sql, 1);
+      const request = {
+        from: "a@example.com",
+        to: "ann@example.com",
+        subject: "s",
+        text: "t",
+        digest: { key: "replies", wait: "1h" },
+      };
+      await tx`select mailchute.send(${JSON.stringify(request)}::text::jsonb)`;
+    });
+  const changes = [
+    (tx: Sql) => send(tx, 1),
+    (tx: Sql) => tx`select mailchute.close_digests(100, now() + interval '1 hour')`,
+    (tx: Sql) => tx`select mailchute.cancel_v1(${ids[0] as string})`,
+  ];
+  for (const change of changes) await whileOpen(database, change, enqueueNow);
+  // Nor does it keep windows from being closed.
+  await whileOpen(database, (tx) => send(tx, 2), () => closeAt(database, "1 hour"));
+  expect((await digests(database)).reduce((sum, { items }) => sum + items, 0)).toBe(3 + 2 * changes.length);
+});
