@@ -16,6 +16,7 @@ export const STATES = [
   "expired",
   "suppressed",
   "canceled",
+  "digested",
 ] as const;
 
 /** States in which a message has a row of the queue. */

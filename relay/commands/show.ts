@@ -12,6 +12,7 @@ interface Described {
   readonly nextAttemptAt?: string;
   readonly stream?: string;
   readonly batch?: string;
+  readonly digest?: { readonly key: string; readonly id?: string; readonly items?: number };
   readonly tags: readonly string[];
   readonly recipients: readonly {
     readonly kind: string;
@@ -82,6 +83,7 @@ function describe(
     `app ${message.app}`,
     ...(message.stream === undefined ? [] : [`stream ${message.stream}`]),
     ...(message.batch === undefined ? [] : [`batch ${message.batch}`]),
+    ...describeDigest(message),
     ...(message.tags.length > 0 ? [`tags ${message.tags.join(", ")}`] : []),
   ];
   return [
@@ -99,6 +101,13 @@ function describe(
     ),
     ...message.attempts.map(describeAttempt),
   ].join("\n");
+}
+
+function describeDigest({ id, digest }: Described): readonly string[] {
+  if (digest === undefined) return [];
+  if (digest.items !== undefined) return [`digest ${digest.key} of ${digest.items} items`];
+  if (digest.id === undefined) return [`waits for digest ${digest.key}`];
+  return [digest.id === id ? `digest ${digest.key}, alone` : `in digest ${digest.key} ${digest.id}`];
 }
 
 function describeAttempt({ number, at, address, outcome, route, phase, code, enhanced, reply }: Attempt): string {

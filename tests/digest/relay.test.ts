@@ -3,6 +3,7 @@ import PostalMime from "postal-mime";
 import { createMailer } from "../../mod.ts";
 import { createDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
+import { startRelayProcess } from "../relay_process.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { untilSeen } from "../queue/setup.ts";
 import { closeAt, digests, enqueueItem, viewOf } from "./setup.ts";
@@ -66,6 +67,27 @@ test("a digest that is refused tells each item so", async () => {
   }
 });
 
+test("operators see what waits, what is in which digest, and what went out alone", async () => {
+  await using database = await createDatabase();
+  const ids: string[] = [];
+  for (const key of ["a", "a", "b"]) ids.push(await enqueueItem(database, {}, { key }));
+  await closeAt(database, "1 hour");
+  ids.push(await enqueueItem(database, {}, { key: "c" }));
+  const made = (await digests(database)).find(({ items }) => items === 2)?.id as string;
+  const run = async (...words: readonly string[]) => {
+    const command = startRelayProcess(words, { DATABASE_URL: database.url });
+    expect({ code: await command.exited, words }).toEqual({ code: 0, words });
+    return command.output();
+  };
+  const shown = await run("show", ...ids.slice(1), made);
+  expect(shown).toContain(`in digest a ${made}`);
+  expect(shown).toContain("digest b, alone");
+  expect(shown).toContain("waits for digest c");
+  expect(shown).toContain("digest a of 2 items");
+  const listed = await run("list", "--state", "digested");
+  expect(ids.map((id) => listed.includes(id))).toEqual([true, true, false, false]);
+});
+
 test("a lone item arrives as it was sent", async () => {
   await using database = await createDatabase();
   await using server = await startScriptedServer();
@@ -113,7 +135,7 @@ test("windows are closed while other mail flows without a pause", async () => {
   const isSent = () => server.mails.some(({ recipients }) => recipients.includes("digest@example.com"));
   await untilSeen(database, isSent, "the item is sent");
   more = false;
-});
+}, 20_000);
 
 test("an old digest is purged with its items, and neither before it has ended", async () => {
   await using database = await createDatabase();
