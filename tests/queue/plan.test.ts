@@ -5,14 +5,11 @@ import {
   CLAIM_PROBE,
   CLAIM_WAITING,
   NEXT_DUE,
-  RELEASE,
-  RENEW,
   SET_ALONE,
-  SETTLE,
-  SETTLE_BOUNCES,
   THROTTLES,
   UNTHROTTLE,
 } from "../../relay/queue_statements.ts";
+import { RELEASE, RENEW, SETTLE, SETTLE_BOUNCES } from "../../relay/lease_statements.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { accessOf, explain, explainInside, planningConnection } from "./plan.ts";
 
