@@ -29,10 +29,10 @@ export interface DrainOptions extends Omit<WorkersOptions, "intake" | "onRoom" |
 
 /** The shortest wait between two looks, right after there was something to do; it doubles up to the poll. */
 const FIRST_POLL_MS = 50;
-
+/** What fell due so shortly before is looked for again soon: the timer of its time may have rung a moment early. */
+const [JUST_DUE_MS, LOOK_AGAIN_MS] = [250, 5];
 /** What is given back is due by the clock of the database, and so a little later than it was meant to be. */
 const RELEASE_MS = 50;
-
 /** How soon a journal that could not be written is tried again. */
 const JOURNAL_RETRY_MS = 1_000;
 /** How often `run --once` looks whether the database is gone. */
@@ -259,8 +259,8 @@ export class Drain {
       const restMs = mayRest ? await this.#rest.begin(dueMs) : undefined;
       if (restMs !== undefined) return restMs;
       if (dueMs === undefined) return tokenMs;
-      // Due and not claimed a second time: another relay has it locked.
-      if (dueMs <= 0) return pollMs > FIRST_POLL_MS ? pollMs : 0;
+      // Due since the claim, or locked by another relay: then it is not claimed a second time either.
+      if (dueMs <= 0) return dueMs > -JUST_DUE_MS ? LOOK_AGAIN_MS : pollMs > FIRST_POLL_MS ? pollMs : 0;
       return Math.min(dueMs, tokenMs);
     } catch (error) {
       this.#outage.note("look", error);

@@ -3,8 +3,8 @@ import { checkFields, type Finding } from "./finding.ts";
 import type { Message } from "./message.ts";
 import { octets } from "./octets.ts";
 
-// DESIGN: what an app fills in is checked here, before the database could end its transaction for it. Which fields go together, the compiler says, and
-// the database to whom it cannot (digest_issues of 013_digests.sql).
+// DESIGN: what an app fills in, and what else the mail has, is checked here, before the database could end its transaction for it. Which fields of a
+// digest go together, the compiler says, and the database to whom it cannot (digest_issues of 013_digests.sql).
 
 /**
  * Which digest an item goes into, and when that goes out: so long after its first item (`wait`), when none has come for so long (`wait` with
@@ -78,6 +78,10 @@ type Read = { readonly [Name in keyof Message]?: Message[Name] | undefined };
 export function withDigest(read: Read, given: object, all: Finding[]): Read {
   const { output: digest, findings } = checkFields<Digest>(FIELDS, { ...given }, "it is no field of a digest");
   for (const finding of findings) all.push({ ...finding, path: `digest.${finding.path}` });
+  const add = (path: string, reason: string) => all.push({ path, message: `${reason} with digest`, limit: false });
+  for (const name of ["cc", "bcc", "attachments"] as const) if (read[name]?.length) add(name, "it does not go");
+  for (const name of ["scheduledAt", "expiresAt"] as const) if (read[name] !== undefined) add(name, "it does not go");
+  if ((read.to?.length ?? 0) > 1) add("to", "it has more than one address, which do not go");
   over(octets([read.text, read.html].join("")), ITEM_BYTES, (reason) => {
     all.push({ path: "digest", message: `${reason} of text and html`, limit: true });
   });

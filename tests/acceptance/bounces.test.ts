@@ -93,14 +93,21 @@ test("a mail that was put off counts when it expires, and not when it goes out i
 });
 
 test("what is on the list for good stays so, and what is longer than before is longer", async () => {
-  await using server = await startCandidServer();
   await using database = await createDatabase();
+  // Onto the list while the mail is on the wire: before, it would not be tried.
+  let list: () => Promise<unknown> = () => Promise.resolve();
+  await using server = await startScriptedServer({
+    on: { mail: async () => void await list(), rcpt: (address) => `${address.split("@")[0]?.replace("-", " ")} no` },
+  });
   const [app] = await database.sql`select session_user::text as name`;
   const scope = `app:${app?.name}`;
   const to = ["550-5.1.1@example.com", "550-5.1.10@example.com"];
   await enqueue(database, { to });
-  await database.sql`insert into mailchute.suppression (address, scope, reason, until) values
-    (${to[0] as string}, ${scope}, 'manual', null), (${to[1] as string}, ${scope}, 'manual', now() + interval '1 day')`;
+  list = async () =>
+    await database.sql`insert into mailchute.suppression (address, scope, reason, until) values
+      (${to[0] as string}, ${scope}, 'manual', null), (${to[
+      1
+    ] as string}, ${scope}, 'manual', now() + interval '1 day')`;
   await drain(database, server, { onBounce: parseBounceRules("hard=suppress for 30d") });
   expect(await suppressions(database)).toEqual([
     ["550-5.1.10@example.com", scope, "bounce", 30],

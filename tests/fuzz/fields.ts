@@ -189,7 +189,7 @@ export const BROKEN: Fields = {
   stream: fc.oneof(fc.constantFrom<unknown>("-x", "Bulk", "s".repeat(64), ["bulk"], "a\n"), ODD),
   // No fields of a mail.
   reply_to: email,
-  digest: fc.constant({ key: "k", wait: "1h" }),
+  digests: fc.constant({ key: "k", wait: "1h" }),
   "a.b\r\nBcc": line(10),
 };
 
