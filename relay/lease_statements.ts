@@ -79,7 +79,11 @@ function settleOf(more: string): string {
   select seq from ended union all select seq from kept
 ), noted as (
   insert into mailchute.attempt (seq, number, position, outcome, phase, blame, code, enhanced, reply, route, relay)
-  select x.seq, x.number, x.position, x.kind, x.phase, x.blame, x.code, x.enhanced, x.reply, x.route, $1::bigint
+  -- A relay that held it in between may have written an attempt of this number: then it is one more.
+  select x.seq, coalesce((
+      select (select max(n.number) from mailchute.attempt n where n.seq = x.seq) + 1 from mailchute.attempt a
+      where a.seq = x.seq and a.number = x.number and a.position = x.position and a.relay <> $1::bigint), x.number),
+    x.position, x.kind, x.phase, x.blame, x.code, x.enhanced, x.reply, x.route, $1::bigint
   from jsonb_to_recordset($3::text::jsonb) as x(seq bigint, number int, position smallint, kind text, phase text, blame text, code smallint,
     enhanced text, reply text, route text)
   where x.seq = any (array(select seq from ours))

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
-import { enqueue } from "../relay.ts";
+import { enqueue, makeDue } from "../relay.ts";
 import { endLeases, everything, fill, openQueue, settlement } from "./setup.ts";
 
 test("an expired lease is taken over: the first holder's settle, renew and release answer nothing and change nothing", async () => {
@@ -121,4 +121,25 @@ test("adopt takes only what one's own predecessors held, as it is", async () => 
   // What one holds oneself is not one's predecessor's.
   expect((await successor.queue.claim(10)).messages).toHaveLength(1);
   expect((await successor.queue.adopt(predecessor.instance)).messages).toEqual([]);
+});
+
+test("an attempt whose number another relay has used meanwhile is one more: it is written, and keeps back nothing", async () => {
+  await using database = await createDatabase();
+  await fill(database, 2);
+  const [frozen, other] = [await openQueue(database), await openQueue(database)];
+  const [held, neighbour] = (await frozen.queue.claim(2)).messages;
+  if (held === undefined || neighbour === undefined) throw new Error("Nothing was claimed");
+  await database.sql`update mailchute.queue set due = now() where seq = ${held.seq}::bigint`;
+  const [taken] = (await other.queue.claim(1)).messages;
+  if (taken === undefined) throw new Error("Nothing was taken over");
+  // What it finds under way it notes as the attempt of the one that was lost.
+  await other.queue.settle([{ ...settlement(taken, "uncertain", 0), attempt: held.attempt }]);
+  await makeDue(database);
+  const [again] = (await frozen.queue.claim(1)).messages;
+  if (again === undefined) throw new Error("Nothing was claimed again");
+  const late = { ...settlement(held, "sent"), lease: again.lease };
+  expect(await frozen.queue.settle([late, settlement(neighbour, "sent")])).toEqual(new Set([held.seq, neighbour.seq]));
+  const attempts = await database
+    .sql`select number, outcome from mailchute.attempt where seq = ${held.seq}::bigint order by number`;
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "uncertain"], [2, "sent"]]);
 });
