@@ -44,6 +44,7 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
     attempt: row.attempts as number,
     takenOver: row.taken_over as boolean,
     wasOurs: row.was_ours as boolean,
+    unrecorded: row.unrecorded as boolean,
     intended: row.intended as boolean,
     crashes: row.crashes as number,
     wasAlone: row.was_alone as boolean,

@@ -12,6 +12,8 @@ export interface ClaimedMessage {
   readonly takenOver: boolean;
   /** True when it was this relay's own, in this run. */
   readonly wasOurs: boolean;
+  /** True when a holder was lost who may have sent it, and no attempt says so yet. */
+  readonly unrecorded: boolean;
   /** Its last holder had said that it may be sent (only of messages that wait for a person when nobody knows). */
   readonly intended: boolean;
   /** At how many crashes in a row it was in flight; with the one of the holder that it was taken over from, if nobody asked that one to stop. */

@@ -30,7 +30,7 @@ export function asToBegin(message: ClaimedMessage): ClaimedMessage {
 
 /** What is written about a claimed message instead of beginning it; undefined: it may be begun. */
 export function preclude(message: ClaimedMessage, context: ConclusionContext): Settlement | undefined {
-  if (message.takenOver && !message.wasOurs) {
+  if (message.unrecorded) {
     const lost = loss(message, context);
     if (message.wasAlone) return blame(message, lost, message.crashes);
     if (lost !== undefined) return { ...lost, crashes: message.crashes };

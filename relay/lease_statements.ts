@@ -69,7 +69,7 @@ function settleOf(more: string): string {
   returning q.seq
 ), kept as (
   update mailchute.queue q
-  set leased_by = null, intent = false, alone = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempts')::int,
+  set leased_by = null, intent = false, alone = false, unrecorded = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempts')::int,
     crashes = coalesce(((select by_seq from input) -> q.seq::text ->> 'crashes')::smallint, 0),
     throttle = (select by_seq from input) -> q.seq::text ->> 'throttle',
     due = coalesce(now() + make_interval(secs => ((select by_seq from input) -> q.seq::text ->> 'delay')::float8 / 1000), 'infinity')

@@ -26,7 +26,8 @@ const SUPPRESSED = `(
 /** What a claim changes: it is an attempt until it is given back. */
 const CLAIMED = `
     due = now() + make_interval(secs => $2::float8 / 1000), lease = q.lease + 1, leased_by = $1::bigint, attempts = q.attempts + 1,
-    throttle = null, crashes = q.crashes + case when ${WAS_LOST} then 1 else 0 end, alone = q.alone and ${WAS_LOST}`;
+    throttle = null, crashes = q.crashes + case when ${WAS_LOST} then 1 else 0 end, alone = q.alone and ${WAS_LOST},
+    unrecorded = q.unrecorded or coalesce(q.leased_by <> $1::bigint, false)`;
 
 /**
  * Index: queue_due, one range of it per lane. $5 names the lanes in order, each with the most to take of it and the row behind which to begin, as
@@ -175,10 +176,10 @@ with pick as materialized (${pick}
   update mailchute.queue q
   set ${change}
   where q.seq = any (array(select seq from pick))
-  returning q.seq, q.lease, q.attempts, q.retried_at, q.crashes, q.alone
+  returning q.seq, q.lease, q.attempts, q.retried_at, q.crashes, q.alone, q.unrecorded
 )
 select c.seq::text, c.lease::text, p.lane, c.attempts, extract(epoch from c.retried_at) * 1000 as retried_at_ms,
-  c.crashes, c.alone as was_alone, p.leased_by is not null as taken_over, p.intent as intended, coalesce(p.leased_by = $1::bigint, false) as was_ours, m.*, r.recipients,
+  c.crashes, c.alone as was_alone, p.leased_by is not null as taken_over, p.intent as intended, coalesce(p.leased_by = $1::bigint, false) as was_ours, c.unrecorded, m.*, r.recipients,
   extract(epoch from now()) * 1000 as now_ms, p.throttle, ${floor} as floor
 from claimed c
 join pick p on p.seq = c.seq

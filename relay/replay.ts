@@ -6,7 +6,7 @@ import type { Log } from "./log.ts";
 import type { RetryRules } from "../src/policy.ts";
 import type { ClaimedMessage, Queue, Settlement, Unstarted } from "./queue.ts";
 import { reportNotReached } from "./report.ts";
-import { conclude, type ConcludedLeg } from "./settlement.ts";
+import { conclude, type ConcludedLeg, type Conclusion, loss } from "./settlement.ts";
 
 /** What a replay needs. Time and chance are arguments. */
 export interface ReplayOptions {
@@ -38,8 +38,13 @@ export async function replay(options: ReplayOptions): Promise<void> {
   let inFlight = 0;
   for (const message of messages) {
     const { seq, lease, attempt } = message;
-    const legs = legsFrom(message, { remembered: journal.found.get({ database, seq, lease }), nowMs });
-    const known = conclude(message, legs, { rules, random, nowMs, aheadMs: databaseMs - nowMs });
+    const remembered = journal.found.get({ database, seq, lease });
+    const context = { rules, random, nowMs, aheadMs: databaseMs - nowMs };
+    // It had itself taken the mail over, and died before it could say so.
+    const lost = message.unrecorded && remembered === undefined ? loss(message, context) : undefined;
+    const known: Conclusion = lost === undefined
+      ? conclude(message, legsFrom(message, { remembered, nowMs }), context)
+      : { kind: "settle", settlement: lost };
     const wasInFlight = journal.flights.wasInFlight(database, seq);
     if (wasInFlight) inFlight++;
     const conclusion = aftermath(message, { conclusion: known, wasInFlight });

@@ -17,6 +17,7 @@ function message(attempt = 1, held = false): ClaimedMessage {
       attempt,
       takenOver: false,
       wasOurs: false,
+      unrecorded: false,
       intended: false,
       crashes: 0,
       wasAlone: false,

@@ -191,6 +191,8 @@ create table mailchute.queue (
   -- Of a message that must not be sent twice (hold): its holder may have written its final dot. Said before it is, so that whoever takes
   -- over from a holder that is lost knows.
   intent boolean not null default false,
+  -- Taken over from a holder that was lost and may have sent it, and no attempt says so yet: the claim that took it over may not have been answered.
+  unrecorded boolean not null default false,
   -- Nothing else is in flight in its relay: should that die now, this mail is to blame.
   alone boolean not null default false,
   -- At how many crashes of relays in a row it was in flight, since the last attempt that came to its end.

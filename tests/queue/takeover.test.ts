@@ -1,10 +1,13 @@
 import { expect, test } from "bun:test";
 import { createDatabase, type TestDatabase } from "../database.ts";
+import { startDatabaseProxy } from "../database_proxy.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { endLeases, openQueue } from "./setup.ts";
 
 const LEASE_MS = 1_000;
+/** The identity of a state directory. */
+const INSTANCE = "017f22e2-79b0-7000-8000-000000000001";
 
 /** A relay claims the mail, says that it may have been sent, and is gone. */
 async function loseOneThatMayBeSent(database: TestDatabase): Promise<void> {
@@ -78,5 +81,52 @@ test("a mail that must not be sent twice and may have been is held also when the
   await using running = await openTestRelay(database, { smtpPort: server.port, leaseMs: LEASE_MS, pollMs: 100 });
   running.relay.start();
   await until(async () => (await describeMessage(database, id)).state === "held", "it is held");
+  expect(server.mails).toHaveLength(0);
+});
+
+test("a mail of a lost relay is uncertain also when the claim that took it over was not answered", async () => {
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  await using server = await startScriptedServer();
+  const id = await enqueue(database);
+  const { queue: lost } = await openQueue(database);
+  expect((await lost.claim(1)).messages).toHaveLength(1);
+  await endLeases(database);
+
+  const options = { smtpPort: server.port, leaseMs: LEASE_MS, pollMs: 100 };
+  await using running = await openTestRelay({ ...database, url: proxy.url }, options);
+  const unanswered = proxy.loseAnswer(id);
+  running.relay.start();
+  await unanswered;
+  // Its own lease now, of which it knows nothing.
+  await until(async () => (await describeMessage(database, id)).attempts.length > 0, "it is on record");
+  const { state, attempts } = await describeMessage(database, id);
+  expect({ state, outcomes: attempts.map(({ outcome }) => outcome) }).toEqual({
+    state: "deferred",
+    outcomes: ["uncertain"],
+  });
+  expect(server.mails).toHaveLength(0);
+});
+
+test("a mail of a lost relay is uncertain also when the one that took it over was told to stop, or died and began again, before it could say so", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  const ids = [await enqueue(database), await enqueue(database)];
+  const { queue: lost } = await openQueue(database);
+  expect((await lost.claim(2)).messages).toHaveLength(2);
+  await endLeases(database);
+  const second = await openQueue(database, { instance: INSTANCE });
+  const [first] = (await second.queue.claim(2)).messages;
+  if (first === undefined) throw new Error("Nothing was taken over");
+  // One is given back, the other adopted.
+  await second.queue.release([{ ...first, delayMs: 0, crashes: undefined }]);
+
+  const options = { smtpPort: server.port, leaseMs: LEASE_MS, pollMs: 100, instance: INSTANCE };
+  await using running = await openTestRelay(database, options);
+  running.relay.start();
+  for (const id of ids) {
+    await until(async () => (await describeMessage(database, id)).attempts.length > 0, "it is on record");
+    expect((await describeMessage(database, id)).attempts.map(({ outcome }) => outcome)).toEqual(["uncertain"]);
+  }
   expect(server.mails).toHaveLength(0);
 });
