@@ -1,12 +1,10 @@
 import { type Connection, type Driver, driverOf, run } from "./connection.ts";
 import { MailchuteError } from "./error.ts";
-import { field, headers, mailbox, mailboxes, oneOf, over, stream, tags } from "./field.ts";
-import { refuse } from "./finding.ts";
-import { LIMITS } from "./limits.ts";
+import { field, headers, mailbox, mailboxes, oneOf, stream, tags } from "./field.ts";
 import type { KeyOptions, Mailer, MailerOptions, SendOptions } from "./mailer.ts";
 import { type Defaults, type MessageInput, parseMessage, SEND } from "./message.ts";
 import { CALL, check, KEY, TIMEOUT } from "./options.ts";
-import { enqueue, neonHttpBytes, type Statement } from "./statement.ts";
+import { enqueue, refuseLarge, type Statement } from "./statement.ts";
 import { uuidv7 } from "./uuid.ts";
 
 // DESIGN: what every app needs, sending one mail, is here and is loaded with the package. The rest is loaded when it is first asked for, since a
@@ -78,7 +76,7 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
       const { tx, idempotencyKey } = check<SendOptions>({ ...CALL, idempotencyKey: KEY }, options, SEND);
       const driver = choose(tx, SEND);
       const statement = await prepare(message, idempotencyKey);
-      refuseLarge(driver, statement);
+      refuseLarge(driver, statement, { what: SEND, path: "message" });
       const { id, created } = await run(driver, statement, { what: SEND, timeoutMs });
       return { id: String(id), created: created === true || created === "t" };
     },
@@ -86,7 +84,7 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
     async statement(message, options = {}) {
       const { idempotencyKey } = check<KeyOptions>({ idempotencyKey: KEY }, options, SEND);
       const statement = await prepare(message, idempotencyKey);
-      refuseLarge(driverOf(db, "db"), statement);
+      refuseLarge(driverOf(db, "db"), statement, { what: SEND, path: "message" });
       return statement;
     },
 
@@ -105,12 +103,4 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
       remove: async (...call) => (await later()).suppressions.remove(...call),
     },
   };
-}
-
-function refuseLarge(driver: Driver, statement: Statement): void {
-  if (!driver.isNeonHttp) return;
-  over(neonHttpBytes(statement), LIMITS.neonHttpBytes, (reason) => {
-    const message = `${reason} when encoded for Neon over HTTP: a Pool or postgres.js has no such limit`;
-    refuse(SEND, [{ path: "message", message, limit: true }]);
-  });
 }

@@ -1,7 +1,7 @@
 import { type Connection, type Driver, run } from "./connection.ts";
 import { type Issue, MailchuteError } from "./error.ts";
 import { type Fault, field, key, mailbox, oneOf, over, quote } from "./field.ts";
-import { refuse } from "./finding.ts";
+import { type Finding, refuse } from "./finding.ts";
 import { LIMITS } from "./limits.ts";
 import { type Defaults, type Message, type MessageInput, parseMessage } from "./message.ts";
 import { valueProblem } from "./mime/header.ts";
@@ -9,7 +9,7 @@ import { unsubscribeProblem } from "./mime/unsubscribe.ts";
 import { CALL, check, KEY } from "./options.ts";
 import { enqueueMany } from "./enqueue_many.ts";
 import { octets } from "./octets.ts";
-import { neonHttpBytes, type Query } from "./statement.ts";
+import { refuseLarge } from "./statement.ts";
 import { isTemplate, merge, namesIn } from "./template.ts";
 import { uuidv7 } from "./uuid.ts";
 
@@ -109,7 +109,7 @@ export async function sendMany(
   async function push({ first, entries }: Part): Promise<void> {
     const statement = enqueueMany({ id, batch, first, skip: skips }, entries, mailLeft);
     mailLeft = undefined;
-    if (driver.isNeonHttp) refuseLarge(statement);
+    refuseLarge(driver, statement, { what: WHAT, path: "template" });
     const row = await run(driver, statement, { what: WHAT, timeoutMs });
     name = String(row.batch);
     created += Number(row.created);
@@ -205,36 +205,22 @@ function valueFault(value: unknown, inLine: boolean): string | undefined {
 /** Checks a template as any mail is, with all that its recipients do not change. */
 async function readTemplate(template: object, defaults: Defaults): Promise<Omit<Message, "to">> {
   const given = Object(template);
-  const named = ["to", "cc", "bcc", "digest"].filter((name) => given[name] !== undefined);
-  refuse(
-    WHAT,
-    named.map((path) => ({
-      path,
-      message: path === "digest"
-        ? "it is no field of a template: send each recipient an item"
-        : "it is no field of a template: each recipient gets a mail of their own",
-      limit: false,
-    })),
-  );
+  const named = ["to", "cc", "bcc"].filter((name) => given[name] !== undefined)
+    .map((path) => finding(path, "it is no field of a template: each recipient gets a mail of their own"));
+  const digest = given.digest === undefined
+    ? []
+    : [finding("digest", "it is no field of a template: send each recipient an item")];
+  refuse(WHAT, [...named, ...digest]);
   const { to: _, ...mail } = await parseMessage({ ...given, to: "reader@example.com" } as MessageInput, defaults);
   const texts = Object.entries({ ...textsOf(mail), headers: JSON.stringify(mail.headers ?? []) });
+  const odd = texts.filter(([, text]) => !isTemplate(text ?? ""));
   refuse(
     WHAT,
-    texts.filter(([, text]) => !isTemplate(text ?? "")).map(([path]) => ({
-      path,
-      message: "it has {{ without a name like {{name}}: give a literal {{ as a variable",
-      limit: false,
-    })),
+    odd.map(([path]) => finding(path, "it has {{ without a name like {{name}}: give a literal {{ as a variable")),
   );
   const fixed = (mail.headers ?? []).filter(([name, text]) => isMerged(name) || (isSender(name) && isMerged(text)));
-  refuse(
-    WHAT,
-    fixed.map(([name]) => ({
-      path: `headers.${name}`,
-      message: "a header's name, and the address in Sender, are the same for all: no {{name}} can stand there",
-      limit: false,
-    })),
-  );
+  const same = "a header's name, and the address in Sender, are the same for all: no {{name}} can stand there";
+  refuse(WHAT, fixed.map(([name]) => finding(`headers.${name}`, same)));
   return mail;
 }
 
@@ -262,19 +248,16 @@ function isSender(name: string): boolean {
   return name.toLowerCase() === "sender";
 }
 
+/** What can be iterated over. A string can be too, and is no list. */
 function listed(recipients: unknown): Iterable<unknown> | AsyncIterable<unknown> {
   const list = Object(recipients);
-  // A string is iterable too, and a list of none.
-  if (typeof recipients !== "string" && (Symbol.iterator in list || Symbol.asyncIterator in list)) return list;
-  throw new MailchuteError("validation_error", `${WHAT}: recipients: it is no list, and nothing to iterate over`, {
-    issues: [{ path: "recipients", message: "it is no list, and nothing to iterate over" }],
-  });
+  const isList = typeof recipients !== "string" && (Symbol.iterator in list || Symbol.asyncIterator in list);
+  if (!isList) refuse(WHAT, [finding("recipients", "it is no list, and nothing to iterate over")]);
+  return list;
 }
 
-function refuseLarge(statement: Query): void {
-  if (neonHttpBytes(statement) <= LIMITS.neonHttpBytes) return;
-  const message = "it is too large for a request of Neon over HTTP: a Pool or postgres.js has no such limit";
-  refuse(WHAT, [{ path: "template", message, limit: true }]);
+function finding(path: string, message: string): Finding {
+  return { path, message, limit: false };
 }
 
 /** Parts that were committed stay: whoever runs it again has to know. */

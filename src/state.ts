@@ -13,6 +13,9 @@
  */
 export type OpenState = "scheduled" | "queued" | "sending" | "deferred" | "held";
 
+/** All open states. */
+export const OPEN_STATES: readonly OpenState[] = ["scheduled", "queued", "sending", "deferred", "held"];
+
 /**
  * The states that end a recipient, or a message.
  *
@@ -33,7 +36,8 @@ export type FinalState = "sent" | "bounced" | "failed" | "expired" | "suppressed
 /** Where a recipient is. A message's state is derived from its recipients': the open ones first, then the worst final one. */
 export type State = OpenState | FinalState;
 
-const FINAL: readonly State[] = ["sent", "bounced", "failed", "expired", "suppressed", "canceled"];
+/** All final states. */
+export const FINAL_STATES: readonly FinalState[] = ["sent", "bounced", "failed", "expired", "suppressed", "canceled"];
 
 /**
  * Tells whether a state ends a message or a recipient.
@@ -44,5 +48,5 @@ const FINAL: readonly State[] = ["sent", "bounced", "failed", "expired", "suppre
  * ```
  */
 export function isFinal(state: State): state is FinalState {
-  return FINAL.includes(state);
+  return (FINAL_STATES as readonly State[]).includes(state);
 }

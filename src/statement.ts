@@ -1,3 +1,6 @@
+import { over } from "./field.ts";
+import { refuse } from "./finding.ts";
+import { LIMITS } from "./limits.ts";
 import type { Message } from "./message.ts";
 import { octets } from "./octets.ts";
 
@@ -31,7 +34,21 @@ export function enqueue(message: Message, options: EnqueueOptions): Statement {
   return { text: ENQUEUE, values: [JSON.stringify({ ...options, ...message })], id: options.id };
 }
 
-/** How large a statement is in a request of Neon's HTTP interface: JSON, in which its JSON stands escaped once more. */
-export function neonHttpBytes(query: Query): number {
-  return octets(JSON.stringify({ query: query.text, params: query.values }));
+/**
+ * Refuses what Neon would not take over HTTP, before it is sent: JSON, in which a statement's JSON stands escaped once more.
+ *
+ * @param call the head of the error, and where the app gave what is too large
+ * @throws {MailchuteError} `too_large`
+ */
+export function refuseLarge(
+  driver: { readonly isNeonHttp?: boolean },
+  query: Query,
+  call: { readonly what: string; readonly path: string },
+): void {
+  if (!driver.isNeonHttp) return;
+  const bytes = octets(JSON.stringify({ query: query.text, params: query.values }));
+  over(bytes, LIMITS.neonHttpBytes, (reason) => {
+    const message = `${reason} when encoded for Neon over HTTP: a Pool or postgres.js has no such limit`;
+    refuse(call.what, [{ path: call.path, message, limit: true }]);
+  });
 }

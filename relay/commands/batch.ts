@@ -1,5 +1,6 @@
 import type { Sql } from "postgres";
 import { parseAddress } from "../../src/address.ts";
+import { isFinal, type State } from "../../src/state.ts";
 import { uuidv7 } from "../../src/uuid.ts";
 import {
   type Batch,
@@ -29,7 +30,6 @@ import { limitOf } from "./list.ts";
 import { onFilter } from "./matching.ts";
 import { reasonOf } from "./pause.ts";
 
-const FINAL: ReadonlySet<string> = new Set(["sent", "bounced", "failed", "expired", "suppressed", "canceled"]);
 const ACTIONS = ["pause", "resume", "cancel", "test"] as const;
 const BAR_CHARS = 40;
 
@@ -250,7 +250,7 @@ function sumOf({ states }: BatchProgress): { readonly total: number; readonly do
   let [total, done] = [0, 0];
   for (const [state, messages] of Object.entries(states)) {
     total += messages;
-    if (FINAL.has(state)) done += messages;
+    if (isFinal(state as State)) done += messages;
   }
   return { total, done };
 }

@@ -1,26 +1,14 @@
 import { domainOf, parseAddress } from "../../src/address.ts";
+import { FINAL_STATES, OPEN_STATES } from "../../src/state.ts";
 import { isStream } from "../../src/stream.ts";
 import { parseDuration } from "../duration.ts";
 import { type Options, UsageError } from "./command.ts";
 
-/** Every state that a message can show. */
-export const STATES = [
-  "scheduled",
-  "queued",
-  "sending",
-  "deferred",
-  "held",
-  "sent",
-  "bounced",
-  "failed",
-  "expired",
-  "suppressed",
-  "canceled",
-  "digested",
-] as const;
+/** Every state that a message can show in a list; `digested`: it is an item of a digest that was closed (docs/states.md). */
+export const STATES: readonly string[] = [...OPEN_STATES, ...FINAL_STATES, "digested"];
 
 /** States in which a message has a row of the queue. */
-const OPEN: ReadonlySet<string> = new Set(["scheduled", "queued", "sending", "deferred", "held"]);
+const OPEN: ReadonlySet<string> = new Set(OPEN_STATES);
 
 /** `--state --to --tag …`: which messages a command means. */
 export const FILTER_OPTIONS = {
@@ -58,7 +46,7 @@ export interface MessageFilter {
 /** Reads the filters of a command line. @throws {UsageError} naming the option and what it takes */
 export function filterOf(options: Options, now: Date): MessageFilter {
   const states = options.state as readonly string[] | undefined;
-  const wrong = states?.find((state) => !(STATES as readonly string[]).includes(state));
+  const wrong = states?.find((state) => !STATES.includes(state));
   if (wrong !== undefined) throw new UsageError(`--state ${wrong} is no state: ${STATES.join(" ")}`);
   const stream = options.stream as string | undefined;
   if (stream !== undefined && !isStream(stream)) {

@@ -1,9 +1,8 @@
 import type { Sql } from "postgres";
+import { FINAL_STATES } from "../../src/state.ts";
 import { formatDuration, parseDuration } from "../duration.ts";
 import { countOld, purge, type PurgeFilter, type RetentionRules } from "../retention.ts";
 import { type Command, DATABASE_OPTION, EXIT, type Options, table, UsageError, withDatabase } from "./command.ts";
-
-const FINAL_STATES = ["sent", "bounced", "failed", "expired", "suppressed", "canceled"];
 
 /** Idempotency keys live so long: without them a retried request would be a new mail. */
 const SHORTEST_MS = 7 * 86_400_000;
@@ -59,7 +58,7 @@ export const purgeCommand: Command = {
 function wantedOf(options: Options): Wanted {
   const contentOnly = options.content === true;
   const states = options.state as readonly string[] | undefined;
-  const open = states?.find((state) => !FINAL_STATES.includes(state));
+  const open = states?.find((state) => !(FINAL_STATES as readonly string[]).includes(state));
   if (open !== undefined) {
     throw new UsageError(`--state ${open} is no state in which a message has ended: ${FINAL_STATES.join(" ")}`);
   }

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
+import { startHeldServer } from "../held_server.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 
@@ -141,28 +142,18 @@ test("a recipient whose outcome is uncertain is not sent to again before five mi
 });
 
 test("retry, cancel and reschedule against a message that is being sent change nothing and say too_late", async () => {
-  const reached = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  await using server = await startScriptedServer({
-    on: {
-      content: async () => {
-        reached.resolve();
-        await release.promise;
-        return undefined;
-      },
-    },
-  });
+  await using server = await startHeldServer();
   await using database = await createDatabase();
   const id = await enqueue(database);
   await using running = await openTestRelay(database, { smtpPort: server.port });
   running.relay.start();
-  await reached.promise;
+  await server.reached;
   expect((await describeMessage(database, id)).state).toBe("sending");
   const [answers] = await database.sql`
     select mailchute.cancel_v1(${id}) as cancel, mailchute.reschedule_v1(${id}, now() + interval '1 day') as reschedule,
       mailchute.retry_message((select seq from mailchute.message where id = ${id}), true) as retry`;
   expect({ ...answers }).toEqual({ cancel: "too_late", reschedule: "too_late", retry: "too_late" });
-  release.resolve();
+  server.release();
   await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
   expect(server.mails).toHaveLength(1);
   const [after] = await database.sql`select mailchute.cancel_v1(${id}) as cancel`;

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
+import { startHeldServer } from "../held_server.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { endLeases, queueRow, untilSeen } from "./setup.ts";
@@ -56,28 +57,18 @@ test("a claim whose answer was lost costs its mail no attempt", async () => {
 });
 
 test("a mail that was sent while the answer of its relay's own new claim was lost is settled at the next claim, and not sent again", async () => {
-  const reached = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  await using server = await startScriptedServer({
-    on: {
-      content: async () => {
-        reached.resolve();
-        await release.promise;
-        return undefined;
-      },
-    },
-  });
+  await using server = await startHeldServer();
   await using database = await createDatabase();
   await using proxy = await startDatabaseProxy(database.url);
   const id = await enqueue(database);
   await using running = await openTestRelay({ ...database, url: proxy.url }, { smtpPort: server.port });
   running.relay.start();
-  await reached.promise;
+  await server.reached;
   const lost = proxy.loseAnswer(id);
   await endLeases(database);
   await database.sql`notify mailchute`;
   await lost;
-  release.resolve();
+  server.release();
   // Refused twice: the relay knows nothing of its second lease.
   await untilSeen(database, () => running.relay.counters.settledStale === 1, "refused for good");
   expect((await describeMessage(database, id)).state).toBe("sending");
