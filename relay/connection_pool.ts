@@ -9,6 +9,9 @@ import type { Rows, Statements } from "./statements.ts";
 //
 //   asked ──answer──▶ done        asked ──limit──▶ canceled ──error──▶ failed
 //                                                     └──silence──▶ failed, all connections replaced
+//
+// They are replaced as well when they do not get to the server: a connection that closes just when the driver (3.4.9) is about to write to it keeps the
+// bytes, and the note that they will go out with this turn of the event loop, and never writes again, not even to say hello to the next server.
 
 export interface ConnectionPoolOptions {
   /** Connects anew. */
@@ -22,6 +25,9 @@ export interface ConnectionPoolOptions {
 
 /** How long the server may take to say that a statement was canceled. */
 const CANCEL_MS = 2_000;
+
+/** For how long all connections may be under way to a server that says nothing: longer than the driver tries with each. */
+const SILENCE_MS = 12_000;
 
 /**
  * Not in the driver's types. One statement at a time on a connection: with a second one sent behind it and then canceled, the driver (3.4.9,
@@ -42,6 +48,9 @@ const NOT_PREPARED: ReadonlySet<string> = new Set(["26000", "42P05"]);
 /** What poolers say of a connection that begins with a parameter of the server (PgBouncer: "unsupported startup parameter"). */
 const NOT_CONNECTED = "08P01";
 
+/** What the driver says when a connection did not come about in time. */
+const NOT_REACHED = "CONNECT_TIMEOUT";
+
 /** A statement that was not answered in time. It may have been executed. */
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
@@ -55,10 +64,13 @@ export class ConnectionPool implements Statements {
   #prepare: boolean;
   #ended = false;
   #generation = 0;
+  /** When the server last said anything, or these connections were begun. */
+  #heardAtMs: number;
 
   constructor(options: ConnectionPoolOptions) {
     this.#options = options;
     this.#prepare = options.prepare;
+    this.#heardAtMs = options.clock.now();
     this.#sql = this.#open();
   }
 
@@ -103,11 +115,26 @@ export class ConnectionPool implements Statements {
   }
 
   async #limited<T>(sql: Sql, work: Promise<T> & { cancel?(): unknown }, limitMs: number): Promise<T> {
-    if (await this.#isSettled(work, limitMs)) return await work;
+    if (await this.#isSettled(work, limitMs)) return await this.#heard(sql, work);
     // The driver's promise; it rejects when no connection can be made.
     void Promise.resolve(work.cancel?.()).catch(() => undefined);
-    if (!await this.#isSettled(work, CANCEL_MS)) this.#replace(sql);
+    if (await this.#isSettled(work, CANCEL_MS)) await this.#heard(sql, work).catch(() => undefined);
+    else this.#replace(sql);
     throw new NoAnswer(`The database did not answer within ${limitMs} ms`);
+  }
+
+  /** What became of a statement that has come to an end, and what that says of the connections: many ends are the driver's own. */
+  async #heard<T>(sql: Sql, work: Promise<T>): Promise<T> {
+    const nowMs = this.#options.clock.now();
+    try {
+      const answer = await work;
+      this.#heardAtMs = nowMs;
+      return answer;
+    } catch (error) {
+      if (error instanceof Error && error.name === "PostgresError") this.#heardAtMs = nowMs;
+      else if (codeOf(error) === NOT_REACHED || nowMs - this.#heardAtMs >= SILENCE_MS) this.#replace(sql);
+      throw error;
+    }
   }
 
   /** Tells whether this has come to an end, good or bad, before the delay is over. */
@@ -127,6 +154,7 @@ export class ConnectionPool implements Statements {
     // Others on the same connections have found out too.
     if (this.#sql !== silent || this.#ended) return;
     this.#sql = this.#open();
+    this.#heardAtMs = this.#options.clock.now();
     this.#generation++;
     void silent.end({ timeout: LEAVE_S }).catch(() => undefined);
   }

@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { systemClock } from "../relay/clock.ts";
-import { ConnectionPool } from "../relay/connection_pool.ts";
+import { ConnectionPool, NoAnswer } from "../relay/connection_pool.ts";
 import { connect } from "../relay/database.ts";
 import { createDatabase } from "./database.ts";
+import { ManualClock } from "./manual_clock.ts";
 import { until } from "./relay.ts";
 
 test("a statement that is given up while it waits behind another takes no answer from the next one", async () => {
@@ -57,3 +58,82 @@ test("transactions run on the same connections, beside single statements", async
   expect(all).toEqual(all.map((_, index) => index % 3 === 0 ? { isOne: true } : "single"));
   await pool.end({ timeout: 1 });
 });
+
+test("connections that were cut just as they stood are replaced, since the driver never writes to them again", async () => {
+  await using database = await createDatabase();
+  await using door = await startDoor();
+  const url = new URL(database.url);
+  const behind = url.port;
+  url.port = String(door.port);
+  let opened = 0;
+  const clock = new ManualClock();
+  const pool = new ConnectionPool({
+    open: ({ prepare, onClose }) => (opened++, connect({ url: url.href, pooled: !prepare, onClose })),
+    prepare: true,
+    statementMs: 2_000,
+    clock,
+  });
+  /** That it stands and that it is cut are told in one turn of the event loop. */
+  const askOfShut = async () => {
+    const answer = pool.unsafe("select").catch((error: unknown) => error);
+    await nextTurn();
+    await nextTurn();
+    Bun.sleepSync(20);
+    return await Promise.race([answer, nextTurn(50).then(() => "silence")]);
+  };
+  const connections = 6;
+  let silent = 0;
+  for (let tries = 0; silent < connections && tries < 100; tries++) if (await askOfShut() === "silence") silent++;
+  expect({ silent, opened }).toEqual({ silent: connections, opened: 1 });
+
+  await door.leadTo(behind);
+  const ask = async (passMs: number) => {
+    const answer = pool.unsafe("select 'here' as word").then(([row]) => row?.word, (error: unknown) => error);
+    await nextTurn();
+    clock.pass(passMs);
+    return await answer;
+  };
+  // One limit is no reason yet: a server that wakes up takes its time.
+  expect(await ask(2_000)).toBeInstanceOf(NoAnswer);
+  expect(opened).toBe(1);
+  expect(await ask(12_000)).toBeInstanceOf(NoAnswer);
+  expect(opened).toBe(2);
+  expect(await ask(0)).toBe("here");
+  await pool.end({ timeout: 1 });
+});
+
+function nextTurn(delayMs = 0): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
+}
+
+/** A TCP server in a process of its own, which shuts every connection as it comes until it is told where to lead them. */
+async function startDoor() {
+  const child = Bun.spawn([process.execPath, "-e", DOOR], { stdin: "pipe", stdout: "pipe" });
+  const words = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const port = Number((await words.read()).value);
+  return {
+    port,
+    async leadTo(behind: string): Promise<void> {
+      child.stdin.write(behind);
+      await child.stdin.flush();
+      await words.read();
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await child.exited;
+    },
+  };
+}
+
+const DOOR = `
+const { connect, createServer } = require("node:net");
+let port;
+const door = createServer((client) => {
+  client.on("error", () => undefined);
+  if (port === undefined) return client.destroy();
+  const server = connect(port, "127.0.0.1").on("error", () => client.destroy());
+  client.pipe(server).pipe(client);
+});
+door.listen(0, "127.0.0.1", () => console.log(door.address().port));
+process.stdin.on("data", (text) => { port = Number(text); console.log("open"); });
+`;
