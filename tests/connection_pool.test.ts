@@ -1,4 +1,7 @@
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { systemClock } from "../relay/clock.ts";
 import { ConnectionPool, NoAnswer } from "../relay/connection_pool.ts";
 import { connect } from "../relay/database.ts";
@@ -73,12 +76,13 @@ test("connections that were cut just as they stood are replaced, since the drive
     statementMs: 2_000,
     clock,
   });
-  /** That it stands and that it is cut are told in one turn of the event loop. */
+  /** That it stands and that it is cut are told in one turn of the event loop, which stands still until both have happened. */
   const askOfShut = async () => {
     const answer = pool.unsafe("select").catch((error: unknown) => error);
     await nextTurn();
     await nextTurn();
-    Bun.sleepSync(20);
+    const [before, untilMs] = [door.shut(), performance.now() + 50];
+    while (door.shut() === before && performance.now() < untilMs);
     return await Promise.race([answer, nextTurn(50).then(() => "silence")]);
   };
   const connections = 6;
@@ -108,11 +112,16 @@ function nextTurn(delayMs = 0): Promise<void> {
 
 /** A TCP server in a process of its own, which shuts every connection as it comes until it is told where to lead them. */
 async function startDoor() {
-  const child = Bun.spawn([process.execPath, "-e", DOOR], { stdin: "pipe", stdout: "pipe" });
+  const directory = mkdtempSync(join(tmpdir(), "mailchute-door-"));
+  const log = join(directory, "shut");
+  writeFileSync(log, "");
+  const child = Bun.spawn([process.execPath, "-e", DOOR, log], { stdin: "pipe", stdout: "pipe" });
   const words = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const port = Number((await words.read()).value);
   return {
     port,
+    /** How many connections it has shut. */
+    shut: () => statSync(log).size,
     async leadTo(behind: string): Promise<void> {
       child.stdin.write(behind);
       await child.stdin.flush();
@@ -121,16 +130,18 @@ async function startDoor() {
     async [Symbol.asyncDispose]() {
       child.kill();
       await child.exited;
+      rmSync(directory, { recursive: true, force: true });
     },
   };
 }
 
 const DOOR = `
 const { connect, createServer } = require("node:net");
+const { appendFileSync } = require("node:fs");
 let port;
 const door = createServer((client) => {
   client.on("error", () => undefined);
-  if (port === undefined) return client.destroy();
+  if (port === undefined) return client.on("close", () => appendFileSync(process.argv[1], ".")).destroy();
   const server = connect(port, "127.0.0.1").on("error", () => client.destroy());
   client.pipe(server).pipe(client);
 });
