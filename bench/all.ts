@@ -9,8 +9,10 @@ import { latency } from "./latency.ts";
 import { memory } from "./memory.ts";
 import { roundTrips } from "./round_trips.ts";
 import { scale } from "./scale.ts";
+import { scheduled } from "./scheduled.ts";
 import { send } from "./send.ts";
 import { sendMany } from "./send_many.ts";
+import { suppressions } from "./suppressions.ts";
 
 /** Every benchmark, in the order of the page. */
 export const BENCHMARKS: readonly Benchmark[] = [
@@ -23,6 +25,8 @@ export const BENCHMARKS: readonly Benchmark[] = [
   bulk,
   sendMany,
   scale,
+  scheduled,
+  suppressions,
   compose,
   bundle,
   memory,

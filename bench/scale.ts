@@ -1,17 +1,13 @@
-import { randomUUID } from "node:crypto";
 import postgres, { type Sql } from "postgres";
 import { systemClock } from "../relay/clock.ts";
-import { registerRelay } from "../relay/relay_row.ts";
-import { type ClaimedMessage, Queue } from "../relay/queue.ts";
+import type { ClaimedMessage, Queue } from "../relay/queue.ts";
 import { createMailer } from "../src/client.ts";
 import type { Benchmark, ByEffort, Table } from "./benchmark.ts";
+import { BATCH, claimAndGiveBack, openQueue } from "./claims.ts";
 import type { Lab } from "./lab.ts";
 import { smallRequest } from "./mail.ts";
 import { type Contender, measure, type Measured, millisecondsOf, spread } from "./measure.ts";
 import { fitting, stockRows } from "./stock_rows.ts";
-
-const BATCH = 100;
-const LEASE_MS = 120_000;
 
 interface Size {
   readonly finished: number;
@@ -94,16 +90,6 @@ async function besideMany(lab: Lab, size: Size): Promise<readonly Table[]> {
   }
 }
 
-async function claimAndGiveBack(queue: Queue, times: number): Promise<number> {
-  const claimed: ClaimedMessage[] = [];
-  const elapsedMs = await millisecondsOf(async () => {
-    for (let count = 0; count < times; count++) claimed.push(...(await queue.claim(BATCH)).messages);
-  });
-  if (claimed.length !== times * BATCH) throw new Error(`Cannot take the figure: ${claimed.length} mails were claimed`);
-  await queue.release(claimed.map((message) => ({ ...message, delayMs: 0 })));
-  return elapsedMs / times;
-}
-
 async function enqueueEach(sql: Sql, times: number): Promise<number> {
   const mail = createMailer(sql);
   await sql`set synchronous_commit = off`;
@@ -183,9 +169,4 @@ function beginAndEnd(times: readonly number[]): readonly Measured[] {
     { name: "the last tenth", ...last, ratios: [{ against: BEGINNING, median: ratio, low: ratio, high: ratio }] },
     { name: BEGINNING, ...first, ratios: [] },
   ];
-}
-
-async function openQueue(sql: Sql, now: () => number = systemClock.now): Promise<Queue> {
-  const relayId = await registerRelay(sql, { instance: randomUUID(), host: "bench", pid: process.pid });
-  return new Queue(sql, { relayId, leaseMs: LEASE_MS, clock: { now } });
 }

@@ -9,9 +9,13 @@ const CONTENT_ID = "00000000-0000-7000-8000-000000000000";
 /** What a finished mail needs on the disk, with its indexes and its share of the log. */
 const BYTES_EACH = 1_200;
 
-/** What to write: `finished` mails have a message, a recipient and an attempt; `waiting` ones a row of the queue instead of the attempt. */
+/**
+ * What to write: `finished` mails have a message, a recipient and an attempt; the others a row of the queue instead of the attempt. `scheduled` ones are
+ * due in a day, `waiting` ones, which come after them, now.
+ */
 export interface Stock {
   readonly finished?: number;
+  readonly scheduled?: number;
   readonly waiting?: number;
   /** 0 high, 1 normal, 2 low. @default all three in turn */
   readonly lane?: 0 | 1 | 2;
@@ -24,16 +28,18 @@ export function fitting(directory: string, wanted: number): number {
 }
 
 /** Writes them, and tidies up, so that no vacuum runs into the measurement. */
-export async function stockRows(sql: Sql, { finished = 0, waiting = 0, lane }: Stock): Promise<void> {
+export async function stockRows(sql: Sql, { finished = 0, scheduled = 0, waiting = 0, lane }: Stock): Promise<void> {
   const [row] = await sql`select coalesce(max(seq), 0)::int as last from mailchute.message`;
   const last = row?.last as number;
   await sql`
     insert into mailchute.content (id, subject, text) values (${CONTENT_ID}, ${SUBJECT}, ${TEXT}) on conflict do nothing`;
-  const all = finished + waiting;
+  const all = finished + scheduled + waiting;
   await sql.unsafe(
-    `insert into mailchute.message (id, app, content_id, from_email, from_name, lane)
-    select lpad(to_hex($1::bigint + i), 32, '0')::uuid, 'bench', '${CONTENT_ID}', $2, $3, coalesce($4::int, i % 3) from generate_series(1, $5::bigint) i`,
-    [last, FROM.email, FROM.name, lane ?? null, all],
+    `insert into mailchute.message (id, app, content_id, from_email, from_name, lane, scheduled_at)
+    select lpad(to_hex($1::bigint + i), 32, '0')::uuid, 'bench', '${CONTENT_ID}', $2, $3, coalesce($4::int, i % 3),
+      case when i > $6::bigint and i <= $7::bigint then now() + interval '1 day' + i * interval '1 microsecond' end
+    from generate_series(1, $5::bigint) i`,
+    [last, FROM.email, FROM.name, lane ?? null, all, finished, finished + scheduled],
   );
   await sql.unsafe(
     `insert into mailchute.recipient (seq, position, kind, email, state)
@@ -48,7 +54,7 @@ export async function stockRows(sql: Sql, { finished = 0, waiting = 0, lane }: S
   );
   await sql.unsafe(
     `insert into mailchute.queue (seq, lane, due)
-    select m.seq, m.lane, now() - interval '1 minute' + m.seq * interval '1 microsecond' from mailchute.message m where m.seq > $1::bigint`,
+    select m.seq, m.lane, coalesce(m.scheduled_at, now() - interval '1 minute' + m.seq * interval '1 microsecond') from mailchute.message m where m.seq > $1::bigint`,
     [last + finished],
   );
   await sql.unsafe("vacuum analyze").simple();
