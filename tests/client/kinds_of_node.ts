@@ -8,7 +8,7 @@ import { neonHttp } from "./kinds/neon_http.ts";
 import { neonClient, neonPool } from "./kinds/neon_websocket.ts";
 import { pgClient, pgPool } from "./kinds/pg.ts";
 import { postgresBegin, postgresReserve, postgresSavepoint } from "./kinds/postgres.ts";
-import { prisma } from "./kinds/prisma.ts";
+import { prisma, prismaNeon } from "./kinds/prisma.ts";
 import { typeormManager, typeormRunner } from "./kinds/typeorm.ts";
 
 /** All kinds of connections that Node can make, and with it Deno and Bun. */
@@ -18,6 +18,6 @@ export const KINDS_OF_NODE: readonly Kind[] = [
   ...[neonHttp, neonPool, neonClient],
   ...[drizzlePostgres, drizzlePg, drizzleNeonPool, drizzleNeonHttp],
   kysely,
-  prisma,
+  ...[prisma, prismaNeon],
   ...[typeormManager, typeormRunner],
 ];

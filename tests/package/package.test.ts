@@ -107,6 +107,32 @@ test("the client and Neon's driver from the installed package bundle for any bro
   expect(await built.outputs[0]?.text()).not.toMatch(/(from|import|require)\s*\(?["'](node:|bun:|cloudflare:)/);
 });
 
+for (
+  const [what, flags] of [["for browsers", []], ["for a server", ["--ssr", "app.ts"]]] as const
+) {
+  test(`Vite builds the client and Neon's driver from the installed package ${what}, and what it has built runs`, async () => {
+    const folder = join(project.path, `vite-${flags.length}`);
+    mkdirSync(folder);
+    writeFileSync(
+      join(folder, "app.ts"),
+      `import { createMailer } from "mailchute";
+       import { neonMailer } from "mailchute/neon";
+       const message = { from: "shop@example.com", to: "ann@example.com", subject: "s", text: "t" };
+       const mailers = [createMailer({ query: () => Promise.resolve({ rows: [] }) }), neonMailer("postgres://a:b@localhost/shop")];
+       const [{ text }, overHttp] = await Promise.all(mailers.map((mail) => mail.statement(message)));
+       console.log(text === overHttp.text);`,
+    );
+    writeFileSync(join(folder, "index.html"), `<script type="module" src="./app.ts"></script>`);
+    // Nothing is left to be found at run time: a server's build would, and Cloudflare's and Vercel's are built like that.
+    const config = { build: { target: "es2022", outDir: "built", modulePreload: false }, ssr: { noExternal: true } };
+    writeFileSync(join(folder, "vite.config.mjs"), `export default ${JSON.stringify(config)};`);
+    const vite = resolve(import.meta.dir, "../../node_modules/vite/bin/vite.js");
+    await printed(["node", vite, "build", "--logLevel", "warn", ...flags], { cwd: folder });
+    const [entry] = new Bun.Glob("built/**/{index-*,app}.js").scanSync(folder);
+    expect(await printed(["node", join(folder, entry as string)])).toBe("true\n");
+  });
+}
+
 test("startRelay without Bun says in one sentence what it needs", async () => {
   const ask = `import { startRelay } from "mailchute/relay";
     await startRelay({ env: {}, pid: 1, print: console.log }).catch((error) => console.log(error.message));`;

@@ -36,6 +36,7 @@ export const CONNECTIONS: Readonly<Record<string, Connection>> = {
   "Drizzle on Neon over HTTP": { needs: ["fetch"], isAnotherWay: true },
   Kysely: { needs: ["Node"], isAnotherWay: true },
   Prisma: { needs: ["Node", "Prisma for Node"], isAnotherWay: true },
+  "Prisma on Neon": { needs: ["Prisma for Node"], isAnotherWay: true },
   "TypeORM EntityManager": { needs: ["Node", "TypeORM for Node"], isAnotherWay: true },
   "TypeORM QueryRunner": { needs: ["Node", "TypeORM for Node"], isAnotherWay: true },
 };
@@ -45,6 +46,7 @@ export type RuntimeName = "Bun" | "Node" | "Deno" | "workerd" | "workerd with no
 
 const ONLY_BUN = "a part of Bun";
 const ONLY_WORKERS = "a binding of Cloudflare Workers";
+const OTHER_PRISMA = "not tested: Prisma generates another client for Workers";
 const NO_TCP = "there is no TCP: take Neon";
 
 /** What each runtime lacks, and why. What is not listed is run. */
@@ -52,13 +54,16 @@ const LACKS: Readonly<Record<RuntimeName, Readonly<Partial<Record<Need, string>>
   Bun: { Hyperdrive: ONLY_WORKERS },
   Node: { Bun: ONLY_BUN, Hyperdrive: ONLY_WORKERS },
   Deno: { Bun: ONLY_BUN, Hyperdrive: ONLY_WORKERS },
-  workerd: { Bun: ONLY_BUN, Node: "needs `nodejs_compat`" },
+  workerd: { Bun: ONLY_BUN, Node: "needs `nodejs_compat`", "Prisma for Node": OTHER_PRISMA },
   "workerd with nodejs_compat": {
     Bun: ONLY_BUN,
-    "Prisma for Node": "not tested: Prisma generates another client for Workers",
+    "Prisma for Node": OTHER_PRISMA,
     "TypeORM for Node": "TypeORM's build for browsers, which packagers take for Workers, has no Postgres",
   },
-  "edge-runtime": { Bun: ONLY_BUN, TCP: NO_TCP, Node: NO_TCP, Hyperdrive: ONLY_WORKERS },
+  "edge-runtime": {
+    ...{ Bun: ONLY_BUN, TCP: NO_TCP, Node: NO_TCP, Hyperdrive: ONLY_WORKERS },
+    "Prisma for Node": "not tested: Prisma generates another client for edge runtimes",
+  },
 };
 
 /** All runtimes. */

@@ -1,4 +1,5 @@
 import { getPrismaClient, type GetPrismaClientConfig } from "@prisma/client/runtime/client";
+import type { PrismaNeon } from "@prisma/adapter-neon";
 import type { PrismaPg } from "@prisma/adapter-pg";
 
 // What `prisma generate` writes for a schema without models. Written out, since the generator brings 135 packages and downloads an engine.
@@ -37,4 +38,6 @@ const config: GetPrismaClientConfig = {
 };
 
 /** The generated class. */
-export const PrismaClient: new (options: { readonly adapter: PrismaPg }) => PrismaClient = getPrismaClient(config);
+export const PrismaClient: new (options: { readonly adapter: PrismaPg | PrismaNeon }) => PrismaClient = getPrismaClient(
+  config,
+);
