@@ -28,15 +28,15 @@ export class Stage<T extends Runtime> {
       this.#db = await createDatabase();
       this.#url = await grantShop(this.#db);
       // Neon's driver counts the 4,096 rounds of SCRAM in JavaScript, for each connection.
-      await this.#db.sql.unsafe(
-        "set scram_iterations = 1; alter role shop_app password 'secret'; reset scram_iterations",
-      );
+      await this.#setRounds(1);
       this.#neon = await startNeonStandin(this.#db.url);
       this.#runtime = await start(this.#url);
     }, TIMEOUT_MS);
     afterAll(async () => {
       await this.#runtime?.[Symbol.asyncDispose]();
       await this.#neon?.[Symbol.asyncDispose]();
+      // Roles are the whole server's, and Bun.SQL takes no fewer than these.
+      await this.#setRounds(4_096);
       await this.#db?.[Symbol.asyncDispose]();
     }, TIMEOUT_MS);
   }
@@ -58,6 +58,12 @@ export class Stage<T extends Runtime> {
       const { failure } = await door.report;
       if (failure !== undefined) throw new Error(failure);
     });
+  }
+
+  async #setRounds(rounds: number): Promise<void> {
+    await this.#db?.sql.unsafe(
+      `set scram_iterations = ${rounds}; alter role shop_app password 'secret'; reset scram_iterations`,
+    );
   }
 
   async #withTask(
