@@ -36,11 +36,23 @@ export type { Issue, MailchuteErrorCode } from "./src/error.ts";
 export type { Html, HtmlElement } from "./src/html.ts";
 export { LIMITS } from "./src/limits.ts";
 export type { Limits } from "./src/limits.ts";
-export type { CustomHeaders, HtmlBody, MessageFields, MessageInput, TextBody } from "./src/message.ts";
+export type {
+  CustomHeaders,
+  HtmlBody,
+  HtmlMail,
+  MessageFields,
+  MessageInput,
+  SubjectLine,
+  TemplateBody,
+  TemplateMail,
+  TextBody,
+  TextMail,
+} from "./src/message.ts";
 export type { ManyProgress, SendManyOptions, SentMany } from "./src/send_many.ts";
 export { isFinal } from "./src/state.ts";
 export type { FinalState, OpenState, State } from "./src/state.ts";
 export type { Statement } from "./src/statement.ts";
+export type { FilledTemplate, SharedTemplate, StoredTemplate } from "./src/stored_template.ts";
 export type {
   MailTemplate,
   ManyRecipient,

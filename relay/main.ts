@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { join, relative, sep } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock } from "./clock.ts";
 import { type Command, type CommandContext, EXIT, type Options, UsageError } from "./commands/command.ts";
@@ -29,6 +30,9 @@ const commands = commandsOf({
 const context: CommandContext = {
   env: process.env,
   readFile: (path) => readFileSync(path, "utf8"),
+  listFiles: (folder) =>
+    readdirSync(folder, { withFileTypes: true, recursive: true }).filter((entry) => entry.isFile())
+      .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll(sep, "/")),
   open: (path) => (path === "-" ? Bun.stdin : Bun.file(path)).stream(),
   print: (text) => {
     stdout.write(`${text}\n`);

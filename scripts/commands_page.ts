@@ -32,6 +32,13 @@ with a column \`address\` (or \`email\`), and may have \`reason\` (manual, bounc
 nothing. A scope of \`all\` or \`app:NAME\` is looked at when a mail is enqueued and again when it is claimed, \`stream:NAME\` and \`sender:*@shop.example\` when it is claimed.
 A list holds for the database that it stands in: with several, name each with \`--database\`.
 
+## Templates
+
+\`\`\`sh
+mailchute template save mail --app shop                                # what docs/templates.md says of the folder
+mailchute template preview welcome --app shop --language de --var first=Ann
+\`\`\`
+
 ## In the place of /usr/sbin/sendmail
 
 For cron, PHP's \`mail()\`, \`mailx\` and whatever else calls sendmail: a mail that they hand over is in the queue when the call returns.

@@ -70,8 +70,15 @@ export type CanceledOf<Which> = Which extends string ? "canceled" | "too_late" |
 /** Puts mails into the queue and asks about them. */
 export interface Mailer {
   /**
-   * Puts a mail into the queue, in the transaction `tx`.
+   * Puts a mail into the queue, in the transaction `tx`. With `template`, the database makes it of one of the app's templates.
    *
+   * @example A template in the reader's language
+   * ```ts
+   * async function welcome(mail: Mailer, user: { email: string; first: string; language: string }): Promise<void> {
+   *   const { first, language } = user;
+   *   await mail.send({ to: user.email, template: { name: "welcome", language, variables: { first } } });
+   * }
+   * ```
    * @throws {MailchuteError} when the mail is not in the queue; for `timeout` it may be: send again with the same idempotency key
    */
   send(message: MessageInput, options?: SendOptions): Promise<Sent>;

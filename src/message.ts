@@ -25,11 +25,12 @@ import { type Html, html, loadHtml } from "./html.ts";
 import { LIMITS } from "./limits.ts";
 import { repeatedHeader } from "./mime/header.ts";
 import { octets } from "./octets.ts";
+import type { FilledTemplate } from "./stored_template.ts";
 
 /** Headers by their names, or as pairs, which allow a name twice. */
 export type CustomHeaders = Readonly<Record<string, string>> | readonly (readonly [name: string, value: string])[];
 
-/** All fields of a mail but its body. */
+/** All fields of a mail but what readers see. */
 export interface MessageFields {
   /** Who it is from. @default the mailer's `from` */
   readonly from?: Address | undefined;
@@ -43,8 +44,6 @@ export interface MessageFields {
   readonly replyTo?: Address | readonly Address[] | undefined;
   /** Where bounces go; the empty string asks for none. @default what the relay is set to */
   readonly returnPath?: string | undefined;
-  /** One line, which readers see first. */
-  readonly subject: string;
   /** Added to the mailer's own; one of the same name replaces it. Pairs allow a name twice. */
   readonly headers?: CustomHeaders | undefined;
   /** At most 25,000,000 bytes in all. */
@@ -72,8 +71,16 @@ export interface MessageFields {
   readonly digest?: Digest | undefined;
 }
 
+/** The line that readers see first. */
+export interface SubjectLine {
+  /** One line. */
+  readonly subject: string;
+  /** Goes without subject, text and html only. */
+  readonly template?: undefined;
+}
+
 /** What is read as a text. */
-export interface TextBody {
+export interface TextBody extends SubjectLine {
   /** At most 10,000,000 bytes. */
   readonly text: string;
   /** The same as HTML. @default none */
@@ -81,15 +88,36 @@ export interface TextBody {
 }
 
 /** What is read as HTML. */
-export interface HtmlBody {
+export interface HtmlBody extends SubjectLine {
   /** The same as text; the empty one asks for HTML alone. @default the relay makes it from the HTML */
   readonly text?: string | undefined;
   /** At most 10,000,000 bytes. */
   readonly html: Html;
 }
 
-/** A mail with a text, an HTML part, or both. */
-export type MessageInput = MessageFields & (TextBody | HtmlBody);
+/** A template in the place of subject, text and HTML. */
+export interface TemplateBody<Template = FilledTemplate> {
+  /** One of the app's own in the database, which makes the mail when it is enqueued. */
+  readonly template: Template;
+  /** Goes without `template` only. */
+  readonly subject?: undefined;
+  /** Goes without `template` only. */
+  readonly text?: undefined;
+  /** Goes without `template` only. */
+  readonly html?: undefined;
+}
+
+/** A mail with a text. */
+export interface TextMail extends MessageFields, TextBody {}
+
+/** A mail with HTML. */
+export interface HtmlMail extends MessageFields, HtmlBody {}
+
+/** A mail with a template. */
+export interface TemplateMail extends MessageFields, TemplateBody {}
+
+/** A mail with a text, an HTML part, or both; or with a template, which has them. */
+export type MessageInput = TextMail | HtmlMail | TemplateMail;
 
 /** A checked mail, as the database takes it. What is empty is left out, so that the same mail always makes the same JSON. */
 export interface Message {
@@ -105,8 +133,8 @@ export interface Message {
   readonly replyTo?: readonly Mailbox[];
   /** Where bounces go; the empty string asks for none. */
   readonly returnPath?: string;
-  /** One line. */
-  readonly subject: string;
+  /** One line; not there when a template has it. */
+  readonly subject?: string;
   /** The plain text; empty: HTML alone was asked for. */
   readonly text?: string;
   /** The HTML, rendered. */
@@ -133,6 +161,8 @@ export interface Message {
   readonly stream?: string;
   /** Which digest it goes into, and when that goes out. */
   readonly digest?: Digest;
+  /** What has its subject, text and HTML. */
+  readonly template?: FilledTemplate;
 }
 
 /** What a mailer adds to each of its mails. */
@@ -162,8 +192,9 @@ const FIELDS = {
   unsubscribe: field(unsubscribe),
   onUncertain: field(oneOf("retry", "hold")),
   stream: field(stream),
-  // Few mails have it, so what checks it is loaded for those.
+  // Few mails have these, so what checks them is loaded for those.
   digest: field(Object),
+  template: field(Object),
 };
 
 /** What the fields were read as, each on its own. */
@@ -178,9 +209,9 @@ export async function parseMessage(input: MessageInput, defaults: Defaults): Pro
   const loaded = await load(Object(input));
   const { output, findings } = checkFields<Checked>(FIELDS, loaded, "it is no field of a mail");
   const across = acrossFields(loaded, defaults);
-  const mail = loaded.digest === undefined
+  const mail = loaded.digest === undefined && loaded.template === undefined
     ? output
-    : (await import("./digest.ts")).withDigest(output, loaded.digest as object, across);
+    : (await import("./rare_fields.ts")).withRareFields(output, loaded, across);
   refuse(SEND, [...findings, ...across]);
   return merge(mail, defaults);
 }
@@ -215,8 +246,10 @@ function acrossFields(input: Readonly<Record<string, unknown>>, defaults: Defaul
   if (input.from === undefined && defaults.from === undefined) {
     add("from", "it is missing, and the mailer has no default");
   }
-  if (input.subject === undefined) add("subject", "it is missing");
-  if (input.text === undefined && input.html === undefined) add("text", "it is missing, and html too");
+  if (input.template === undefined) {
+    if (input.subject === undefined) add("subject", "it is missing");
+    if (input.text === undefined && input.html === undefined) add("text", "it is missing, and html too");
+  }
 
   const own = (pairsOf(input.headers) ?? []).map(([name, text]) => [textOf(name), textOf(text)] as const);
   const all = mergeHeaders(defaults.headers, own);

@@ -4,13 +4,14 @@ import { type Fault, field, key, mailbox, oneOf, over, quote } from "./field.ts"
 import { type Finding, refuse } from "./finding.ts";
 import { LIMITS } from "./limits.ts";
 import { type Defaults, type Message, type MessageInput, parseMessage } from "./message.ts";
-import { valueProblem } from "./mime/header.ts";
 import { unsubscribeProblem } from "./mime/unsubscribe.ts";
 import { CALL, check, KEY } from "./options.ts";
 import { enqueueMany } from "./enqueue_many.ts";
 import { octets } from "./octets.ts";
 import { refuseLarge } from "./statement.ts";
-import { isTemplate, merge, namesIn } from "./template.ts";
+import { readVariables } from "./stored_template.ts";
+import { isTemplate, merge, namesIn, type Values } from "./template.ts";
+import { valueFault } from "./template_value.ts";
 import { uuidv7 } from "./uuid.ts";
 
 // DESIGN: the list is read as it is needed, one part ahead of the database: what is held is two parts, however long the list is. The mail
@@ -80,6 +81,8 @@ interface Names {
   readonly inLine: ReadonlySet<string>;
   /** A text with some of them, which has to be an URL when they are merged. */
   readonly unsubscribe: string | undefined;
+  /** Only the database knows the others. */
+  readonly hasOthers: boolean;
 }
 
 /** What goes to the database in one statement: recipients as JSON, `null` where one is left out, so that each keeps its place. */
@@ -180,6 +183,16 @@ function readRecipient(recipient: unknown, names: Names, fault: Fault): readonly
   const { email, name = null } = mailbox(to, (reason) => fault(reason, ["to"])) ?? {};
   const at = (reason: string) => fault(reason, ["key"]);
   const given = ownKey === undefined ? null : key(ownKey, LIMITS.idempotencyKeyBytes, at);
+  const byName = names.hasOthers
+    ? readVariables(variables, (reason, at = []) => fault(reason, ["variables", ...at]), names)
+    : readNamed(variables, names, fault);
+  const problem = names.unsubscribe && unsubscribeProblem(merge(names.unsubscribe, byName, "url"));
+  if (problem) fault(`merged into unsubscribe: ${problem}`, ["variables"]);
+  return [email, name, given, byName];
+}
+
+/** The values of all names; what else is there is left out. */
+function readNamed(variables: Readonly<Record<string, unknown>>, names: Names, fault: Fault): Values {
   const values = names.all.map((wanted) => {
     const value = Object.hasOwn(Object(variables), wanted) ? variables[wanted] : undefined;
     const problem = valueFault(value, names.inLine.has(wanted));
@@ -188,18 +201,7 @@ function readRecipient(recipient: unknown, names: Names, fault: Fault): readonly
   });
   over(octets(values.flat().join("")), MAX_VARIABLES_BYTES, (reason) => fault(reason, ["variables"]));
   // Not an object that is filled: one has no place for `__proto__`.
-  const byName = Object.fromEntries(values);
-  const problem = names.unsubscribe && unsubscribeProblem(merge(names.unsubscribe, byName, "url"));
-  if (problem) fault(`merged into unsubscribe: ${problem}`, ["variables"]);
-  return [email, name, given, byName];
-}
-
-function valueFault(value: unknown, inLine: boolean): string | undefined {
-  if (value === undefined || value === null) return "it is missing";
-  if (typeof value !== "string" && !Number.isFinite(value)) return "it is neither a string nor a number";
-  const text = String(value);
-  if (text.includes("\0")) return "it holds a NUL character, which Postgres cannot store";
-  return inLine ? valueProblem(text) : undefined;
+  return Object.fromEntries(values);
 }
 
 /** Checks a template as any mail is, with all that its recipients do not change. */
@@ -210,7 +212,10 @@ async function readTemplate(template: object, defaults: Defaults): Promise<Omit<
   const digest = given.digest === undefined
     ? []
     : [finding("digest", "it is no field of a template: send each recipient an item")];
-  refuse(WHAT, [...named, ...digest]);
+  const variables = Object(given.template).variables === undefined
+    ? []
+    : [finding("template.variables", "it is no field of a template: each recipient has their own")];
+  refuse(WHAT, [...named, ...digest, ...variables]);
   const { to: _, ...mail } = await parseMessage({ ...given, to: "reader@example.com" } as MessageInput, defaults);
   const texts = Object.entries({ ...textsOf(mail), headers: JSON.stringify(mail.headers ?? []) });
   const odd = texts.filter(([, text]) => !isTemplate(text ?? ""));
@@ -237,6 +242,7 @@ function namesOf(mail: Omit<Message, "to">): Names {
     all: [...new Set([...inLine, ...namesIn(Object.values(textsOf(mail)).join(" "))])],
     inLine,
     unsubscribe: isMerged(unsubscribe) ? unsubscribe : undefined,
+    hasOthers: mail.template !== undefined,
   };
 }
 

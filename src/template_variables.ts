@@ -1,10 +1,16 @@
-import type { HtmlBody, MessageFields, TextBody } from "./message.ts";
+import type { HtmlBody, MessageFields, TemplateBody, TextBody } from "./message.ts";
+import type { SharedTemplate } from "./stored_template.ts";
 import type { Address } from "./address.ts";
 
 // The compiler's side of {{names}}: what stands in a template's own text decides what each recipient must bring.
 
-/** What the mails of a bulk send share: a mail without recipients. `{{name}}` in subject, text, html, unsubscribe and headers stands for each one's own. */
-export type MailTemplate = Omit<MessageFields, "to" | "cc" | "bcc" | "digest"> & (TextBody | HtmlBody);
+/**
+ * What the mails of a bulk send share: a mail without recipients. `{{name}}` in subject, text, html, unsubscribe and headers stands for each one's own; and so
+ * in a template of the database.
+ */
+export type MailTemplate =
+  & Omit<MessageFields, "to" | "cc" | "bcc" | "digest">
+  & (TextBody | HtmlBody | TemplateBody<SharedTemplate>);
 
 /** What the compiler says of a field that a template does not have; nothing is of this type. */
 export interface NoFieldOfATemplate {
@@ -31,8 +37,8 @@ export type NamesIn<Text, Found = never> = Text extends `${string}{{${infer Name
 /** The texts of a template that may hold names; headers are left to the check at run time. */
 export type Texts<T> = Extract<T[keyof T & ("subject" | "text" | "html" | "unsubscribe")], unknown>;
 
-/** Whether the compiler sees all of it: a text that is read from a file or rendered may hold any names. */
-export type IsSeen<T> = T extends { readonly headers: unknown } ? false
+/** Whether the compiler sees all of it: a text that is read from a file or rendered, or lies in the database, may hold any names. */
+export type IsSeen<T> = T extends { readonly headers: unknown } | { readonly template: object } ? false
   : [Texts<T>] extends [string | undefined] ? string extends Texts<T> ? false : true
   : false;
 

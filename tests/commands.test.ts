@@ -21,6 +21,7 @@ const COMMANDS = [
   "cancel",
   "batch",
   "suppress",
+  "template",
   "send",
   "purge",
   "adopt-copy",

@@ -235,7 +235,8 @@ function addressOf(text: Options[string]): string {
   throw new UsageError(`--test ${text} is no address: write ann@example.com`);
 }
 
-function variablesOf(given: Options[string]): Readonly<Record<string, string>> {
+/** Reads the pairs of `--var`. */
+export function variablesOf(given: Options[string]): Readonly<Record<string, string>> {
   const pairs = (Array.isArray(given) ? given : []) as readonly string[];
   return Object.fromEntries(pairs.map((pair) => {
     const [, name, value] = /^([A-Za-z_]\w*)=(.*)$/s.exec(pair) ?? [];

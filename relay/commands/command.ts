@@ -9,6 +9,8 @@ import { PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 export interface CommandContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly readFile: (path: string) => string;
+  /** The files in a folder and in those below it, as paths within it with slashes. */
+  readonly listFiles: (folder: string) => readonly string[];
   /** Reads a file piece by piece; `-` is stdin. */
   readonly open: (path: string) => AsyncIterable<Uint8Array>;
   /** Data, for people or the next program. What it answers resolves when a slow reader has taken enough: for those who print much. */

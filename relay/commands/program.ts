@@ -16,6 +16,7 @@ import { sendCommand } from "./send.ts";
 import { showCommand } from "./show.ts";
 import { statusCommand } from "./status.ts";
 import { suppressCommand } from "./suppress.ts";
+import { templateCommand } from "./template.ts";
 import type { Command } from "./command.ts";
 
 /** All commands, in the order of the help. */
@@ -35,6 +36,7 @@ export function commandsOf(machine: Parameters<typeof runCommand>[0]): readonly 
     resumeCommand,
     batchCommand,
     suppressCommand,
+    templateCommand,
     sendCommand(machine),
     purgeCommand,
     adoptCopyCommand,

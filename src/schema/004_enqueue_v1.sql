@@ -157,6 +157,20 @@ begin
     only_email := request #>> '{to,0,email}';
   end if;
   if not plain or has_options then
+    if request ? 'template' then
+      app_name := mailchute.current_app();
+      -- Of what was asked, and before it is made: the same key finds its mail, whatever has become of the template.
+      key := request ->> 'idempotencyKey';
+      hash := case when key is not null then sha256(convert_to((request - 'id' - 'idempotencyKey')::text, 'UTF8')) end;
+      select m.id into id from mailchute.message m where m.app = app_name and m.idempotency_key = key and m.request_hash = hash;
+      if found then
+        created := false;
+        return;
+      end if;
+      request := mailchute.mail_of_template(request, app_name);
+      plain := mailchute.is_plain(request);
+      only_email := case when plain then request #>> '{to,0,email}' end;
+    end if;
     issues := mailchute.request_issues(request, plain);
     if issues <> '[]' then
       perform mailchute.refuse(issues);
@@ -202,7 +216,7 @@ begin
     if (request ->> 'tags') is not null then
       tags := array(select tag from jsonb_array_elements_text(request -> 'tags') as t(tag));
     end if;
-    if key is not null then
+    if key is not null and hash is null then
       hash := sha256(convert_to((request - 'id' - 'idempotencyKey')::text, 'UTF8'));
     end if;
     reply_to := nullif(request -> 'replyTo', 'null');

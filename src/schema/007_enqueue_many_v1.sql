@@ -29,7 +29,7 @@ begin
     issues := issues || '{"path": "digest", "message": "is not a field of a batch: send each recipient an item"}';
   end if;
   issues := issues || mailchute.request_issues(
-    mail - array['idempotencyKey', 'cc', 'bcc', 'digest'] || jsonb_build_object('id', batch_id, 'to', '[{"email": "reader@example.com"}]'::jsonb), false);
+    mail - array['idempotencyKey', 'cc', 'bcc', 'digest', 'template'] || jsonb_build_object('id', batch_id, 'to', '[{"email": "reader@example.com"}]'::jsonb), false);
   foreach field in array array['subject', 'text', 'html', 'unsubscribe', 'headers'] loop
     if not mailchute.is_template(mail ->> field) then
       issues := issues || jsonb_build_object('path', field, 'message', 'has {{ without a name like {{name}}');
@@ -50,6 +50,8 @@ declare
   batch_id uuid := (request ->> 'id')::uuid;
   batch_name text := request ->> 'batch';
   mail jsonb := request -> 'mail';
+  -- Of what was asked, and not of what a template has made of it.
+  mail_hash bytea := sha256(convert_to((request -> 'mail')::text, 'UTF8'));
   headers jsonb;
   new_content uuid := mailchute.new_id();
   issues jsonb;
@@ -64,6 +66,9 @@ begin
     return found_batch;
   end if;
 
+  if mail ? 'template' then
+    mail := mailchute.batch_of_template(mail, app_name, batch_id, batch_name);
+  end if;
   issues := mailchute.batch_issues(mail, batch_id);
   if issues <> '[]' then
     perform mailchute.refuse(issues);
@@ -71,8 +76,7 @@ begin
   perform mailchute.check_allowed(mail, app_name, senders, null);
   headers := coalesce(nullif(mail -> 'headers', 'null'), '[]');
   insert into mailchute.batch (id, app, name, content_id, mail, request_hash, names, line_names)
-  values (batch_id, app_name, batch_name, new_content, mail - array['subject', 'text', 'html', 'headers', 'attachments'],
-    sha256(convert_to(mail::text, 'UTF8')),
+  values (batch_id, app_name, batch_name, new_content, mail - array['subject', 'text', 'html', 'headers', 'attachments'], mail_hash,
     mailchute.template_names(concat_ws(' ', mail ->> 'subject', mail ->> 'text', mail ->> 'html', mail ->> 'unsubscribe', headers::text)),
     mailchute.template_names(concat_ws(' ', mail ->> 'subject', mail ->> 'unsubscribe', headers::text)))
   on conflict do nothing
@@ -82,7 +86,7 @@ begin
     where b.app = app_name and (b.id = batch_id or b.name = batch_name) order by b.name is not distinct from batch_name desc limit 1
     -- Against retention, which deletes what has no messages.
     for share;
-    if found_batch.request_hash <> sha256(convert_to(mail::text, 'UTF8')) then
+    if found_batch.request_hash <> mail_hash then
       raise exception 'Batch % was begun with another mail', coalesce(batch_name, batch_id::text) using errcode = 'MC004',
         hint = 'Use a new name for a new mail; the same name adds who is missing, with the same mail';
     end if;

@@ -26,9 +26,9 @@ begin
     execute format('grant usage on schema mailchute to %I', target.role);
     execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.queue,
       mailchute.suppression, mailchute.batch, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.pause, mailchute.throttle,
-      mailchute.app, mailchute.app_role to %I', target.role);
+      mailchute.app, mailchute.app_role, mailchute.template to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
-      mailchute.message_state(text[]), mailchute.describe(bigint), mailchute.describe_mail(bigint) to %I', target.role);
+      mailchute.message_state(text[]), mailchute.describe(bigint), mailchute.describe_mail(bigint), mailchute.preview_template(text, jsonb) to %I', target.role);
   end loop;
   if exists (select from pg_roles where rolname = 'mailchute_relay') then
     grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.batch, mailchute.message, mailchute.recipient,
@@ -50,7 +50,8 @@ begin
     grant execute on function mailchute.like_patterns(text[]) to mailchute_admin;
     grant update on mailchute.recipient, mailchute.message to mailchute_admin;
     grant insert, update, delete on mailchute.queue, mailchute.place to mailchute_admin;
-    grant delete on mailchute.digest_item to mailchute_admin;
+    grant delete on mailchute.digest_item, mailchute.template to mailchute_admin;
+    grant execute on function mailchute.save_template(text, text, text, text, text, text) to mailchute_admin;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_admin;
   end if;
 end $$;

@@ -3,7 +3,7 @@ import { createMailer } from "../client.ts";
 import type { Mailer } from "../mailer.ts";
 import type { Connection } from "../connection.ts";
 import { MailchuteError } from "../error.ts";
-import type { MessageInput } from "../message.ts";
+import type { MessageFields, MessageInput, TextBody } from "../message.ts";
 import type { Statement } from "../statement.ts";
 
 /** How to reach a database through a driver. Its role needs no more than any app's: `mailchute grants ROLE --from …`. */
@@ -37,7 +37,7 @@ interface Bench<C extends Connection> {
   readonly db: C;
   readonly mail: Mailer;
   /** A mail for later, that is taken back in the end. */
-  readonly message: MessageInput;
+  readonly message: MessageFields & TextBody;
   /** A key that nobody has used. */
   readonly key: string;
   /** Notes a mail that is to be taken back. */

@@ -1,6 +1,7 @@
 import type { Row } from "../connection.ts";
 import type { Message } from "../message.ts";
 import { merge, type Values } from "../template.ts";
+import { batchOfTemplate, type FakeMessage, valueIssues } from "./fake_template.ts";
 import { canonical, type FakeTables, messageTimes, newMail } from "./fake_enqueue.ts";
 import { Refused, refuseIssue } from "./refused.ts";
 
@@ -10,7 +11,7 @@ export interface FakeBatch {
   /** Its name, or its id. */
   readonly name: string;
   readonly request: string;
-  readonly mail: Message;
+  readonly mail: FakeMessage;
   readonly createdAtMs: number;
 }
 
@@ -45,6 +46,10 @@ export function enqueueMany(tables: FakeTables, request: PartRequest, nowMs: num
     const [email, name, key, variables] = recipient;
     const fault = (path: string, message: string) =>
       refused.push({ index, path: `recipients.${index}.${path}`, message });
+    const { subject, text, html } = batch.mail;
+    const issues = valueIssues(variables, { subject, all: [subject, text, html], where: "a header" });
+    for (const { path, message } of issues) fault(path, message);
+    if (issues.length > 0) return;
     const batchKey = key ?? keyOf(email);
     const known = tables.mails.all().find((mail) => mail.batch === batch.name && mail.batchKey === batchKey);
     if (known !== undefined && known.id.slice(0, -8) === request.id.slice(0, -8)) {
@@ -66,7 +71,7 @@ export function enqueueMany(tables: FakeTables, request: PartRequest, nowMs: num
   return { batch: batch.name, created, existing, refused: JSON.stringify(refused) };
 }
 
-function batchOf({ batches }: FakeTables, { id, batch: name, mail }: PartRequest, nowMs: number): FakeBatch {
+function batchOf({ batches, templates }: FakeTables, { id, batch: name, mail }: PartRequest, nowMs: number): FakeBatch {
   const key = name ?? id;
   const known = batches.get(key);
   if (mail === undefined) return known ?? refuseIssue("mail", "is missing, and no batch of this name or id has begun");
@@ -74,17 +79,17 @@ function batchOf({ batches }: FakeTables, { id, batch: name, mail }: PartRequest
   if (known !== undefined && known.request !== request) {
     throw new Refused("MC004", `Batch ${key} was begun with another mail`);
   }
-  const batch = known ?? { id, name: key, request, mail, createdAtMs: nowMs };
+  const batch = known ?? { id, name: key, request, mail: batchOfTemplate(mail, templates), createdAtMs: nowMs };
   batches.set(key, batch);
   return batch;
 }
 
 /** What one recipient gets: the relay merges it so when it composes the mail. */
 function merged(
-  mail: Message,
+  mail: FakeMessage,
   { to, variables }: { readonly to: NonNullable<Message["to"]>; readonly variables: Values },
-): Message {
-  const { subject, text, html, headers, unsubscribe } = mail;
+): FakeMessage {
+  const { subject, text, html, headers, unsubscribe, template } = mail;
   return {
     ...mail,
     to,
@@ -95,6 +100,7 @@ function merged(
       ? {}
       : { headers: headers.map(([name, value]) => [name, merge(value, variables)] as const) }),
     ...(unsubscribe === undefined ? {} : { unsubscribe: merge(unsubscribe, variables, "url") }),
+    ...(template === undefined ? {} : { template: { ...template, variables } }),
     priority: mail.priority ?? "low",
   };
 }

@@ -3,6 +3,7 @@ import { enqueueMany, type FakeBatch } from "./fake_batch.ts";
 import { enqueue, type FakeSuppression, type FakeTables } from "./fake_enqueue.ts";
 import { describe, type FakeMail, iso, isOpen, shownState } from "./fake_mail.ts";
 import { FakeTable } from "./fake_table.ts";
+import type { FakeTemplate } from "./fake_template.ts";
 import { Refused, refuseIssue } from "./refused.ts";
 import { timestampMs } from "./timestamp.ts";
 
@@ -16,7 +17,8 @@ export class FakeDatabase {
 
   constructor(
     now: () => number,
-    tables: FakeTables = { mails: new FakeTable(), batches: new FakeTable(), suppressions: new FakeTable() },
+    templates?: readonly FakeTemplate[],
+    tables: FakeTables = { mails: new FakeTable(), batches: new FakeTable(), suppressions: new FakeTable(), templates },
   ) {
     this.#now = now;
     this.#tables = tables;
@@ -28,14 +30,15 @@ export class FakeDatabase {
   }
 
   clear(): void {
-    for (const table of Object.values(this.#tables)) table.clear();
+    const { mails, batches, suppressions } = this.#tables;
+    for (const table of [mails, batches, suppressions]) table.clear();
   }
 
   /** The same rows as a transaction sees and changes them. */
   begin(): FakeDatabase {
-    const { mails, batches, suppressions } = this.#tables;
-    const tables = { mails: mails.begin(), batches: batches.begin(), suppressions: suppressions.begin() };
-    return new FakeDatabase(this.#now, tables);
+    const { mails, batches, suppressions, templates } = this.#tables;
+    const tables = { mails: mails.begin(), batches: batches.begin(), suppressions: suppressions.begin(), templates };
+    return new FakeDatabase(this.#now, templates, tables);
   }
 
   /** Takes over what a transaction has changed. */

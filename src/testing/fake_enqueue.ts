@@ -4,6 +4,7 @@ import type { FakeBatch } from "./fake_batch.ts";
 import { checkDigest, digestLatestMs } from "./fake_digest.ts";
 import { type FakeMail, isOpen, recipientsOf } from "./fake_mail.ts";
 import type { FakeTable } from "./fake_table.ts";
+import { type FakeMessage, type FakeTemplate, mailOfTemplate } from "./fake_template.ts";
 import { Refused, refuseIssue } from "./refused.ts";
 import { timestampMs } from "./timestamp.ts";
 
@@ -21,6 +22,8 @@ export interface FakeTables {
   readonly batches: FakeTable<FakeBatch>;
   /** By address. */
   readonly suppressions: FakeTable<FakeSuppression>;
+  /** Undefined: any name will do. */
+  readonly templates: readonly FakeTemplate[] | undefined;
 }
 
 /** The times of a mail in milliseconds since 1970. */
@@ -32,13 +35,16 @@ export function enqueue(
   given: Message & { readonly id: string; readonly idempotencyKey?: string },
   nowMs: number,
 ): Row {
-  const { id, idempotencyKey, ...message } = given;
-  const times = messageTimes(message, nowMs);
-  const request = canonical(message);
-  if (tables.mails.get(id) !== undefined) return { id, created: false };
+  const { id, idempotencyKey, ...asked } = given;
+  const request = canonical(asked);
   const known = tables.mails.all().find((mail) =>
     idempotencyKey !== undefined && mail.idempotencyKey === idempotencyKey
   );
+  // Whatever has become of the template.
+  if (asked.template !== undefined && known?.request === request) return { id: known.id, created: false };
+  const message = mailOfTemplate(asked, tables.templates);
+  const times = messageTimes(message, nowMs);
+  if (tables.mails.get(id) !== undefined) return { id, created: false };
   if (known !== undefined && known.request !== request) {
     throw new Refused("MC004", `Idempotency key ${idempotencyKey} was used for another mail`);
   }
@@ -67,7 +73,7 @@ export function messageTimes(message: Message, nowMs: number): MessageTimes {
 /** A new mail; it is in the queue unless all of its recipients are suppressed. */
 export function newMail(
   { suppressions }: FakeTables,
-  message: Message,
+  message: FakeMessage,
   options: Pick<FakeMail, "id" | "idempotencyKey" | "request"> & {
     readonly times: MessageTimes;
     readonly nowMs: number;

@@ -1,5 +1,6 @@
 import type { Mailbox } from "../address.ts";
 import type { Message } from "../message.ts";
+import type { FakeMessage } from "./fake_template.ts";
 import type { State } from "../state.ts";
 import type { AttemptStatus } from "../status.ts";
 
@@ -25,7 +26,7 @@ export interface FakeMail {
   readonly idempotencyKey: string | undefined;
   /** What an equal key must come with. */
   readonly request: string;
-  readonly message: Message;
+  readonly message: FakeMessage;
   readonly createdAtMs: number;
   readonly scheduledAtMs: number | undefined;
   readonly expiresAtMs: number | undefined;

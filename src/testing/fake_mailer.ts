@@ -3,18 +3,18 @@ import { createMailer } from "../client.ts";
 import type { Mailer, MailerOptions } from "../mailer.ts";
 import { type Connection, driverOf, type Row } from "../connection.ts";
 import { MailchuteError } from "../error.ts";
-import type { Message } from "../message.ts";
 import { check, TIMEOUT } from "../options.ts";
 import { FakeDatabase } from "./fake_database.ts";
 import type { FakeMail } from "./fake_mail.ts";
+import { checkTemplates, type FakeMessage, type FakeTemplate } from "./fake_template.ts";
 import { simulate, type Simulated, type SimulatedReply } from "./simulate.ts";
 
 /** A mail that the app under test has sent. */
 export interface SentMail {
   /** As `send` has answered it. */
   readonly id: string;
-  /** As it was checked: lists of `{ email, name }`, HTML rendered, the mailer's defaults merged, attachments in base64. */
-  readonly message: Message;
+  /** As it was checked: lists of `{ email, name }`, HTML rendered, the mailer's defaults merged, attachments in base64; `template` as it was asked for, beside what it makes. */
+  readonly message: FakeMessage;
   /** How it was sent. */
   readonly options: {
     readonly idempotencyKey?: string;
@@ -35,6 +35,8 @@ export interface MailFilter {
 export interface FakeMailerOptions extends MailerOptions {
   /** The time, in milliseconds since 1970. @default {Date.now} */
   readonly now?: (() => number) | undefined;
+  /** The templates of the app; the later of one name and language is the newer. @default any name will do, and nothing is merged */
+  readonly templates?: readonly FakeTemplate[] | undefined;
 }
 
 /** Runs the statements of `mail.statement`. */
@@ -89,11 +91,17 @@ const WAIT = "Cannot find the mail";
  * mail.simulate(id, "bounced", { reply: "No such user" });
  * if ((await mail.get(id))?.state !== "bounced") throw new Error("unexpected");
  * ```
+ * @example A template of the app
+ * ```ts
+ * const mail = fakeMailer({ from: "shop@example.com", templates: [{ name: "welcome", subject: "Hi {{first}}", text: "Hello" }] });
+ * await mail.send({ to: "ann@example.com", template: { name: "welcome", variables: { first: "Ann" } } });
+ * if (mail.sent[0]?.message.subject !== "Hi Ann") throw new Error("unexpected");
+ * ```
  * @throws {MailchuteError} `validation_error` when an option is wrong
  */
 export function fakeMailer(options: FakeMailerOptions = {}): FakeMailer {
-  const { now = Date.now, ...mailerOptions } = options;
-  const database = new FakeDatabase(now);
+  const { now = Date.now, templates, ...mailerOptions } = options;
+  const database = new FakeDatabase(now, templates && checkTemplates(templates));
   const transactions = new WeakSet<object>();
   const givenAs = new Map<string, Connection>();
   const watchers = new Set<() => void>();

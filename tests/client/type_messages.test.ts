@@ -36,9 +36,21 @@ const SAID: Readonly<Record<string, string>> = {
   'await mail.send({ to: "a@b.example", text: "t" });':
     "Argument of type '{ to: string; text: string; }' is not assignable to parameter of type 'MessageInput'.",
   'await mail.send({ ...base, text: "t", reply_to: "a@b.example" });':
-    "Object literal may only specify known properties, but 'reply_to' does not exist in type 'MessageInput'. Did you mean to write 'replyTo'?",
+    "Object literal may only specify known properties, but 'reply_to' does not exist in type 'HtmlMail | TextMail'. Did you mean to write 'replyTo'?",
   'await mail.send({ ...base, text: "t", digest: { wait: "1h" } });':
     "Type '{ wait: string; }' is not assignable to type 'Digest | undefined'.",
+  'await mail.send({ ...base, template: { name: "welcome" } });':
+    "Argument of type '{ to: string; subject: string; template: { name: string; }; }' is not assignable to parameter of type 'MessageInput'.",
+  'await mail.send({ to: "a@b.example", template: "welcome" });':
+    "Type 'string' is not assignable to type 'FilledTemplate'.",
+  'await mail.send({ to: "a@b.example", template: { name: "welcome", variables: { at: new Date() } } });':
+    "Type 'Date' is not assignable to type 'Value'.",
+  'await mail.send({ to: "a@b.example", template: { name: "welcome", lang: "de" } });':
+    "Object literal may only specify known properties, and 'lang' does not exist in type 'FilledTemplate'.",
+  'await mail.sendMany({ template: { name: "welcome", variables: { a: "b" } } }, []);':
+    "Type '{ a: string; }' is not assignable to type 'undefined'.",
+  'await mail.sendMany({ template: { name: "welcome" }, text: "t" }, []);':
+    "Argument of type '{ template: { name: string; }; text: string; }' is not assignable to parameter of type 'MailTemplate & NoOthers<MailTemplate>'.",
   'await mail.send({ ...base, text: "t", stream: ["bulk"] });': "Type 'string[]' is not assignable to type 'string'.",
   'await mail.send({ ...base, text: "t", metadata: { order: 7 } });':
     "Type 'number' is not assignable to type 'string'.",

@@ -36,6 +36,12 @@ export const GOOD: readonly MessageInput[] = [
     attachments: [new File([], "a"), { filename: "a", content: CONTENT }, { filename: "a", content: CONTENT.buffer }],
   },
   { ...BASE, text: "t", attachments: [{ filename: "a", content: "x", encoding: "utf-8" }] },
+  { to: "a@b.example", template: { name: "welcome" } },
+  {
+    to: "a@b.example",
+    template: { name: "welcome", language: "de-AT", version: 2, variables: { a: "b", n: 7 } },
+    tags: ["a"],
+  },
   {
     ...BASE,
     text: "t",
@@ -72,6 +78,10 @@ export const twoWindows: Digest = { key: "k", wait: "1h", at: "09:00", timeZone:
 export const digestSomewhere: Digest = { key: "k", at: "09:00" };
 // @ts-expect-error A batch has no digest.
 export const batchDigest: MailTemplate = { subject: "s", text: "t", digest: { key: "k", wait: "1h" } };
+// @ts-expect-error A template has a subject of its own.
+export const templateWithSubject: MessageInput = { ...BASE, template: { name: "welcome" } };
+// @ts-expect-error A template has a name.
+export const templateWithoutName: MessageInput = { to: "a@b.example", template: { language: "de" } };
 // @ts-expect-error One stream.
 export const streams: MessageInput = { ...BASE, text: "t", stream: ["bulk"] };
 // @ts-expect-error A mail has a text or HTML.
@@ -123,6 +133,8 @@ export async function bulk(mail: Mailer, text: string): Promise<void> {
   await mail.sendMany({ subject: "{{a}}", text }, [{ to }, { to, variables: { b: "" } }]);
   await mail.sendMany({ subject: "{{a}}", html: Promise.resolve(text) }, [{ to, variables: { a: "" } }]);
   await mail.sendMany({ subject: "s", text: "t", headers: { "X-A": "{{a}}" } }, [{ to, variables: { a: "" } }]);
+  // So may what lies in the database.
+  await mail.sendMany({ template: { name: "news", language: "de" } }, [{ to }, { to, variables: { b: 7 } }]);
   async function* list() {
     yield { to, variables: { first: "A", last: "B" } };
   }

@@ -4,7 +4,7 @@ import { fakeMailer, type Simulated } from "../../src/testing/testing.ts";
 import { createDatabase } from "../database.ts";
 import { makeDue, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { type Behaviour, BEHAVIOURS, type Subject } from "./behaviour.ts";
+import { type Behaviour, BEHAVIOURS, type Subject, TEMPLATES } from "./behaviour.ts";
 
 /** What an address asks for. */
 function wished(address: string): string {
@@ -14,6 +14,15 @@ function wished(address: string): string {
 /** The real mailer on a real Postgres, with a real relay and a server that does what addresses ask for. */
 async function real(behaviour: Behaviour): Promise<unknown> {
   await using database = await createDatabase();
+  for (const template of TEMPLATES) {
+    const { name, subject, text = null, html = null, language = "" } = {
+      text: undefined,
+      html: undefined,
+      language: "",
+      ...template,
+    };
+    await database.sql`select mailchute.save_template('postgres', ${name}, ${subject}, ${text}, ${html}, ${language})`;
+  }
   let isUncertain = false;
   await using server = await startScriptedServer({
     on: {
@@ -47,7 +56,7 @@ async function real(behaviour: Behaviour): Promise<unknown> {
 }
 
 async function fake(behaviour: Behaviour): Promise<unknown> {
-  const mail = fakeMailer();
+  const mail = fakeMailer({ templates: TEMPLATES });
   const subject: Subject = {
     mail,
     strict: createMailer(mail.connection, { transaction: "required" }),

@@ -21,6 +21,14 @@ export interface Subject {
   hold(id: string): Promise<void>;
 }
 
+/** The templates of the app, in the order in which they are saved. */
+export const TEMPLATES = [
+  { name: "welcome", subject: "Old {{first}}", text: "t" },
+  { name: "welcome", subject: "Hi {{first}}", text: "Dear {{ first }}, {{last}}", html: "<p>{{first}}</p>" },
+  { name: "welcome", language: "de", subject: "Hallo {{first}}", text: "Liebe {{first}}" },
+  { name: "news", language: "de", subject: "Neues", html: "<p>Liebe {{first}}</p>" },
+] as const;
+
 /** A case: what it shows, and how. */
 export type Behaviour = (subject: Subject) => Promise<unknown>;
 
@@ -99,6 +107,60 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
     await errorOf(mail.send({ ...BASE, cc: "b@c.example", digest: { key: "", wait: "soon", items: 1 } as never })),
     await errorOf(mail.sendMany({ ...BASE, to: undefined, digest: { key: "k", wait: "1h" } } as never, [])),
   ],
+
+  "a mail has a template": async ({ mail }) => {
+    const send = async (template: object, more = {}) =>
+      await errorOf(mail.send({ from: "a@shop.example", to: BASE.to, template, ...more } as MessageInput));
+    return [
+      await mail.send({
+        from: BASE.from,
+        to: BASE.to,
+        template: { name: "welcome", variables: { first: "A", last: 7 } },
+      }),
+      await send({ name: "nobody" }),
+      await send({ name: "welcome" }),
+      await send({ name: "welcome", version: 1, language: "fr", variables: { first: "A" } }),
+      await send({ name: "welcome", version: 3, variables: { first: "A", last: "B" } }),
+      await send({ name: "welcome", version: 2, language: "de-AT", variables: { first: "A" } }),
+      await send({ name: "welcome", variables: { first: "A\r\nBcc: x@y.example", unused: "u" } }),
+      await send({ name: "news", language: "en", variables: { first: "A" } }),
+      await send({ name: "news", language: "de_AT", variables: { first: "{{x}}" } }),
+      await send({ name: "", language: "deutsch!", version: 1.5, variables: { a: {}, b: "\0" }, x: 1 }),
+      await send({ name: "welcome" }, { subject: "s", html: "<p>" }),
+      await send("welcome" as never),
+    ];
+  },
+
+  "a template is used with a key": async ({ mail }) => {
+    const send = (first: string) =>
+      mail.send({
+        from: "a@shop.example",
+        to: BASE.to,
+        template: { name: "welcome", language: "de", variables: { first } },
+      }, {
+        idempotencyKey: "k",
+      });
+    return [(await send("A")).created, (await send("A")).created, await errorOf(send("B"))];
+  },
+
+  "a bulk send has a template": async ({ mail }) => {
+    const template = { from: "a@shop.example", template: { name: "welcome" } };
+    const people = [
+      { to: "a@example.com", variables: { first: "A", last: 7 } },
+      { to: "b@example.com", variables: { first: "B" } },
+      { to: "c@example.com", variables: { first: "C\n", last: "" } },
+      { to: "d@example.com" },
+    ];
+    return [
+      await errorOf(mail.sendMany(template, people, { batch: "b" })),
+      await mail.sendMany(template, people, { batch: "b", onInvalid: "skip" }),
+      await mail.get({ batch: "b" }),
+      await errorOf(mail.sendMany({ ...template, template: { name: "news" } }, people, { batch: "c" })),
+      await errorOf(mail.sendMany({ ...template, template: { name: "news" } }, people, { batch: "b" })),
+      await errorOf(mail.sendMany({ ...template, template: { name: "news", variables: {} } } as never, people)),
+      await errorOf(mail.sendMany(template, [{ to: "a@example.com", variables: [] as never }])),
+    ];
+  },
 
   "a mail is held by a relay": async ({ mail, hold }) => {
     const { id } = await mail.send(BASE);
