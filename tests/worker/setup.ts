@@ -63,8 +63,9 @@ export async function startWorker(options: StartOptions = {}): Promise<TestWorke
   writeFileSync(ca, TEST_AUTHORITY.ca);
   const before = process.env.NODE_EXTRA_CA_CERTS;
   process.env.NODE_EXTRA_CA_CERTS = ca;
-  // It reads that when it is loaded.
-  const { Miniflare } = await import("miniflare");
+  // It reads that when it is loaded: a copy of our own, since another test of this process may have loaded it before.
+  const copy = `${Bun.resolveSync("miniflare", import.meta.dir)}?with-our-authority`;
+  const { Miniflare } = await import(copy) as typeof import("miniflare");
   const lines: string[] = [];
   const runtime = new Miniflare({
     modules: true,
