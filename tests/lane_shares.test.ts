@@ -63,6 +63,45 @@ test("what high leaves free goes to the lower ones with the next claim, which co
   expect(claim([3, 4, 3])).toEqual({ got: [3, 4, 3], hasMore: false });
 });
 
+test("low does not go before normal when normal is asked for no more than it is owed, and is asked for with the next claim", () => {
+  const shares = new LaneShares();
+  const claim = (has: PerLane) => {
+    const order = shares.order(16);
+    const got = takeFrom(has, 16, order);
+    return { got, hasMore: shares.took(16, { order, got }) };
+  };
+  expect(claim([MUCH, 20, 20])).toEqual({ got: [16, 0, 0], hasMore: true });
+  expect(claim([MUCH, 20, 20])).toEqual({ got: [13, 2, 1], hasMore: true });
+  // A sixteenth of a claim is owed to low by then, and no more.
+  for (const has of [[4, 18, 19], [0, 16, 18]] as const) {
+    const { got, hasMore } = claim(has);
+    expect(got[2]).toBeLessThanOrEqual(1);
+    expect(hasMore).toBe(true);
+  }
+  // All of what normal had is out before the rest of low.
+  const shares2 = new LaneShares();
+  const left: [number, number, number] = [20, 20, 20];
+  let lowBefore = 0;
+  for (let hasMore = true; hasMore;) {
+    const order = shares2.order(16);
+    const got = takeFrom(left, 16, order);
+    for (const lane of [0, 1, 2] as const) left[lane] -= got[lane];
+    if (left[1] > 0) lowBefore += got[2];
+    hasMore = shares2.took(16, { order, got });
+  }
+  expect(left).toEqual([0, 0, 0]);
+  expect(lowBefore).toBeLessThanOrEqual(3);
+});
+
+test("a lane that was asked for all and had nothing is owed nothing", () => {
+  const shares = new LaneShares();
+  for (let count = 0; count < 3; count++) {
+    const order = shares.order(64);
+    expect(order.map(({ lane }) => lane)).toEqual([0, 1, 2]);
+    shares.took(64, { order, got: takeFrom([0, 0, MUCH], 64, order) });
+  }
+});
+
 /** Hands out all that waits. */
 function handOut(order: LaneOrder<string>): readonly string[] {
   const out: string[] = [];
