@@ -28,6 +28,8 @@ export interface ClaimedMessage {
   readonly unsubscribe: string | null;
   readonly onUncertain: "retry" | "hold" | null;
   readonly stream: string | null;
+  /** How long its stream waits between attempts; undefined: as long as mail without a stream. */
+  readonly backoffMs?: readonly number[] | undefined;
   /** The id of its batch. */
   readonly batch: string | null;
   /** Of a bulk send: the values for the names in its content. */

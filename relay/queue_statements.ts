@@ -185,6 +185,9 @@ from claimed c
 join pick p on p.seq = c.seq
 cross join lateral (
   select m.id, m.app, m.content_id, m.from_email, m.from_name, m.reply_to, m.return_path, m.unsubscribe, m.on_uncertain, m.stream, m.variables,
+    -- Index: stream_pkey. Null where the mail has no stream, or that no waits of its own.
+    (select to_json(s.backoff) from mailchute.stream s where s.name = m.stream and s.scope in ('all', 'app:' || m.app)
+      order by s.scope desc limit 1) as backoff,
     (select b.id from mailchute.batch b where b.seq = m.batch) as batch,
     extract(epoch from greatest(m.created_at, m.scheduled_at)) * 1000 as first_due_ms, extract(epoch from m.expires_at) * 1000 as expires_at_ms
   from mailchute.message m where m.seq = c.seq offset 0

@@ -203,6 +203,7 @@ function attemptFacts(message: ClaimedMessage): AttemptFacts {
     ageFromMs: Math.max(message.firstDueMs, message.retriedAtMs ?? 0),
     expiresAtMs: message.expiresAtMs ?? undefined,
     onUncertain: message.onUncertain ?? undefined,
+    backoffMs: message.backoffMs,
   };
 }
 

@@ -52,17 +52,20 @@ export interface MessageFields {
   readonly tags?: readonly string[] | undefined;
   /** What the app wants to find again with the mail's status. It is not sent. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
-  /** Its place in the queue; not shown to the reader. @default {"normal"} */
+  /** Its place in the queue; not shown to the reader. @default its stream's, else `normal`, and `low` with `sendMany` */
   readonly priority?: "high" | "normal" | "low" | undefined;
   /** Not before this time. A Date, or an ISO 8601 string with a zone. @default at once */
   readonly scheduledAt?: Date | string | undefined;
-  /** Not after this time: what is not sent by then ends as `expired`. @default what the relay is set to */
+  /** Not after this time: what is not sent by then ends as `expired`. @default what its stream says, and at the latest what the relay is set to */
   readonly expiresAt?: Date | string | undefined;
   /** An https: or mailto: URL for List-Unsubscribe; an https one must take the POST of RFC 8058 (one click). */
   readonly unsubscribe?: string | undefined;
-  /** What to do when the mail may have arrived and nobody knows: send again, or wait for a person. @default what the relay is set to */
+  /** What to do when the mail may have arrived and nobody knows: send again, or wait for a person. @default its stream's, else what the relay is set to */
   readonly onUncertain?: "retry" | "hold" | undefined;
-  /** A flow with its own pause, rate and route, such as `bulk`: 1 to 63 of a-z 0-9 . _ -, first a letter or digit. @default the mailer's */
+  /**
+   * A flow with its own pause, rate and route: 1 to 63 of a-z 0-9 . _ -, first a letter or digit. `otp`, `transactional`, `bulk` and `alert` also say
+   * priority, expiry, waits between attempts and `onUncertain`, as far as the mail does not; any other may. @default the mailer's
+   */
   readonly stream?: string | undefined;
   /**
    * Gathers mails to one recipient into one: each such mail is an item, and goes out with the others of its key when their window ends. One recipient,

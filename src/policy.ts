@@ -23,6 +23,8 @@ export interface AttemptFacts {
   readonly expiresAtMs: number | undefined;
   /** The message's own choice. */
   readonly onUncertain: "retry" | "hold" | undefined;
+  /** The waits of its stream. @default {BACKOFF_MS} */
+  readonly backoffMs?: readonly number[] | undefined;
 }
 
 /** What becomes of a recipient. An open state says when it is tried next; `held` waits for a person. */
@@ -34,7 +36,7 @@ export type NextState =
 
 const MINUTE_MS = 60_000;
 
-/** The waits after the first, second, … attempt; the last one repeats. */
+/** The waits after the first, second, … attempt; the last one repeats. A stream may have its own. */
 export const BACKOFF_MS: readonly number[] = [1, 5, 15, 30, 60, 120, 240].map((minutes) => minutes * MINUTE_MS);
 
 /** Long enough for a receiver to drop a second copy by its Message-ID. */
@@ -48,8 +50,8 @@ export const JITTER = 0.2;
  *
  * @param random a number from 0 (included) to 1 (excluded)
  */
-export function backoffMs(number: number, random: number): number {
-  const base = BACKOFF_MS[Math.min(Math.max(number, 1), BACKOFF_MS.length) - 1] as number;
+export function backoffMs(number: number, random: number, waitsMs: readonly number[] = BACKOFF_MS): number {
+  const base = waitsMs[Math.min(Math.max(number, 1), waitsMs.length) - 1] as number;
   return Math.round(base * (1 - JITTER + 2 * JITTER * random));
 }
 
@@ -64,10 +66,14 @@ export function nextState(outcome: Judged, attempt: AttemptFacts, context: NextC
       if ((attempt.onUncertain ?? context.rules.onUncertain) === "hold") {
         return { state: "held", reason: "The server may have it: a person decides between retry and cancel" };
       }
-      return laterOrExpired(attempt, context, Math.max(UNCERTAIN_DELAY_MS, backoffMs(attempt.number, context.random)));
+      return laterOrExpired(attempt, context, Math.max(UNCERTAIN_DELAY_MS, waitMs(attempt, context)));
     case "deferred":
-      return laterOrExpired(attempt, context, backoffMs(attempt.number, context.random));
+      return laterOrExpired(attempt, context, waitMs(attempt, context));
   }
+}
+
+function waitMs({ number, backoffMs: waitsMs }: AttemptFacts, { random }: NextContext): number {
+  return backoffMs(number, random, waitsMs);
 }
 
 /** The rules, the present, and a number from 0 to 1 for the jitter. */

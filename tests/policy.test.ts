@@ -166,3 +166,13 @@ test("a wait that reaches beyond the end wakes at the end, so that the mail expi
   const next = nextState(outcome("deferred"), attempt, context({ maxAgeMs: DAY_MS + 90_000 }));
   expect(next).toEqual({ state: "deferred", delayMs: 90_000 });
 });
+
+test("a stream's waits stand in for the usual ones, the last repeats, and uncertain waits five minutes all the same", () => {
+  const backoffMs = [5_000, 60_000];
+  const wait = (kind: Outcome["kind"], number: number) =>
+    nextState(outcome(kind), facts({ number, backoffMs }), context({ random: 0.5 }));
+  expect([1, 2, 3, 30].map((number) => wait("deferred", number))).toEqual(
+    [5_000, 60_000, 60_000, 60_000].map((delayMs) => ({ state: "deferred", delayMs })),
+  );
+  expect(wait("uncertain", 1)).toEqual({ state: "deferred", delayMs: UNCERTAIN_DELAY_MS });
+});

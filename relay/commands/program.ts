@@ -15,6 +15,7 @@ import { runCommand } from "./run.ts";
 import { sendCommand } from "./send.ts";
 import { showCommand } from "./show.ts";
 import { statusCommand } from "./status.ts";
+import { streamCommand } from "./stream.ts";
 import { suppressCommand } from "./suppress.ts";
 import { templateCommand } from "./template.ts";
 import type { Command } from "./command.ts";
@@ -34,6 +35,7 @@ export function commandsOf(machine: Parameters<typeof runCommand>[0]): readonly 
     cancelCommand,
     pauseCommand,
     resumeCommand,
+    streamCommand,
     batchCommand,
     suppressCommand,
     templateCommand,

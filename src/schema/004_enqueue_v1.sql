@@ -151,6 +151,7 @@ declare
   scheduled timestamptz;
   expires timestamptz;
   in_digest boolean := false;
+  of_stream record;
 begin
   if plain then
     has_options := request - array['id', 'from', 'to', 'subject', 'text', 'html'] <> '{}';
@@ -224,12 +225,27 @@ begin
     unsubscribe := request ->> 'unsubscribe';
     headers := nullif(request -> 'headers', 'null');
     metadata := nullif(request -> 'metadata', 'null');
-    priority := case request ->> 'priority' when 'high' then 0 when 'low' then 2 end;
+    priority := case request ->> 'priority' when 'high' then 0 when 'normal' then 1 when 'low' then 2 end;
     on_uncertain := request ->> 'onUncertain';
     stream := request ->> 'stream';
     in_digest := (request ->> 'digest') is not null;
     if in_digest then
       scheduled := mailchute.digest_latest(request -> 'digest', statement_timestamp());
+    end if;
+    if stream is not null then
+      select s.lane, s.expires_after, s.on_uncertain, s.digest into of_stream from mailchute.stream_of(stream, app_name) s;
+      if found then
+        if in_digest and not of_stream.digest then
+          perform mailchute.refuse(jsonb_build_array(jsonb_build_object('path', 'digest', 'message',
+            'does not go with the stream ' || stream || ', whose mails go out one by one')));
+        end if;
+        priority := coalesce(priority, of_stream.lane);
+        on_uncertain := coalesce(on_uncertain, of_stream.on_uncertain);
+        -- Of an item, from the end of its window.
+        if not in_digest then
+          expires := coalesce(expires, greatest(scheduled, statement_timestamp()) + make_interval(secs => of_stream.expires_after));
+        end if;
+      end if;
     end if;
   end if;
 

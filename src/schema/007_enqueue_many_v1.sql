@@ -190,6 +190,7 @@ declare
   scheduled timestamptz;
   expires timestamptz;
   queued integer;
+  of_stream record;
 begin
   if jsonb_typeof(request) is distinct from 'object' or coalesce(request ->> 'id', '') !~* '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' then
     perform mailchute.refuse('[{"path": "id", "message": "must be a UUID"}]');
@@ -241,9 +242,18 @@ begin
   unsubscribe := the_batch.mail ->> 'unsubscribe';
   tags := array(select jsonb_array_elements_text(coalesce(nullif(the_batch.mail -> 'tags', 'null'), '[]')));
   metadata := coalesce(nullif(the_batch.mail -> 'metadata', 'null'), '{}');
-  lane := case the_batch.mail ->> 'priority' when 'high' then 0 when 'normal' then 1 else 2 end;
+  lane := case the_batch.mail ->> 'priority' when 'high' then 0 when 'normal' then 1 when 'low' then 2 end;
   on_uncertain := the_batch.mail ->> 'onUncertain';
   stream := the_batch.mail ->> 'stream';
+  if stream is not null then
+    select s.lane, s.expires_after, s.on_uncertain into of_stream from mailchute.stream_of(stream, app_name) s;
+    if found then
+      lane := coalesce(lane, of_stream.lane);
+      on_uncertain := coalesce(on_uncertain, of_stream.on_uncertain);
+      expires := coalesce(expires, greatest(scheduled, statement_timestamp()) + make_interval(secs => of_stream.expires_after));
+    end if;
+  end if;
+  lane := coalesce(lane, 2::smallint);
   suppresses := exists (select from mailchute.suppression s where s.scope in ('all', 'app:' || app_name));
 
   with asked as materialized (

@@ -269,7 +269,7 @@ begin
     if cardinality(seqs) = 1 then
       carrier := seqs[1];
       update mailchute.queue q set due = least(moment, statement_timestamp()) where q.seq = carrier;
-      update mailchute.message m set scheduled_at = moment where m.seq = carrier;
+      update mailchute.message m set scheduled_at = moment, expires_at = mailchute.digest_expiry(m.stream, m.app, moment) where m.seq = carrier;
     else
       carrier := mailchute.make_digest(seqs, moment);
       delete from mailchute.queue q where q.seq = any (seqs);
@@ -317,12 +317,13 @@ begin
   join mailchute.content c on c.id = m.content_id
   where m.seq = seqs[total];
 
-  insert into mailchute.message (id, app, content_id, from_email, from_name, reply_to, return_path, unsubscribe, tags, lane, on_uncertain, stream, created_at)
+  insert into mailchute.message (id, app, content_id, from_email, from_name, reply_to, return_path, unsubscribe, tags, lane, on_uncertain, stream, expires_at, created_at)
   values (mailchute.new_id(), newest.app, new_content, newest.from_email, newest.from_name, newest.reply_to, newest.return_path, newest.unsubscribe,
     array(
       select t.tag from mailchute.message m cross join unnest(m.tags) with ordinality as t(tag, place) where m.seq = any (seqs)
       group by t.tag order by min(m.seq), min(t.place) limit 50),
-    (select min(m.lane::smallint) from mailchute.message m where m.seq = any (seqs)), newest.on_uncertain, newest.stream, moment)
+    (select min(m.lane::smallint) from mailchute.message m where m.seq = any (seqs)), newest.on_uncertain, newest.stream,
+    mailchute.digest_expiry(newest.stream, newest.app, moment), moment)
   returning message.seq into new_seq;
 
   -- As much as a mail can show, the first always.

@@ -4,7 +4,7 @@ declare
   target record;
   entry text;
   apps text[] := array['enqueue_v1(jsonb)', 'enqueue_many_v1(jsonb)', 'send(jsonb)', 'status_v1(uuid)', 'cancel_v1(uuid)', 'reschedule_v1(uuid, timestamptz)',
-    'batch_status_v1(text)', 'cancel_many_v1(jsonb)', 'suppress_v1(text, text)', 'suppression_v1(text)', 'unsuppress_v1(text)',
+    'batch_status_v1(text)', 'cancel_many_v1(jsonb)', 'suppress_v1(text, text)', 'suppression_v1(text)', 'unsuppress_v1(text)', 'set_stream_v1(text, jsonb)',
     'new_id()', 'to_mailbox(jsonb)', 'to_mailboxes(jsonb)'];
 begin
   revoke all on schema mailchute from public;
@@ -26,7 +26,7 @@ begin
     execute format('grant usage on schema mailchute to %I', target.role);
     execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.queue,
       mailchute.suppression, mailchute.batch, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.pause, mailchute.throttle,
-      mailchute.app, mailchute.app_role, mailchute.template to %I', target.role);
+      mailchute.app, mailchute.app_role, mailchute.template, mailchute.stream to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
       mailchute.message_state(text[]), mailchute.describe(bigint), mailchute.describe_mail(bigint), mailchute.preview_template(text, jsonb) to %I', target.role);
   end loop;
@@ -42,10 +42,11 @@ begin
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_relay;
     grant execute on function mailchute.close_digests(integer, timestamptz), mailchute.close_digest(text, text, text, timestamptz),
       mailchute.suppress_items(bigint[], text, text), mailchute.make_digest(bigint[], timestamptz),
-      mailchute.digest_end(interval, time, text, timestamptz), mailchute.new_id() to mailchute_relay;
+      mailchute.digest_end(interval, time, text, timestamptz), mailchute.digest_expiry(text, text, timestamptz), mailchute.stream_of(text, text),
+      mailchute.new_id() to mailchute_relay;
   end if;
   if exists (select from pg_roles where rolname = 'mailchute_admin') then
-    grant select, insert, update, delete on mailchute.app, mailchute.app_role, mailchute.suppression, mailchute.pause to mailchute_admin;
+    grant select, insert, update, delete on mailchute.app, mailchute.app_role, mailchute.suppression, mailchute.pause, mailchute.stream to mailchute_admin;
     -- A column of app is made with it.
     grant execute on function mailchute.like_patterns(text[]) to mailchute_admin;
     grant update on mailchute.recipient, mailchute.message to mailchute_admin;

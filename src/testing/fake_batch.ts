@@ -3,6 +3,7 @@ import type { Message } from "../message.ts";
 import { merge, type Values } from "../template.ts";
 import { batchOfTemplate, type FakeMessage, valueIssues } from "./fake_template.ts";
 import { canonical, type FakeTables, messageTimes, newMail } from "./fake_enqueue.ts";
+import { STREAMS } from "./fake_streams.ts";
 import { Refused, refuseIssue } from "./refused.ts";
 
 /** A bulk send in memory. */
@@ -101,7 +102,7 @@ function merged(
       : { headers: headers.map(([name, value]) => [name, merge(value, variables)] as const) }),
     ...(unsubscribe === undefined ? {} : { unsubscribe: merge(unsubscribe, variables, "url") }),
     ...(template === undefined ? {} : { template: { ...template, variables } }),
-    priority: mail.priority ?? "low",
+    priority: mail.priority ?? STREAMS.get(mail.stream)?.priority ?? "low",
   };
 }
 

@@ -2,6 +2,7 @@ import type { Row } from "../connection.ts";
 import { enqueueMany, type FakeBatch } from "./fake_batch.ts";
 import { enqueue, type FakeSuppression, type FakeTables } from "./fake_enqueue.ts";
 import { describe, type FakeMail, iso, isOpen, shownState } from "./fake_mail.ts";
+import { STREAMS } from "./fake_streams.ts";
 import { FakeTable } from "./fake_table.ts";
 import type { FakeTemplate } from "./fake_template.ts";
 import { Refused, refuseIssue } from "./refused.ts";
@@ -118,7 +119,12 @@ export class FakeDatabase {
   }
 
   #reschedule(mail: FakeMail, atMs: number): string {
-    if (mail.expiresAtMs !== undefined && mail.expiresAtMs <= atMs) refuseIssue("at", "is not before expiresAt");
+    const dueMs = Math.max(atMs, this.#now());
+    const { expiresAfterMs = NaN } = STREAMS.get(mail.message.stream) ?? {};
+    // What its stream has said counts from when it is due, and goes along.
+    const isOfStream = mail.expiresAtMs === Math.max(mail.createdAtMs, mail.scheduledAtMs ?? 0) + expiresAfterMs;
+    const expiresAtMs = isOfStream ? dueMs + expiresAfterMs : mail.expiresAtMs;
+    if (expiresAtMs !== undefined && expiresAtMs <= atMs) refuseIssue("at", "is not before expiresAt");
     if (mail.message.digest !== undefined && mail.dueMs === Infinity && mail.attempts.length === 0) {
       refuseIssue(
         "at",
@@ -126,9 +132,8 @@ export class FakeDatabase {
       );
     }
     if (mail.dueMs === undefined || mail.isLeased || mail.attempts.length > 0) return "too_late";
-    const dueMs = Math.max(atMs, this.#now());
     const recipients = mail.recipients.map((recipient) => ({ ...recipient, dueMs }));
-    this.update(mail, { scheduledAtMs: atMs, dueMs, recipients });
+    this.update(mail, { scheduledAtMs: atMs, expiresAtMs, dueMs, recipients });
     return "rescheduled";
   }
 

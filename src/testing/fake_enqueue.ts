@@ -3,6 +3,7 @@ import type { Message } from "../message.ts";
 import type { FakeBatch } from "./fake_batch.ts";
 import { checkDigest, digestLatestMs } from "./fake_digest.ts";
 import { type FakeMail, isOpen, recipientsOf } from "./fake_mail.ts";
+import { STREAMS } from "./fake_streams.ts";
 import type { FakeTable } from "./fake_table.ts";
 import { type FakeMessage, type FakeTemplate, mailOfTemplate } from "./fake_template.ts";
 import { Refused, refuseIssue } from "./refused.ts";
@@ -67,7 +68,15 @@ export function messageTimes(message: Message, nowMs: number): MessageTimes {
   if (expiresAtMs !== undefined && expiresAtMs <= firstDueMs) {
     refuseIssue("expiresAt", "is not after the time of sending");
   }
-  return { scheduledAtMs, expiresAtMs, firstDueMs };
+  const { expiresAfterMs, refusesDigests } = STREAMS.get(message.stream) ?? {};
+  if (digest !== undefined && refusesDigests) {
+    refuseIssue("digest", `does not go with the stream ${message.stream}, whose mails go out one by one`);
+  }
+  // Of an item, from the end of its window, which does not come here.
+  if (expiresAtMs !== undefined || expiresAfterMs === undefined || digest !== undefined) {
+    return { scheduledAtMs, expiresAtMs, firstDueMs };
+  }
+  return { scheduledAtMs, expiresAtMs: firstDueMs + expiresAfterMs, firstDueMs };
 }
 
 /** A new mail; it is in the queue unless all of its recipients are suppressed. */

@@ -3,6 +3,7 @@ import { MailchuteError } from "../error.ts";
 import { type NextState, nextState } from "../policy.ts";
 import type { FakeDatabase } from "./fake_database.ts";
 import { type FakeAttempt, type FakeMail, type FakeRecipient, isOpen } from "./fake_mail.ts";
+import { STREAMS } from "./fake_streams.ts";
 
 /**
  * What a relay does with a mail. `sending`: it holds it, and `cancel` comes too late. `sent`, `deferred`, `bounced`, `uncertain`: an attempt that ends
@@ -91,6 +92,7 @@ function attempted(
 ): Partial<FakeMail> {
   const kind = outcome as Attempted;
   const usual = USUAL[kind];
+  const { onUncertain, backoffMs } = STREAMS.get(mail.message.stream) ?? {};
   const attempts: FakeAttempt[] = [];
   const next = new Map<number, NextState>();
   for (const { position } of chosen) {
@@ -99,7 +101,8 @@ function attempted(
       number,
       ageFromMs: mail.firstDueMs,
       expiresAtMs: mail.expiresAtMs,
-      onUncertain: mail.message.onUncertain,
+      onUncertain: mail.message.onUncertain ?? onUncertain,
+      backoffMs,
     };
     const said = Object.fromEntries(Object.entries(reply).filter(([, value]) => value !== undefined));
     attempts.push({ ...{ number, atMs: nowMs, position, outcome: kind, route: "default" }, ...usual, ...said });

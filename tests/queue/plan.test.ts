@@ -56,6 +56,7 @@ const GUARDS:
       "queue_pkey",
       "recipient_pkey",
       "relay_pkey",
+      "stream_pkey",
       "suppression_pkey",
     ]],
     ["CLAIM_PROBE", CLAIM_PROBE, ["1", "120000", "1", "true"], [
@@ -65,6 +66,7 @@ const GUARDS:
       "queue_pkey",
       "recipient_pkey",
       "relay_pkey",
+      "stream_pkey",
       "suppression_pkey",
     ]],
     [
@@ -78,6 +80,7 @@ const GUARDS:
         "queue_throttle",
         "recipient_pkey",
         "relay_pkey",
+        "stream_pkey",
         "suppression_pkey",
       ],
     ],

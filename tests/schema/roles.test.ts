@@ -15,6 +15,7 @@ const FOR_APPS = [
   "new_id",
   "reschedule_v1",
   "send",
+  "set_stream_v1",
   "status_v1",
   "suppress_v1",
   "suppression_v1",

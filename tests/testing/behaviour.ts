@@ -69,6 +69,36 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
       bcc: "bounced-2@example.com",
     }),
 
+  "a mail of a stream is deferred, again and again": (subject) =>
+    fate(subject, { to: "deferred@example.com", stream: "bulk" }, 3),
+  "a mail of a stream is uncertain": (subject) => fate(subject, { to: "uncertain@example.com", stream: "otp" }),
+
+  "a stream says when a mail expires": async ({ mail }) => {
+    const seen: unknown[] = [];
+    const look = async (id: string) => {
+      const { createdAt, scheduledAt = createdAt, expiresAt } = await mail.get(id) as MessageStatus;
+      seen.push(expiresAt === undefined ? "never" : (expiresAt.getTime() - scheduledAt.getTime()) / 1_000);
+    };
+    for (const stream of ["otp", "transactional", "bulk", "alert", "news"]) {
+      await look((await mail.send({ ...BASE, stream })).id);
+      const { id } = await mail.send({ ...BASE, stream, scheduledAt: inHours(1) });
+      await look(id);
+      seen.push(await mail.reschedule(id, inHours(100)));
+      await look(id);
+    }
+    const { id } = await mail.send({ ...BASE, stream: "otp", scheduledAt: inHours(1), expiresAt: inHours(5) });
+    await look(id);
+    seen.push(await errorOf(mail.reschedule(id, inHours(5))), await mail.reschedule(id, inHours(3)));
+    await look(id);
+    return seen;
+  },
+
+  "a stream refuses digests": async ({ mail }) => {
+    const digest = { key: "k", wait: "1h" } as const;
+    const item = await mail.send({ ...BASE, stream: "alert", digest });
+    return [await errorOf(mail.send({ ...BASE, stream: "otp", digest })), (await mail.get(item.id))?.expiresAt];
+  },
+
   "a scheduled mail is canceled twice": async ({ mail }) => {
     const { id } = await mail.send({ ...BASE, scheduledAt: inHours(2), expiresAt: inHours(5) });
     return [await mail.get(id), await mail.cancel(id), await mail.cancel(id), await mail.get(id)];

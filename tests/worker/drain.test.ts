@@ -207,6 +207,19 @@ test("nothing is claimed while all is paused", async () => {
   expect(await s.drain()).toMatchObject({ claimed: 0, end: "paused" });
 });
 
+test("a mail is tried again after the waits of its stream", async () => {
+  await using s = await setup({ on: { rcpt: () => "450 4.2.0 Try again later" } });
+  await enqueue(s.database, { stream: "otp" });
+  await enqueue(s.database);
+  expect(await s.drain()).toMatchObject({ claimed: 2, deferred: 2 });
+  const waits = await s.database.sql`
+    select extract(epoch from q.due - a.at)::float8 as wait from mailchute.queue q join mailchute.attempt a on a.seq = q.seq order by q.seq`;
+  const [code, plain] = waits.map(({ wait }) => wait as number);
+  // 5 and 60 seconds, a fifth more or less.
+  expect({ code, isQuick: code !== undefined && code >= 3.9 && code <= 6.1 }).toMatchObject({ isQuick: true });
+  expect({ plain, isUsual: plain !== undefined && plain >= 47 && plain <= 73 }).toMatchObject({ isUsual: true });
+});
+
 test("a mail that is too old is not sent, and one that asks for a person is held", async () => {
   await using s = await setup({ on: { content: () => ({ acceptAndClose: true }) } });
   const old = await enqueue(s.database);
