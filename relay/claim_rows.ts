@@ -56,6 +56,7 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
     unsubscribe: row.unsubscribe as string | null,
     onUncertain: row.on_uncertain as ClaimedMessage["onUncertain"],
     stream: row.stream as string | null,
+    overridden: (row.overridden ?? undefined) as ClaimedMessage["overridden"],
     backoffMs: (row.backoff as readonly number[] | null)?.map((seconds) => seconds * 1_000),
     batch: row.batch as string | null,
     variables: row.variables as ClaimedMessage["variables"],

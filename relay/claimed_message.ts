@@ -28,6 +28,8 @@ export interface ClaimedMessage {
   readonly unsubscribe: string | null;
   readonly onUncertain: "retry" | "hold" | null;
   readonly stream: string | null;
+  /** Of a mail that goes past the suppression list: for what reason its recipients are on it, by their positions. */
+  readonly overridden?: Readonly<Record<number, string>> | undefined;
   /** How long its stream waits between attempts; undefined: as long as mail without a stream. */
   readonly backoffMs?: readonly number[] | undefined;
   /** The id of its batch. */

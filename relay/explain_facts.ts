@@ -50,6 +50,7 @@ interface Described {
   readonly stream?: string;
   readonly scheduledAt?: string;
   readonly expiresAt?: string;
+  readonly overrideSuppression?: boolean;
   readonly recipients: readonly ExplainedRecipient[];
   readonly attempts: ExplainedMail["attempts"];
 }

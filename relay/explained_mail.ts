@@ -20,6 +20,8 @@ export interface ExplainedMail {
   readonly batchId?: string | undefined;
   readonly scheduledAt?: string;
   readonly expiresAt?: string;
+  /** It goes past a suppression as `unsubscribe` or `manual`. */
+  readonly overrideSuppression?: boolean;
   readonly recipients: readonly ExplainedRecipient[];
   readonly attempts: readonly {
     readonly number: number;

@@ -1,3 +1,4 @@
+import { isOverridable } from "../src/suppression.ts";
 import { formatMoment } from "./moment.ts";
 import type {
   ExplainedMail,
@@ -27,6 +28,7 @@ export type ReasonCode =
   | "held"
   | "paused"
   | "suppressed"
+  | "overridden"
   | "scheduled"
   | "throttled"
   | "route_out"
@@ -127,13 +129,22 @@ function resumeOf(key: string): string {
     : `mailchute resume --${kind === "domain" ? "to-domain" : kind} ${name}`;
 }
 
-function suppressed({ suppressions }: ExplainedMail, { open, around }: Context): readonly Reason[] {
+function suppressed(
+  { suppressions, overrideSuppression }: ExplainedMail,
+  { open, around }: Context,
+): readonly Reason[] {
   const addresses = new Set(open.map(({ address }) => address.toLowerCase()));
-  return suppressions.filter(({ address }) => addresses.has(address)).map((row) => ({
-    code: "suppressed",
-    text: `${row.address} will end as suppressed: ${describeRow(row, around.now)}.`,
-    fix: `mailchute suppress --remove ${row.address} --scope ${row.scope}`,
-  }));
+  return suppressions.filter(({ address }) => addresses.has(address)).map((row) => {
+    const why = describeRow(row, around.now);
+    if (overrideSuppression && isOverridable(row.reason)) {
+      return { code: "overridden", text: `${row.address} is ${why}; that does not stop it (overrideSuppression).` };
+    }
+    return {
+      code: "suppressed",
+      text: `${row.address} will end as suppressed: ${why}.`,
+      fix: `mailchute suppress --remove ${row.address} --scope ${row.scope}`,
+    };
+  });
 }
 
 function describeRow({ scope, reason, by, createdAt, until }: SuppressionRow, now: Date): string {

@@ -24,7 +24,8 @@ export const SETTLE: string = settleOf("");
 
 /**
  * The same where some of the outcomes are bounces that RELAY_ON_BOUNCE counts ($4), by its rules ($5). Index: the primary keys, bounce_address. Addresses in
- * order: of two relays that have the same ones, each would otherwise wait for the other. What is on the list for good, or for longer, stays as it is.
+ * order: of two relays that have the same ones, each would otherwise wait for the other. What is on the list for good, or for longer, stays as it is; but a mail that
+ * must go passes no address that does not exist, so a hard bounce takes the place of a reason that it could pass, and only a person takes it off.
  */
 export const SETTLE_BOUNCES: string = settleOf(`, rules as materialized (
   select (v.r ->> 'hardFor')::float8 as hard_for, (v.r ->> 'softFor')::float8 as soft_for, (v.r ->> 'after')::int as after,
@@ -56,8 +57,12 @@ export const SETTLE_BOUNCES: string = settleOf(`, rules as materialized (
     select count(*) from mailchute.bounce b where b.address = f.address and b.app = f.app and b.kind = 'soft'
       and b.at > now() - make_interval(secs => u.within / 1000) and b.seq <> all (f.seqs)) >= u.after
   order by f.address, f.app
-  on conflict (address, scope) do update set reason = excluded.reason, until = excluded.until
-    where s.until is not null and (excluded.until is null or excluded.until > s.until)
+  on conflict (address, scope) do update
+  set reason = excluded.reason, created_by = excluded.created_by,
+    until = case when s.until is not null and excluded.until is not null then greatest(s.until, excluded.until) end
+  where s.until is not null and (excluded.until is null or excluded.until > s.until)
+    or s.reason in ('unsubscribe', 'manual') and exists (
+      select from failed f where f.kind = 'hard' and f.address = s.address and 'app:' || f.app = s.scope)
   returning 1
 )`);
 

@@ -16,12 +16,25 @@ const WAS_LOST = `(case when q.leased_by is null or q.leased_by = $1::bigint the
  * Index: suppression_pkey. Enqueue has looked by address and app; who came onto the list since is found here. A scope of a stream or of senders holds
  * from here on only: enqueue would pay for it with each mail.
  */
-const SUPPRESSED = `(
+const SUPPRESSED: string = suppressed("m.overridden is null or s.reason not in ('unsubscribe', 'manual')");
+
+/** Index: recipient_pkey, suppression_pkey. Of a mail that must go, and of no other: for what reasons its recipients are on the list, by their positions. */
+const OVERRIDDEN = `case when m.overrides_suppression then (
+    select json_object_agg(x.position, x.reason) from (
+      select r.position, ${
+  suppressed("s.reason in ('unsubscribe', 'manual')")
+} as reason from mailchute.recipient r where r.seq = m.seq offset 0
+    ) x where x.reason is not null) end`;
+
+function suppressed(counts: string): string {
+  return `(
     select s.reason from mailchute.suppression s
     where s.address = lower(r.email) and (s.until is null or s.until > now())
       and (s.scope in ('all', 'app:' || m.app, 'stream:' || m.stream)
         or s.scope like 'sender:%' and lower(m.from_email collate "C") like any (mailchute.like_patterns(array[substr(s.scope, 8)])))
+      and (${counts})
     order by s.scope limit 1)`;
+}
 
 /** What a claim changes: it is an attempt until it is given back. */
 const CLAIMED = `
@@ -184,7 +197,7 @@ select c.seq::text, c.lease::text, p.lane, c.attempts, extract(epoch from c.retr
 from claimed c
 join pick p on p.seq = c.seq
 cross join lateral (
-  select m.id, m.app, m.content_id, m.from_email, m.from_name, m.reply_to, m.return_path, m.unsubscribe, m.on_uncertain, m.stream, m.variables,
+  select m.id, m.app, m.content_id, m.from_email, m.from_name, m.reply_to, m.return_path, m.unsubscribe, m.on_uncertain, m.stream, m.variables, ${OVERRIDDEN} as overridden,
     -- Index: stream_pkey. Null where the mail has no stream, or that no waits of its own.
     (select to_json(s.backoff) from mailchute.stream s where s.name = m.stream and s.scope in ('all', 'app:' || m.app)
       order by s.scope desc limit 1) as backoff,

@@ -94,7 +94,7 @@ export function conclude(
       outcomes: judged.map(({ outcome }) => outcome),
       recipients: [
         ...judged.map(({ outcome, state: { state, reason } }) => (
-          { position: outcome.position, state, reason: state === "sent" ? redirection(message) : reason }
+          { position: outcome.position, state, reason: state === "sent" ? whyThere(message, outcome.position) : reason }
         )),
         ...untried,
       ],
@@ -102,9 +102,13 @@ export function conclude(
   };
 }
 
-/** Nobody is to believe that a mail has reached whom it names, when a copy went elsewhere. */
-function redirection({ copy }: ClaimedMessage): string | undefined {
-  return copy === undefined ? undefined : `Sent to ${copy.to.join(", ")} in its place (RELAY_REDIRECT_TO)`;
+/** Nobody is to believe that a mail has reached whom it names, when a copy went elsewhere; or to wonder that it has reached who wants none. */
+function whyThere({ copy, overridden }: ClaimedMessage, position: number): string | undefined {
+  if (copy !== undefined) return `Sent to ${copy.to.join(", ")} in its place (RELAY_REDIRECT_TO)`;
+  const reason = overridden?.[position];
+  return reason === undefined
+    ? undefined
+    : `On the suppression list: ${reason}; sent all the same (overrideSuppression)`;
 }
 
 /** The open recipients of a message who have come onto the suppression list, or are barred: they end so, untried. */

@@ -93,8 +93,8 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
       return await sendMany({ choose, defaults, timeoutMs }, template, recipients, options);
     },
 
-    get: (async (which: string, options) => (await later()).get(which, options)) as Mailer["get"],
-    cancel: (async (which: string, options) => (await later()).cancel(which, options)) as Mailer["cancel"],
+    get: (async (...call: Parameters<Mailer["get"]>) => (await later()).get(...call)) as Mailer["get"],
+    cancel: (async (...call: Parameters<Mailer["cancel"]>) => (await later()).cancel(...call)) as Mailer["cancel"],
     reschedule: async (...call) => (await later()).reschedule(...call),
     wait: async (...call) => (await later()).wait(...call),
     suppressions: {

@@ -81,6 +81,7 @@ export function withDigest(read: Read, given: object, all: Finding[]): Read {
   const add = (path: string, reason: string) => all.push({ path, message: `${reason} with digest`, limit: false });
   for (const name of ["cc", "bcc", "attachments"] as const) if (read[name]?.length) add(name, "it does not go");
   for (const name of ["scheduledAt", "expiresAt"] as const) if (read[name] !== undefined) add(name, "it does not go");
+  if (read.overrideSuppression) add("overrideSuppression", "it does not go");
   if ((read.to?.length ?? 0) > 1) add("to", "it has more than one address, which do not go");
   over(octets([read.text, read.html].join("")), ITEM_BYTES, (reason) => {
     all.push({ path: "digest", message: `${reason} of text and html`, limit: true });

@@ -8,6 +8,8 @@ export type MailchuteErrorCode =
   | "sender_not_allowed"
   /** The app's role may not send to this address (`mailchute grants --to`). */
   | "recipient_not_allowed"
+  /** The app's role may not send to addresses that are suppressed (`mailchute grants --may-override-suppression`). */
+  | "override_not_allowed"
   /** The idempotency key was used before, for a different mail. */
   | "idempotency_conflict"
   /** What is given as `tx` is no open transaction; or it is missing, and the mailer was made with `transaction: "required"`. */

@@ -3,7 +3,7 @@ import { type Field, LIMIT, quote } from "./field.ts";
 
 /** An issue, and whether it is one of size or count. */
 export interface Finding extends Issue {
-  readonly limit?: boolean;
+  readonly limit?: boolean | undefined;
   /** What was thrown when the value was read. */
   readonly cause?: unknown;
 }

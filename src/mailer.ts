@@ -135,7 +135,7 @@ export interface Mailer {
 
 /** What an app may say of addresses. Compared in lower case. */
 export interface Suppressions {
-  /** Puts an address on the list, of this app only. @param reason @default {"manual"} */
+  /** Puts an address on the list, of this app only; one that is there gets the new reason, but a bounce or a complaint stays one. @param reason @default {"manual"} */
   add(address: Address, reason?: SuppressionReason, options?: CallOptions): Promise<void>;
   /** Tells why an address gets no mail of this app; undefined: it does. */
   get(address: Address, options?: CallOptions): Promise<Suppression | undefined>;

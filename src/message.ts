@@ -62,16 +62,18 @@ export interface MessageFields {
   readonly unsubscribe?: string | undefined;
   /** What to do when the mail may have arrived and nobody knows: send again, or wait for a person. @default its stream's, else what the relay is set to */
   readonly onUncertain?: "retry" | "hold" | undefined;
-  /**
-   * A flow with its own pause, rate and route: 1 to 63 of a-z 0-9 . _ -, first a letter or digit. `otp`, `transactional`, `bulk` and `alert` also say
-   * priority, expiry, waits between attempts and `onUncertain`, as far as the mail does not; any other may. @default the mailer's
-   */
+  /** A flow with its own pause, rate and route: 1 to 63 of a-z 0-9 . _ -, first a letter or digit. `otp`, `transactional`, `bulk` and `alert` also set what the mail does not say. @default the mailer's */
   readonly stream?: string | undefined;
   /**
    * Gathers mails to one recipient into one: each such mail is an item, and goes out with the others of its key when their window ends. One recipient,
    * no attachments, no `scheduledAt` and no `expiresAt`; text and html at most 1,000,000 bytes.
    */
   readonly digest?: Digest | undefined;
+  /**
+   * Sends it also to an address that is suppressed as `unsubscribe` or `manual`, never as `bounce` or `complaint`: for what its reader has just asked for. Takes
+   * a right (`mailchute grants … --may-override-suppression`), else it is `override_not_allowed`; not with `digest`, nor with `sendMany`. @default {false}
+   */
+  readonly overrideSuppression?: boolean | undefined;
 }
 
 /** The line that readers see first. */
@@ -166,6 +168,8 @@ export interface Message {
   readonly digest?: Digest;
   /** What has its subject, text and HTML. */
   readonly template?: FilledTemplate;
+  /** It goes past the suppression list. */
+  readonly overrideSuppression?: boolean;
 }
 
 /** What a mailer adds to each of its mails. */
@@ -198,6 +202,7 @@ const FIELDS = {
   // Few mails have these, so what checks them is loaded for those.
   digest: field(Object),
   template: field(Object),
+  overrideSuppression: field((value) => value),
 };
 
 /** What the fields were read as, each on its own. */
@@ -237,7 +242,7 @@ async function loadFiles(value: unknown): Promise<unknown> {
 /** The faults that no field has alone; looks at the input, so that they are found together with the others. */
 function acrossFields(input: Readonly<Record<string, unknown>>, defaults: Defaults): Finding[] {
   const findings: Finding[] = [];
-  const add = (path: string, message: string, limit = false) => findings.push({ path, message, limit });
+  const add = (path: string, message: string, limit?: boolean) => findings.push({ path, message, limit });
   const recipients = [input.to, input.cc, input.bcc].flatMap(listOf).length;
   if (recipients === 0) add("to", "it is missing, and cc and bcc too");
   if (recipients > LIMITS.recipients) {

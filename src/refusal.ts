@@ -13,6 +13,7 @@ const MEANINGS: Readonly<Record<string, readonly [code: MailchuteErrorCode, beca
   MC003: ["recipient_not_allowed", `a recipient is not allowed ${GRANT}`],
   MC004: ["idempotency_conflict", "its idempotency key was used for another mail: use a new key for a new mail"],
   MC005: ["queue_full", "the queue is full: try again later"],
+  MC006: ["override_not_allowed", `overrideSuppression is not allowed ${GRANT} with --may-override-suppression`],
   // No such function, schema, table.
   42883: NOT_MIGRATED,
   "3F000": NOT_MIGRATED,

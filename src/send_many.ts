@@ -215,7 +215,10 @@ async function readTemplate(template: object, defaults: Defaults): Promise<Omit<
   const variables = Object(given.template).variables === undefined
     ? []
     : [finding("template.variables", "it is no field of a template: each recipient has their own")];
-  refuse(WHAT, [...named, ...digest, ...variables]);
+  const override = given.overrideSuppression
+    ? [finding("overrideSuppression", "it is not for many: send each mail that must go by itself")]
+    : [];
+  refuse(WHAT, [...named, ...digest, ...variables, ...override]);
   const { to: _, ...mail } = await parseMessage({ ...given, to: "reader@example.com" } as MessageInput, defaults);
   const texts = Object.entries({ ...textsOf(mail), headers: JSON.stringify(mail.headers ?? []) });
   const odd = texts.filter(([, text]) => !isTemplate(text ?? ""));

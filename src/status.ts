@@ -62,6 +62,8 @@ export interface MessageStatus {
   readonly nextAttemptAt?: Date;
   /** The stream that it belongs to. */
   readonly stream?: string;
+  /** It goes past the suppression list, where that may be. */
+  readonly overrideSuppression?: boolean;
   /** The bulk send that it belongs to. */
   readonly batch?: string;
   /** How it stands to a digest, of an item and of a digest itself. */

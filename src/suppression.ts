@@ -24,3 +24,8 @@ export const suppressionReason: (value: unknown, fault: Fault) => SuppressionRea
   "complaint",
   "unsubscribe",
 );
+
+/** Tells whether a mail that must go may pass it (`overrideSuppression`): never what a server or a reader has said of us, nor what nobody knows. */
+export function isOverridable(reason: string): boolean {
+  return reason === "manual" || reason === "unsubscribe";
+}

@@ -154,3 +154,17 @@ test("a mail that has ended says how for each recipient, and names the row of th
   expect(waits.codes).toEqual(["suppressed", "due"]);
   expect(waits.text).toContain("mailchute suppress --remove ann@example.com --scope app:shop");
 });
+
+test("a mail that must go says what it goes past, and that a bounce stops it all the same", () => {
+  const row = (reason: string, scope: string) => (
+    { address: "ann@example.com", scope, reason, by: "ops", createdAt: inMinutes(-1).toISOString() }
+  );
+  const [word, bounce] = [row("unsubscribe", "app:shop"), row("bounce", "all")];
+  const goes = explained(mail({}, { overrideSuppression: true, suppressions: [word] }));
+  expect(goes.codes).toEqual(["overridden", "due"]);
+  expect(goes.text).toContain("by ops: unsubscribe; that does not stop it (overrideSuppression). → undefined");
+  expect(explained(mail({}, { suppressions: [word] })).codes).toEqual(["suppressed", "due"]);
+  const stops = explained(mail({}, { overrideSuppression: true, suppressions: [bounce, word] }));
+  expect(stops.codes).toEqual(["suppressed", "overridden", "due"]);
+  expect(stops.text).toContain("mailchute suppress --remove ann@example.com --scope all");
+});

@@ -2,9 +2,9 @@ import { ROLES } from "../schema.ts";
 import { type Command, DATABASE_OPTION, EXIT, UsageError, withDatabase } from "./command.ts";
 
 const SAVE_APP = `
-insert into mailchute.app (name, senders, recipients) values ($1, array(select jsonb_array_elements_text($2::text::jsonb)),
-  case when $3::text is null then null else array(select jsonb_array_elements_text($3::text::jsonb)) end)
-on conflict (name) do update set senders = excluded.senders, recipients = excluded.recipients`;
+insert into mailchute.app (name, senders, recipients, may_override_suppression) values ($1, array(select jsonb_array_elements_text($2::text::jsonb)),
+  case when $3::text is null then null else array(select jsonb_array_elements_text($3::text::jsonb)) end, $4)
+on conflict (name) do update set senders = excluded.senders, recipients = excluded.recipients, may_override_suppression = excluded.may_override_suppression`;
 
 const SAVE_ROLE =
   `insert into mailchute.app_role (role, app) values ($1, $2) on conflict (role) do update set app = excluded.app`;
@@ -12,12 +12,14 @@ const SAVE_ROLE =
 /** `grants`: lets a database role enqueue for an app, under its own sender addresses. */
 export const grantsCommand: Command = {
   name: "grants",
-  usage: "ROLE --from PATTERN… [--app NAME] [--to PATTERN…] [--database NAME]",
-  summary: "let a database role enqueue for an app, as these senders (and to these recipients only)",
+  usage: "ROLE --from PATTERN… [--app NAME] [--to PATTERN…] [--may-override-suppression] [--database NAME]",
+  summary:
+    "let a database role enqueue for an app, as these senders (and to these recipients only); what it was granted before, this replaces. --may-override-suppression lets a mail of the app ask to go to an address that is suppressed as unsubscribe or manual, for what must go",
   options: {
     app: { type: "string" },
     from: { type: "string", multiple: true },
     to: { type: "string", multiple: true },
+    "may-override-suppression": { type: "boolean" },
     ...DATABASE_OPTION,
   },
   async run(context, words, options) {
@@ -28,6 +30,7 @@ export const grantsCommand: Command = {
     const senders = patterns("--from", options.from);
     if (senders.length === 0) throw new UsageError("grants needs --from: a sender address, or '*@your.domain', or '*'");
     const recipients = patterns("--to", options.to);
+    const mayOverride = options["may-override-suppression"] === true;
     const app = typeof options.app === "string" ? options.app : role;
     if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(app)) {
       throw new UsageError(
@@ -47,6 +50,7 @@ export const grantsCommand: Command = {
           app,
           JSON.stringify(senders),
           recipients.length > 0 ? JSON.stringify(recipients) : null,
+          mayOverride,
         ]);
         await tx.unsafe(SAVE_ROLE, [role, app]);
         const [owner] = await tx`select nspowner::regrole::text as name from pg_namespace where nspname = 'mailchute'`;
@@ -55,7 +59,10 @@ export const grantsCommand: Command = {
         await tx.unsafe(ROLES).simple();
       });
       const to = recipients.length > 0 ? ` to ${recipients.join(", ")}` : "";
-      context.tell(`Role ${role} on ${display} may now enqueue for the app ${app} as ${senders.join(", ")}${to}.`);
+      const more = mayOverride ? ", also past the suppression list where a mail asks for it" : "";
+      context.tell(
+        `Role ${role} on ${display} may now enqueue for the app ${app} as ${senders.join(", ")}${to}${more}.`,
+      );
       return EXIT.ok;
     });
   },

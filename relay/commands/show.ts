@@ -12,6 +12,7 @@ interface Described {
   readonly nextAttemptAt?: string;
   readonly stream?: string;
   readonly batch?: string;
+  readonly overrideSuppression?: boolean;
   readonly digest?: { readonly key: string; readonly id?: string; readonly items?: number };
   readonly tags: readonly string[];
   readonly recipients: readonly {
@@ -84,6 +85,7 @@ function describe(
     ...(message.stream === undefined ? [] : [`stream ${message.stream}`]),
     ...(message.batch === undefined ? [] : [`batch ${message.batch}`]),
     ...describeDigest(message),
+    ...(message.overrideSuppression ? ["overrides the suppression list"] : []),
     ...(message.tags.length > 0 ? [`tags ${message.tags.join(", ")}`] : []),
   ];
   return [

@@ -2,7 +2,7 @@ import type { DatabaseUnderTest } from "./database.ts";
 import { type Finding, ok, warn } from "./finding.ts";
 
 const APPS = `
-select a.name, to_jsonb(a.senders) as senders, to_jsonb(array(
+select a.name, to_jsonb(a.senders) as senders, a.may_override_suppression as "mayOverride", to_jsonb(array(
   select r.role::text from mailchute.app_role r join pg_roles p on p.rolname = r.role where r.app = a.name order by 1)) as roles
 from mailchute.app a order by a.name`;
 
@@ -30,7 +30,9 @@ export async function checkApps({ sql }: DatabaseUnderTest): Promise<readonly Fi
     }
   }
   if (findings.length > 0) return findings;
-  const shown = apps.slice(0, MOST_SHOWN).map(({ name, senders }) => `${name} (${senders.join(", ")})`).join("; ");
+  const shown = apps.slice(0, MOST_SHOWN).map(({ name, senders, mayOverride }) =>
+    `${name} (${senders.join(", ")}${mayOverride ? ", also past the suppression list" : ""})`
+  ).join("; ");
   const more = apps.length > MOST_SHOWN ? ` and ${apps.length - MOST_SHOWN} more` : "";
   return [ok("apps", `${shown}${more}`)];
 }
@@ -39,4 +41,5 @@ interface App {
   readonly name: string;
   readonly senders: readonly string[];
   readonly roles: readonly string[];
+  readonly mayOverride: boolean;
 }

@@ -8,7 +8,16 @@ export interface QueueFields extends
   SendOptions,
   Pick<
     MessageFields,
-    "tags" | "metadata" | "priority" | "scheduledAt" | "expiresAt" | "unsubscribe" | "onUncertain" | "stream" | "digest"
+    | "tags"
+    | "metadata"
+    | "priority"
+    | "scheduledAt"
+    | "expiresAt"
+    | "unsubscribe"
+    | "onUncertain"
+    | "stream"
+    | "digest"
+    | "overrideSuppression"
   > {}
 
 const OPTIONS = ["tx", "idempotencyKey"] as const;
@@ -22,6 +31,7 @@ const FIELDS = [
   "onUncertain",
   "stream",
   "digest",
+  "overrideSuppression",
 ] as const;
 
 /** Tells whether an issue of the client concerns one of them. */

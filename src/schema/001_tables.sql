@@ -50,6 +50,8 @@ create table mailchute.app (
   senders text[] not null check (cardinality(senders) > 0),
   -- Patterns for recipients; null means anybody.
   recipients text[] check (cardinality(recipients) > 0),
+  -- Whether its mails may ask to go to addresses that want none of them: suppressed as `unsubscribe` or `manual`, never as `bounce` or `complaint`.
+  may_override_suppression boolean not null default false,
   -- Made ready for every enqueue.
   senders_like text[] not null generated always as (mailchute.like_patterns(senders)) stored,
   created_at timestamptz not null default now()
@@ -112,7 +114,9 @@ create table mailchute.message (
   -- Of a bulk send: which, and who in it. Its content is shared, and has {{names}} for these values ({"name": "value"}).
   batch bigint,
   batch_key text collate "C",
-  variables jsonb
+  variables jsonb,
+  -- It goes to addresses that are suppressed as `unsubscribe` or `manual` too; null: as most mails, it does not.
+  overrides_suppression boolean
 );
 -- Ids and idempotency keys belong to an app. `id` first, so that an operator finds a message by its id alone.
 create unique index message_id on mailchute.message (id, app);

@@ -134,7 +134,7 @@ declare
 begin
   for field in select key from jsonb_object_keys(request) as k(key) where key <> all (array[
     'id', 'idempotencyKey', 'from', 'to', 'cc', 'bcc', 'replyTo', 'returnPath', 'subject', 'text', 'html', 'headers',
-    'attachments', 'tags', 'metadata', 'priority', 'scheduledAt', 'expiresAt', 'onUncertain', 'unsubscribe', 'stream', 'digest'])
+    'attachments', 'tags', 'metadata', 'priority', 'scheduledAt', 'expiresAt', 'onUncertain', 'unsubscribe', 'stream', 'digest', 'overrideSuppression'])
   loop
     issues := issues || jsonb_build_object('path', field, 'message', 'is not a field of a mail in this version');
   end loop;
@@ -205,6 +205,9 @@ begin
   end if;
   if coalesce(request ->> 'onUncertain', 'retry') <> all (array['retry', 'hold']) then
     issues := issues || '{"path": "onUncertain", "message": "must be retry or hold"}';
+  end if;
+  if coalesce(jsonb_typeof(request -> 'overrideSuppression'), 'null') <> all (array['boolean', 'null']) then
+    issues := issues || '{"path": "overrideSuppression", "message": "must be true or false"}';
   end if;
   if (request ->> 'stream') !~ '^[a-z0-9][a-z0-9._-]{0,62}$' then
     issues := issues || '{"path": "stream", "message": "must be 1 to 63 of a-z 0-9 . _ -, first a letter or digit"}';

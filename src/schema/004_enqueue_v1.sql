@@ -97,6 +97,7 @@ begin
         select 'On the suppression list: ' || s.reason from mailchute.suppression s
         where s.address = lower(item ->> 'email') and s.scope in ('all', 'app:' || app)
           and (s.until is null or s.until > statement_timestamp())
+          and ((request -> 'overrideSuppression') is distinct from 'true' or not mailchute.is_overridable(s.reason))
         limit 1) as why
       from jsonb_array_elements(addresses) with ordinality as e(item, place)
     ) r
@@ -152,6 +153,7 @@ declare
   expires timestamptz;
   in_digest boolean := false;
   of_stream record;
+  overrides boolean := false;
 begin
   if plain then
     has_options := request - array['id', 'from', 'to', 'subject', 'text', 'html'] <> '{}';
@@ -228,6 +230,12 @@ begin
     priority := case request ->> 'priority' when 'high' then 0 when 'normal' then 1 when 'low' then 2 end;
     on_uncertain := request ->> 'onUncertain';
     stream := request ->> 'stream';
+    overrides := (request -> 'overrideSuppression') = 'true';
+    if overrides then
+      perform mailchute.check_override(app_name);
+      -- Which reasons it goes past, add_recipients knows.
+      plain := false;
+    end if;
     in_digest := (request ->> 'digest') is not null;
     if in_digest then
       scheduled := mailchute.digest_latest(request -> 'digest', statement_timestamp());
@@ -286,6 +294,10 @@ begin
   values (new_content, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(headers, '[]'));
   if has_options and request ? 'attachments' then
     perform mailchute.add_attachments(new_content, request -> 'attachments');
+  end if;
+
+  if overrides then
+    update mailchute.message m set overrides_suppression = true where m.seq = new_seq;
   end if;
 
   if plain then

@@ -49,7 +49,7 @@ language sql stable as $$
     'state', (select mailchute.message_state(array_agg(r.state)) from recipients r),
     'createdAt', m.created_at, 'scheduledAt', m.scheduled_at, 'expiresAt', m.expires_at,
     'nextAttemptAt', case when m.open and not m.leased and m.throttle is null and isfinite(m.due) then m.due end,
-    'stream', m.stream, 'batch', (select coalesce(b.name, b.id::text) from mailchute.batch b where b.seq = m.batch), 'tags', to_jsonb(m.tags), 'metadata', m.metadata,
+    'stream', m.stream, 'overrideSuppression', m.overrides_suppression, 'batch', (select coalesce(b.name, b.id::text) from mailchute.batch b where b.seq = m.batch), 'tags', to_jsonb(m.tags), 'metadata', m.metadata,
     'recipients', (select jsonb_agg(r.shown order by r.position) from recipients r),
     'attempts', coalesce((select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('number', a.number, 'at', a.at, 'address', r.email,
         'outcome', a.outcome, 'phase', a.phase, 'blame', case when a.outcome <> 'sent' then a.blame end, 'code', a.code, 'enhanced', a.enhanced, 'reply', a.reply, 'route', a.route))

@@ -28,6 +28,9 @@ begin
   if mail ? 'digest' then
     issues := issues || '{"path": "digest", "message": "is not a field of a batch: send each recipient an item"}';
   end if;
+  if (mail -> 'overrideSuppression') = 'true' then
+    issues := issues || '{"path": "overrideSuppression", "message": "is not for a batch: send each mail that must go by itself"}';
+  end if;
   issues := issues || mailchute.request_issues(
     mail - array['idempotencyKey', 'cc', 'bcc', 'digest', 'template'] || jsonb_build_object('id', batch_id, 'to', '[{"email": "reader@example.com"}]'::jsonb), false);
   foreach field in array array['subject', 'text', 'html', 'unsubscribe', 'headers'] loop

@@ -10,7 +10,25 @@ begin
   return lower(value);
 end $$;
 
--- Puts an address on the list, for this app; one that is there gets the new reason.
+-- Tells whether a mail that must go may pass a suppression: no word of the address's owner or of a person can be, and never what a server or a reader has
+-- said of us, since further mail would cost all of us our name.
+create function mailchute.is_overridable(reason text) returns boolean
+language sql immutable parallel safe
+return reason in ('unsubscribe', 'manual');
+
+-- Refuses what only an app with the right may ask. Who has no app acts for the owner of the schema, who could change the list.
+create function mailchute.check_override(app text) returns void
+language plpgsql stable as $$
+begin
+  if (select not a.may_override_suppression from mailchute.app_role r join mailchute.app a on a.name = r.app where r.role = session_user) then
+    raise exception 'App % may not override the suppression list', app using errcode = 'MC006',
+      detail = '[{"path": "overrideSuppression", "message": "is not allowed for this app"}]',
+      hint = format('An administrator allows it with: mailchute grants %s --app %s --from PATTERN --may-override-suppression', session_user, app);
+  end if;
+end $$;
+
+-- Puts an address on the list, for this app; one that is there gets the new reason. A bounce or a complaint stays one: else an app could make of it what it
+-- may override.
 create function mailchute.suppress_v1(address text, reason text) returns void
 language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_variable
@@ -20,7 +38,9 @@ begin
   end if;
   insert into mailchute.suppression as s (address, scope, reason)
   values (mailchute.suppressed_address(address), 'app:' || mailchute.current_app(), reason)
-  on conflict on constraint suppression_pkey do update set reason = excluded.reason, until = null;
+  on conflict on constraint suppression_pkey do update
+    set reason = case when mailchute.is_overridable(excluded.reason) and not mailchute.is_overridable(s.reason) then s.reason else excluded.reason end,
+      until = null;
 end $$;
 
 -- Why an address gets no mail of this app, as {"address", "reason", "scope", "createdAt", "until"}; null: it does.

@@ -161,6 +161,9 @@ begin
         else 'does not go with digest: its window says when it is sent' end);
     end if;
   end loop;
+  if (request -> 'overrideSuppression') = 'true' then
+    issues := issues || '{"path": "overrideSuppression", "message": "does not go with digest: send what must go by itself"}';
+  end if;
   if jsonb_typeof(request -> 'to') = 'array' and jsonb_array_length(request -> 'to') > 1 then
     issues := issues || '{"path": "to", "message": "has several addresses, which do not go with digest: send each recipient an item"}';
   end if;

@@ -1,4 +1,5 @@
 import type { Row } from "../connection.ts";
+import { isOverridable } from "../suppression.ts";
 import { enqueueMany, type FakeBatch } from "./fake_batch.ts";
 import { enqueue, type FakeSuppression, type FakeTables } from "./fake_enqueue.ts";
 import { describe, type FakeMail, iso, isOpen, shownState } from "./fake_mail.ts";
@@ -48,6 +49,11 @@ export class FakeDatabase {
     this.#tables.mails.commit(mails);
     this.#tables.batches.commit(batches);
     this.#tables.suppressions.commit(suppressions);
+  }
+
+  /** Why an address is on the list of those that get no mail; undefined: it is not. */
+  suppressionOf(address: string): string | undefined {
+    return this.#tables.suppressions.get(address.toLowerCase())?.reason;
   }
 
   /** Changes a mail. */
@@ -159,8 +165,11 @@ export class FakeDatabase {
   }
 
   #suppress(address: string, reason: string): string {
-    const createdAtMs = this.#tables.suppressions.get(address)?.createdAtMs ?? this.#now();
-    this.#tables.suppressions.set(address, { address, reason, createdAtMs });
+    const known = this.#tables.suppressions.get(address);
+    // A bounce or a complaint stays one.
+    const stays = known !== undefined && isOverridable(reason) && !isOverridable(known.reason);
+    const row = { address, reason: stays ? known.reason : reason, createdAtMs: known?.createdAtMs ?? this.#now() };
+    this.#tables.suppressions.set(address, row);
     return "";
   }
 

@@ -54,6 +54,7 @@ export function checkDigest(message: Message): void {
   for (const [name, text] of Object.entries(EXCLUDED)) {
     if (message[name as keyof typeof EXCLUDED] !== undefined) add(name, text);
   }
+  if (message.overrideSuppression) add("overrideSuppression", "does not go with digest: send what must go by itself");
   if (message.to !== undefined && message.to.length > 1) {
     add("to", "has several addresses, which do not go with digest: send each recipient an item");
   }

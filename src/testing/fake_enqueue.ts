@@ -3,6 +3,7 @@ import type { Message } from "../message.ts";
 import type { FakeBatch } from "./fake_batch.ts";
 import { checkDigest, digestLatestMs } from "./fake_digest.ts";
 import { type FakeMail, isOpen, recipientsOf } from "./fake_mail.ts";
+import { isOverridable } from "../suppression.ts";
 import { STREAMS } from "./fake_streams.ts";
 import type { FakeTable } from "./fake_table.ts";
 import { type FakeMessage, type FakeTemplate, mailOfTemplate } from "./fake_template.ts";
@@ -60,7 +61,11 @@ export function messageTimes(message: Message, nowMs: number): MessageTimes {
     const text = message[name];
     return text === undefined ? undefined : timestampMs(text) ?? refuseIssue(name, "is not a time");
   };
-  const { digest } = message;
+  const { digest, overrideSuppression: override } = message;
+  // What the client hands on, whatever it is.
+  if (override !== undefined && override !== null && typeof override !== "boolean") {
+    refuseIssue("overrideSuppression", "must be true or false");
+  }
   if (digest !== undefined) checkDigest(message);
   const scheduledAtMs = digest === undefined ? timeOf("scheduledAt") : digestLatestMs(digest, nowMs);
   const expiresAtMs = timeOf("expiresAt");
@@ -91,7 +96,9 @@ export function newMail(
   const { times, nowMs, ...row } = options;
   const recipients = recipientsOf(message, { nowMs, dueMs: times.firstDueMs }).map((recipient) => {
     const suppression = suppressions.get(recipient.address.toLowerCase());
-    if (suppression === undefined) return recipient;
+    if (suppression === undefined || (message.overrideSuppression && isOverridable(suppression.reason))) {
+      return recipient;
+    }
     return { ...recipient, state: "suppressed" as const, reason: `On the suppression list: ${suppression.reason}` };
   });
   return {

@@ -86,6 +86,7 @@ export function describe(mail: FakeMail, nowMs: number): string {
     expiresAt: iso(mail.expiresAtMs),
     nextAttemptAt: isLeased || dueMs === Infinity ? undefined : iso(dueMs),
     stream: message.stream,
+    overrideSuppression: message.overrideSuppression || undefined,
     batch: mail.batch,
     digest: digestOf(mail),
     tags: message.tags ?? [],

@@ -1,6 +1,6 @@
 import { sameAddress } from "../address.ts";
 import { MailchuteError } from "../error.ts";
-import { type NextState, nextState } from "../policy.ts";
+import { nextState } from "../policy.ts";
 import type { FakeDatabase } from "./fake_database.ts";
 import { type FakeAttempt, type FakeMail, type FakeRecipient, isOpen } from "./fake_mail.ts";
 import { STREAMS } from "./fake_streams.ts";
@@ -64,7 +64,9 @@ export function simulate(
     if (outcome === "sending") database.update(mail, { isLeased: true });
     else {database.update(
         mail,
-        outcome in REASONS ? ended(mail, recipients, options) : attempted(mail, recipients, options),
+        outcome in REASONS
+          ? ended(mail, recipients, options)
+          : attempted(mail, recipients, { ...options, listed: (address) => database.suppressionOf(address) }),
       );}
   }
 }
@@ -88,14 +90,14 @@ function ended(
 function attempted(
   mail: FakeMail,
   chosen: readonly FakeRecipient[],
-  { outcome, reply, nowMs }: Options,
+  { outcome, reply, nowMs, listed }: Options & { readonly listed: (address: string) => string | undefined },
 ): Partial<FakeMail> {
   const kind = outcome as Attempted;
   const usual = USUAL[kind];
   const { onUncertain, backoffMs } = STREAMS.get(mail.message.stream) ?? {};
   const attempts: FakeAttempt[] = [];
-  const next = new Map<number, NextState>();
-  for (const { position } of chosen) {
+  const next = new Map<number, Next>();
+  for (const { position, address } of chosen) {
     const number = mail.attempts.filter((attempt) => attempt.position === position).length + 1;
     const facts = {
       number,
@@ -106,7 +108,10 @@ function attempted(
     };
     const said = Object.fromEntries(Object.entries(reply).filter(([, value]) => value !== undefined));
     attempts.push({ ...{ number, atMs: nowMs, position, outcome: kind, route: "default" }, ...usual, ...said });
-    next.set(position, nextState({ kind }, facts, { rules: RULES, nowMs, random: 0.5 }));
+    const state = nextState({ kind }, facts, { rules: RULES, nowMs, random: 0.5 });
+    const why = kind === "sent" && mail.message.overrideSuppression ? listed(address) : undefined;
+    const reason = `On the suppression list: ${why}; sent all the same (overrideSuppression)`;
+    next.set(position, why === undefined ? state : { state: "sent", reason });
   }
   return { attempts: [...mail.attempts, ...attempts], ...settled(mail, next, nowMs) };
 }

@@ -3,6 +3,7 @@ import { createDatabase, type TestDatabase } from "../database.ts";
 import { parseBounceRules } from "../../relay/settings/bounces.ts";
 import { on, run } from "../queue/command.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, type TestRelayOptions } from "../relay.ts";
+import { connectAs, newRole, send } from "../schema/role.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
 
 // RELAY_ON_BOUNCE: what an address has to say before its app writes to it no more.
@@ -92,7 +93,7 @@ test("a mail that was put off counts when it expires, and not when it goes out i
   expect(await suppressions(database)).toMatchObject([["ann@example.com", expect.any(String), "bounce", 30]]);
 });
 
-test("what is on the list for good stays so, and what is longer than before is longer", async () => {
+test("what is on the list for good stays so and becomes a bounce, which no mail may override; what is longer than before is longer", async () => {
   await using database = await createDatabase();
   // Onto the list while the mail is on the wire: before, it would not be tried.
   let list: () => Promise<unknown> = () => Promise.resolve();
@@ -111,8 +112,27 @@ test("what is on the list for good stays so, and what is longer than before is l
   await drain(database, server, { onBounce: parseBounceRules("hard=suppress for 30d") });
   expect(await suppressions(database)).toEqual([
     ["550-5.1.10@example.com", scope, "bounce", 30],
-    ["550-5.1.1@example.com", scope, "manual", null],
+    ["550-5.1.1@example.com", scope, "bounce", null],
   ]);
+});
+
+test("a word of the address's owner stays what it is after a soft bounce, and an app cannot take off what a hard one has made of its own", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await using app = await connectAs(database, role);
+  await database.sql.unsafe(`grant mailchute_client to ${role}`);
+  await database.sql`insert into mailchute.app (name, senders, may_override_suppression) values ('shop', '{*}', true)`;
+  await database.sql`insert into mailchute.app_role (role, app) values (${role}, 'shop')`;
+  await using server = await startCandidServer();
+  const [hard, soft] = ["550-5.1.1@example.com", "550-5.2.2@example.com"];
+  for (const address of [hard, soft]) await app`select mailchute.suppress_v1(${address}, 'unsubscribe')`;
+  for (const to of [[hard, soft], [soft]]) await send(app, { to, overrideSuppression: true });
+  await drain(database, server, { onBounce: parseBounceRules("hard=suppress, soft=suppress after 2 in 7d") });
+  const expected = [[hard, "app:shop", "bounce", null], [soft, "app:shop", "unsubscribe", null]];
+  expect(await suppressions(database)).toEqual(expected);
+  const [removed] =
+    await app`select mailchute.unsuppress_v1(${hard}) as hard, mailchute.unsuppress_v1(${soft}) as soft`;
+  expect({ ...removed }).toEqual({ hard: false, soft: true });
 });
 
 test("nothing is written without the setting, nor about the recipients of a mail that was redirected", async () => {

@@ -168,10 +168,15 @@ test("a claim brings the waits of the stream, as they are now", async () => {
   for (const stream of ["otp", "transactional", "news", undefined]) await enqueue(database, stream ? { stream } : {});
   const { queue } = await openQueue(database);
   await database.sql`update mailchute.stream set backoff = '{7,60}' where name = 'otp'`;
+  // The app's own stands in for that of all, and another app's does not.
+  await database.sql`
+    insert into mailchute.stream (name, scope, backoff) values ('transactional', 'app:' || session_user, '{8,60}'),
+      ('otp', 'app:other', '{9,60}')`;
+  await database.sql`update mailchute.stream set backoff = '{10,60}' where name = 'transactional' and scope = 'all'`;
   const { messages } = await queue.claim(10);
   expect(messages.map(({ stream, backoffMs }) => [stream, backoffMs])).toEqual([
     ["otp", [7_000, 60_000]],
-    ["transactional", undefined],
+    ["transactional", [8_000, 60_000]],
     ["news", undefined],
     [null, undefined],
   ]);

@@ -357,6 +357,31 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
     return [...seen, (await mail.get((await mail.send({ ...BASE, to: "ann@example.com" })).id))?.state];
   },
 
+  "a mail goes past the suppression list": async ({ mail, deliver }) => {
+    const seen: unknown[] = [];
+    const override = { overrideSuppression: true };
+    for (const reason of ["manual", "unsubscribe", "bounce", "complaint"] as const) {
+      const to = `sent-${reason}@example.com`;
+      await mail.suppressions.add(to, reason);
+      const ids = [];
+      for (const more of [override, { overrideSuppression: false }, { ...override, cc: "sent-2@example.com" }]) {
+        ids.push((await mail.send({ ...BASE, to, ...more })).id);
+      }
+      await deliver();
+      for (const id of ids) seen.push(await mail.get(id));
+      // What an address must not be mailed for stays what it is.
+      await mail.suppressions.add(to, "unsubscribe");
+      seen.push((await mail.suppressions.get(to))?.reason);
+    }
+    const template = { from: "a@shop.example", subject: "s", text: "t", ...override };
+    return [
+      ...seen,
+      await errorOf(mail.send({ ...BASE, overrideSuppression: "yes" as never })),
+      await errorOf(mail.send({ ...BASE, ...override, digest: { key: "k", wait: "1h" } })),
+      await errorOf(mail.sendMany(template, [{ to: "sent@example.com" }])),
+    ];
+  },
+
   "a mail is waited for": async ({ mail, deliver }) => {
     const { id } = await mail.send({ ...BASE, to: "bounced@example.com" });
     const late = await errorOf(mail.wait(id, { timeoutMs: 20 }));
