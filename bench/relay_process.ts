@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import packageJson from "../package.json" with { type: "json" };
 import type { RelayTarget } from "./relay_here.ts";
 
 /** What a relay cost from its start to its end. */
@@ -35,6 +36,8 @@ export function startRelay(target: RelayTarget, options: { readonly stateDirecto
 }
 
 const MAIN = join(import.meta.dir, "../relay/main.ts");
+/** As `bun run relay` has it. */
+const MEMORY = /BUN_JSC_forceRAMSize=(\d+)/.exec(packageJson.scripts.relay)?.[1] ?? "";
 
 function settingsOf(target: RelayTarget, { stateDirectory }: { readonly stateDirectory: string }) {
   return {
@@ -49,7 +52,7 @@ function settingsOf(target: RelayTarget, { stateDirectory }: { readonly stateDir
 
 /** All that a program is given of this process's environment. */
 function surroundings() {
-  return { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "" };
+  return { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", BUN_JSC_forceRAMSize: MEMORY };
 }
 
 const LOOK_MS = 20;

@@ -7,6 +7,9 @@ import { fileURLToPath } from "node:url";
 // The command `mailchute` of the npm package. npm starts it with Node, but the relay is a program for Bun: this looks for a Bun, hands it everything
 // and ends as it ends. Nothing here needs a package, so that it can speak where nothing else works.
 
+/** Collects garbage as if the machine had 256 MiB: docs/running.md, "Memory". */
+const MEMORY = { BUN_JSC_forceRAMSize: "268435456" };
+
 /** The oldest Bun that the relay runs on; `engines` of package.json says the same. */
 const OLDEST_BUN = "1.4";
 
@@ -26,7 +29,7 @@ function startWithBun(): void {
     return;
   }
   const main = fileURLToPath(new URL("../relay/main.js", import.meta.url));
-  const child = spawn(bun.path, [main, ...process.argv.slice(2)], { stdio: "inherit" });
+  const child = spawn(bun.path, [main, ...process.argv.slice(2)], { stdio: "inherit", env: { ...MEMORY, ...process.env } });
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   // Ctrl-C in a terminal reaches both of us, and a second one would end the relay in the middle of its mails.
   const hasTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);

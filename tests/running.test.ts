@@ -93,3 +93,13 @@ function first(text: string, pattern: RegExp): string {
   if (found === undefined) throw new Error(`Nothing fits ${pattern}`);
   return found;
 }
+
+test("every way to start the relay keeps its memory small in the same way", () => {
+  const ways = { "package.json": read("package.json"), bin: read("bin/mailchute.ts"), unit, containerfile, running };
+  for (const [way, text] of Object.entries(ways)) {
+    expect({ way, bytes: /BUN_JSC_forceRAMSize(?:=|: ")(\d+)/.exec(text)?.[1] }).toEqual({
+      way,
+      bytes: String(256 * 1_024 * 1_024),
+    });
+  }
+});
