@@ -57,7 +57,7 @@ export const SETTLE_BOUNCES: string = settleOf(`, rules as materialized (
     select count(*) from mailchute.bounce b where b.address = f.address and b.app = f.app and b.kind = 'soft'
       and b.at > now() - make_interval(secs => u.within / 1000) and b.seq <> all (f.seqs)) >= u.after
   order by f.address, f.app
-  on conflict (address, scope) do update
+  on conflict on constraint suppression_pkey do update
   set reason = excluded.reason, created_by = excluded.created_by,
     until = case when s.until is not null and excluded.until is not null then greatest(s.until, excluded.until) end
   where s.until is not null and (excluded.until is null or excluded.until > s.until)

@@ -17,6 +17,8 @@ import { type RateLimit, RateLimits } from "./rate_limit.ts";
 import type { Safety } from "./safety.ts";
 import { Solitude } from "./solitude.ts";
 import { Station } from "./station.ts";
+import { SuppressionCopier } from "./suppression_copier.ts";
+import { SUPPRESSION_CHANNEL, SuppressionHome } from "./suppression_home.ts";
 import { ThrottleTable } from "./throttle_table.ts";
 import { Throttles } from "./throttles.ts";
 
@@ -58,6 +60,8 @@ export interface RelayOptions {
 
 /** After the grace: how long the outcomes of broken dialogues may take to be written. */
 const LAST_WORDS_MS = 1_500;
+/** How long `run --once` copies suppressions before it claims. */
+const COPY_FIRST_MS = 10_000;
 
 /** What `run --once` has left. */
 export interface Remainder extends Remaining {
@@ -72,14 +76,20 @@ export class Relay {
   /** What is paused. */
   readonly pauses: Pauses;
   readonly #options: RelayOptions;
+  readonly #copiers: readonly SuppressionCopier[];
   #runs: readonly Promise<void>[] = [];
   #draining = false;
 
   private constructor(
     stations: readonly Station[],
-    options: RelayOptions & { readonly counters: Counters; readonly pauses: Pauses },
+    options: RelayOptions & {
+      readonly counters: Counters;
+      readonly pauses: Pauses;
+      readonly copiers: readonly SuppressionCopier[];
+    },
   ) {
     this.pauses = options.pauses;
+    this.#copiers = options.copiers;
     this.stations = stations;
     this.counters = options.counters;
     this.#options = options;
@@ -99,9 +109,13 @@ export class Relay {
       onChange: () => stations.forEach(({ drain }) => void drain.notePauses()),
     });
     const batches = batchesOf(options, () => pauses.ring());
+    const copiers = copiersOf(options, stations);
     try {
       for (const database of options.databases) {
-        const bells = database === home ? { [PAUSE_CHANNEL]: () => void pauses.ring() } : undefined;
+        const bells = database !== home ? undefined : {
+          [PAUSE_CHANNEL]: () => void pauses.ring(),
+          ...(copiers.length === 0 ? {} : { [SUPPRESSION_CHANNEL]: () => copiers.forEach((copier) => copier.ring()) }),
+        };
         stations.push(await Station.open(database, { ...options, counters, rates, solitude, pauses, batches, bells }));
       }
     } catch (error) {
@@ -109,7 +123,7 @@ export class Relay {
       await Promise.all(stations.map((station) => station.close()));
       throw error;
     }
-    return new Relay(stations, { ...options, counters, pauses });
+    return new Relay(stations, { ...options, counters, pauses, copiers });
   }
 
   /** The limits that mail waits for now, and until when. */
@@ -129,10 +143,16 @@ export class Relay {
       void station.listen();
       return station.drain.run();
     });
+    for (const copier of this.#copiers) void copier.run();
   }
 
   /** Serves until nothing is due. */
   async runOnce(): Promise<Remainder> {
+    // What is left then the next run copies.
+    const late = Promise.withResolvers<void>();
+    const cancel = this.#options.clock.after(COPY_FIRST_MS, late.resolve);
+    const copied = Promise.all(this.#copiers.map((copier) => copier.look({ rang: true })));
+    await Promise.race([copied, late.promise]).finally(cancel);
     this.#runs = this.stations.map((station) => station.drain.runOnce());
     await Promise.all(this.#runs);
     const unknown: Remaining = { waiting: Number.NaN, leased: 0 };
@@ -151,6 +171,7 @@ export class Relay {
     this.#draining = true;
     // Whoever asked for the end may enforce it: that is no crash.
     this.#options.journal.flights.close();
+    for (const copier of this.#copiers) copier.stop();
     for (const { drain } of this.stations) drain.stop();
     const grace = Promise.withResolvers<void>();
     let cancel = clock.after(graceMs, () => {
@@ -170,6 +191,21 @@ export class Relay {
     cancel();
     await Promise.all(this.stations.map((station) => station.close()));
   }
+}
+
+/** One for each database but the first. */
+function copiersOf(options: RelayOptions, stations: readonly Station[]): readonly SuppressionCopier[] {
+  const { databases: [first, ...others], pollMs, clock, log } = options;
+  if (first === undefined) return [];
+  const home = new SuppressionHome(first);
+  const mayServe = (station: Station | undefined) =>
+    station !== undefined && station.copy === undefined && station.schemaProblem === undefined;
+  return others.map(({ sql, name }, index) => {
+    const isLeftAlone = ({ rang }: { readonly rang: boolean }) =>
+      // Who rings is awake. The other one is asked nothing while nothing has changed.
+      !mayServe(stations[0]) || !mayServe(stations[index + 1]) || !rang && stations[0]?.drain.isResting === true;
+    return new SuppressionCopier({ home, sql, isLeftAlone, pollMs, clock, log: log.with({ database: name }) });
+  });
 }
 
 function batchesOf(

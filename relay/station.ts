@@ -12,6 +12,7 @@ import { Queue } from "./queue.ts";
 import { replay } from "./replay.ts";
 import { SchemaGuard } from "./schema_guard.ts";
 import { forgetBounces, forgetRelays, purge, purgeBatches, type RetentionRules } from "./retention.ts";
+import { forgetRemovals } from "./suppression_home.ts";
 import { ThrottleTable } from "./throttle_table.ts";
 
 /** The bell of the database: what `mailchute.enqueue_v1` notifies. */
@@ -208,6 +209,7 @@ export class Station {
     await forgetRelays(this.database.sql, this.#relayId);
     const purged = await purge(this.database.sql, this.#options.retention);
     await forgetBounces(this.database.sql);
+    await forgetRemovals(this.database.sql);
     await purgeBatches(this.database.sql, this.#options.retention);
     if (purged.messages + purged.contents > 0) {
       this.#options.log.info("purged", { database: this.database.name, ...purged });

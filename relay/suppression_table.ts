@@ -14,6 +14,8 @@ export interface SuppressionRow {
 
 /** One that is stored. */
 export interface StoredSuppression extends SuppressionRow {
+  /** The home database (`host/name`) that relays have copied it from; undefined: it was written here. */
+  readonly copyOf: string | undefined;
   readonly createdAt: Date;
   readonly createdBy: string;
 }
@@ -32,23 +34,41 @@ with saved as (
 )
 select count(*) filter (where is_new)::int as created, count(*)::int as saved from saved`;
 
-/** Index: suppression_pkey. */
+/** Index: suppression_pkey. What relays have copied ends where it was written. */
 const REMOVE = `
 delete from mailchute.suppression s
-where s.address in (select lower(a) from jsonb_array_elements_text($1::text::jsonb) as a) and ($2::text is null or s.scope = $2)
+where s.address in (select lower(a) from jsonb_array_elements_text($1::text::jsonb) as a) and ($2::text is null or s.scope = $2) and s.origin = 'here'
 returning s.address, s.scope`;
 
-/** Index: suppression_pkey, in its order. */
+/** Index: suppression_pkey, in its order. $6: what relays have copied (true), or not (false). */
 const LIST = `
-select s.address, s.scope, s.reason, s.until, s.created_at, s.created_by from mailchute.suppression s
-where (s.address, s.scope) > ($1, $2) and ($3::text is null or s.scope = $3)
-  and ($4::text is null or s.address in (select lower(a) from jsonb_array_elements_text($4::text::jsonb) as a))
-order by s.address, s.scope limit $5::int`;
+select s.address, s.scope, s.reason, s.until, s.created_at, s.created_by, s.origin,
+  case when s.origin <> 'here' then coalesce((select c.home from mailchute.suppression_copy c where c.origin = s.origin), s.origin) end as copy_of
+from mailchute.suppression s
+where (s.address, s.scope, s.origin) > ($1, $2, $7) and ($3::text is null or s.scope = $3)
+  and ($4::text is null or s.address in (select lower(a) from jsonb_array_elements_text($4::text::jsonb) as a)) and ($6::boolean is null or (s.origin <> 'here') = $6)
+order by s.address, s.scope, s.origin limit $5::int`;
 
-/** Where a list begins: behind the row before. */
+const COPIES = { included: null, excluded: false, only: true } as const;
+
+/** What was taken off. */
+export interface RemovedSuppression {
+  readonly address: string;
+  readonly scope: string;
+}
+
+/** A part of the list. */
+export interface SuppressionPage {
+  readonly rows: readonly StoredSuppression[];
+  /** Where the next part begins; undefined: this was the last. */
+  readonly next: ListPlace | undefined;
+}
+
+/** Where a list begins: behind a row. */
 export interface ListPlace {
   readonly address: string;
   readonly scope: string;
+  readonly origin: string;
 }
 
 /** Puts rows on the list; one that is there gets the new reason and end. */
@@ -63,11 +83,11 @@ export async function saveSuppressions(
   return { created: row?.created as number, saved: row?.saved as number };
 }
 
-/** Takes addresses off the list. @param scope undefined: in every scope */
+/** Takes addresses off the list that were put on it here. @param scope undefined: in every scope */
 export async function removeSuppressions(
   sql: Statements,
   { addresses, scope }: { readonly addresses: readonly string[]; readonly scope: string | undefined },
-): Promise<readonly ListPlace[]> {
+): Promise<readonly RemovedSuppression[]> {
   return (await sql.unsafe(REMOVE, [JSON.stringify(addresses), scope ?? null])).map((row) => (
     { address: row.address as string, scope: row.scope as string }
   ));
@@ -76,20 +96,27 @@ export async function removeSuppressions(
 /** Reads a part of the list, in the order of addresses. */
 export async function listSuppressions(
   sql: Statements,
-  { after, addresses, scope, limit }: {
+  { after, addresses, scope, limit, copies }: {
     readonly after?: ListPlace | undefined;
     /** Undefined: all. */
     readonly addresses?: readonly string[] | undefined;
     readonly scope?: string | undefined;
     readonly limit: number;
+    /** What relays have copied from their home database. */
+    readonly copies: "included" | "excluded" | "only";
   },
-): Promise<readonly StoredSuppression[]> {
+): Promise<SuppressionPage> {
   const wanted = addresses === undefined ? null : JSON.stringify(addresses);
-  const values = [after?.address ?? "", after?.scope ?? "", scope ?? null, wanted, limit];
-  return (await sql.unsafe(LIST, values, { prepare: true })).map((row) => ({
+  const place = { address: "", scope: "", origin: "", ...after };
+  const values = [place.address, place.scope, scope ?? null, wanted, limit, COPIES[copies], place.origin];
+  const found = await sql.unsafe(LIST, values, { prepare: true });
+  const last = found.length < limit ? undefined : found.at(-1);
+  const rows = found.map((row) => ({
     ...{ address: row.address as string, scope: row.scope as string, reason: row.reason as string },
     until: (row.until ?? undefined) as Date | undefined,
     createdAt: row.created_at as Date,
     createdBy: row.created_by as string,
+    copyOf: (row.copy_of ?? undefined) as string | undefined,
   }));
+  return { rows, next: last as ListPlace | undefined };
 }

@@ -7,7 +7,7 @@ export const PROGRAM_VERSION: string = VERSION;
 export const OLDEST_PROGRAM = "0.1.0";
 
 /** The version of the schema after all migrations. A number and not their count, since a Worker has no files to count. */
-export const SCHEMA_VERSION = 15;
+export const SCHEMA_VERSION = 16;
 
 /** Tells whether program version `a` is older than `b` (three numbers, compared one by one). */
 export function isOlder(a: string, b: string): boolean {

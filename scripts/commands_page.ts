@@ -30,7 +30,7 @@ mailchute suppress --import unsubscribed.csv --reason unsubscribe
 With \`RELAY_BATCH_FAILURES=5%\` the relay pauses a batch by itself when so many of its recipients are refused for good, after 100 at least. A CSV file has a header
 with a column \`address\` (or \`email\`), and may have \`reason\` (manual, bounce, complaint or unsubscribe), \`scope\`, \`until\` and \`created_at\`; all of it is imported, or
 nothing. A scope of \`all\` or \`app:NAME\` is looked at when a mail is enqueued and again when it is claimed, \`stream:NAME\` and \`sender:*@shop.example\` when it is claimed.
-A list holds for the database that it stands in: with several, name each with \`--database\`.
+A list holds for the database that it stands in; of the home database, the scope \`all\` holds in [all databases of its relays](running.md#suppressions-in-several-databases).
 
 ## Templates
 

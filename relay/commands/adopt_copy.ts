@@ -17,6 +17,9 @@ with gone as (
 )
 select (select count(*)::int from gone) as messages`;
 
+/** Its list and the copies of it elsewhere have parted: relays compare them as a whole. */
+const PART = "update mailchute.suppression_home set epoch = gen_random_uuid()";
+
 /** `adopt-copy`: decides what becomes of the mails in a copy of a database. */
 export const adoptCopyCommand: Command = {
   name: "adopt-copy",
@@ -38,8 +41,12 @@ export const adoptCopyCommand: Command = {
         return isKept ? EXIT.ok : EXIT.failed;
       }
       const original = look.remembered?.addresses[0];
-      if (isKept) {
+      const adopt = async () => {
+        await sql.unsafe(PART);
         await moveHere(sql, look);
+      };
+      if (isKept) {
+        await adopt();
         context.tell(
           `${display} is adopted: its mails are sent from here. See to it that no relay serves ${original} any more`,
         );
@@ -54,7 +61,7 @@ export const adoptCopyCommand: Command = {
         return EXIT.failed;
       }
       const messages = await cancelAll(sql, `Canceled in a copy of ${original}, where it is sent from`);
-      await moveHere(sql, look);
+      await adopt();
       context.tell(`${display} is adopted: ${messages} ${messages === 1 ? "mail" : "mails"} canceled`);
       return EXIT.ok;
     });

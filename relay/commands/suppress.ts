@@ -7,10 +7,10 @@ import { formatTime } from "../moment.ts";
 import { HEADER, type LineFault, readSuppressions, suppressionLine } from "../suppression_file.ts";
 import { scopeFault } from "../suppression_scope.ts";
 import {
+  type ListPlace,
   listSuppressions,
   removeSuppressions,
   saveSuppressions,
-  type StoredSuppression,
   type SuppressionRow,
 } from "../suppression_table.ts";
 import {
@@ -38,7 +38,7 @@ export const suppressCommand: Command = {
   usage:
     "[ADDRESS…] [--reason manual] [--scope all|app:NAME|stream:NAME|sender:PATTERN] [--until 30d] [--list | --remove | --import FILE.csv [--skip-invalid] | --export] [--limit 50] [--after ADDRESS] [--json] [--database NAME]",
   summary:
-    "keep addresses from getting mail: with addresses alone, put them on the list. --remove takes them off (in every scope, or in one), --list shows it, --import and --export are CSV with a header (- is stdin)",
+    "keep addresses from getting mail: with addresses alone, put them on the list. --remove takes them off (in every scope, or in one), --list shows it, --import and --export are CSV with a header (- is stdin). What the home database has for all holds in every database of its relays",
   takesWords: true,
   options: {
     reason: { type: "string" },
@@ -71,9 +71,9 @@ export const suppressCommand: Command = {
       ...{ limit: limitOf(options, 50), after: typeof options.after === "string" ? options.after : undefined },
       ...{ file: options.import as string, skips: options["skip-invalid"] === true, asJson: options.json === true },
     };
-    return await withDatabase(context, { name: options.database }, async (sql, { display }) => {
+    return await withDatabase(context, { name: options.database }, async (sql, { name, display }) => {
       const work = action === undefined ? add : WORKS[action];
-      return await work(context, sql, { ...given, display });
+      return await work(context, sql, { ...given, name, display });
     });
   },
 };
@@ -88,45 +88,67 @@ interface Given {
   readonly file: string;
   readonly skips: boolean;
   readonly asJson: boolean;
+  /** Of the database. */
+  readonly name: string;
   readonly display: string;
 }
 
 type Work = (context: CommandContext, sql: Sql, given: Given) => Promise<number>;
 
-const add: Work = async (context, sql, { addresses, reason = "manual", scope = "all", until, display }) => {
+const add: Work = async (context, sql, { addresses, reason = "manual", scope = "all", until, name, display }) => {
   const rows = addresses.map((address) => ({ address, scope, reason, until, createdAt: undefined }));
   const { created, saved } = await saveSuppressions(sql, rows);
   const known = saved === created ? "" : `, ${saved - created} were there and have the new reason and end`;
-  context.tell(`${created} put on the suppression list of ${display} (${scope}: ${reason})${known}`);
+  context.tell(
+    `${created} put on the suppression list of ${display} (${scope}: ${reason})${known}${elsewhere(name, scope)}`,
+  );
   return EXIT.ok;
 };
+
+/** Who names another database may expect that it holds in all. */
+function elsewhere(database: string, scope: string): string {
+  return database === "home" || scope !== "all"
+    ? ""
+    : "; it holds in this database: what is to hold in all databases of a relay is put on the list of its home";
+}
 
 const remove: Work = async (context, sql, { addresses, scope }) => {
   const removed = await removeSuppressions(sql, { addresses, scope });
   for (const row of removed) context.print(`${row.address}: removed from ${row.scope}`);
   const gone = new Set(removed.map(({ address }) => address));
+  const { rows: copied } = await listSuppressions(sql, { addresses, scope, limit: PAGE, copies: "only" });
+  for (const { address } of copied) gone.add(address);
   const missing = addresses.filter((address) => !gone.has(address.toLowerCase()));
   for (const address of missing) {
     context.tell(`${address} was not on the list${scope === undefined ? "" : ` for ${scope}`}.`);
   }
-  return missing.length === 0 ? EXIT.ok : EXIT.failed;
+  for (const { address, copyOf } of copied) {
+    context.tell(`${address} is on the list of ${copyOf}, whose relays have copied it: take it off there.`);
+  }
+  return missing.length + copied.length === 0 ? EXIT.ok : EXIT.failed;
 };
 
 const list: Work = async (context, sql, { addresses, scope, limit, after, asJson }) => {
   // Behind the last scope of that address.
-  const place = after === undefined ? undefined : { address: after.toLowerCase(), scope: "\u{10FFFF}" };
+  const place = after === undefined ? undefined : { address: after.toLowerCase(), scope: "\u{10FFFF}", origin: "" };
   const wanted = addresses.length === 0 ? undefined : addresses;
-  const rows = await listSuppressions(sql, { after: place, addresses: wanted, scope, limit });
+  const { rows, next } = await listSuppressions(sql, {
+    after: place,
+    addresses: wanted,
+    scope,
+    limit,
+    copies: "included",
+  });
   if (asJson) context.print(JSON.stringify(rows, null, 2));
   else if (rows.length === 0) context.tell("Nobody on the list matches.");
   else {
     const lines = rows.map((row) => [
       ...[row.address, row.scope, row.reason, row.until === undefined ? "" : formatTime(row.until)],
-      ...[formatTime(row.createdAt), row.createdBy],
+      ...[formatTime(row.createdAt), row.createdBy, row.copyOf ?? ""],
     ]);
-    context.print(table([["address", "scope", "reason", "until", "since", "by"], ...lines]));
+    context.print(table([["address", "scope", "reason", "until", "since", "by", "copied from"], ...lines]));
   }
-  if (rows.length === limit) context.tell(`There may be more: the same with --after ${rows.at(-1)?.address}`);
+  if (next !== undefined) context.tell(`There may be more: the same with --after ${next.address}`);
   return EXIT.ok;
 };
 
@@ -186,13 +208,14 @@ function tellFaults(
 
 const exportAll: Work = async (context, sql, { scope }) => {
   context.print(csvLine(HEADER));
-  let last: StoredSuppression | undefined;
+  let after: ListPlace | undefined;
   for (;;) {
-    const rows = await listSuppressions(sql, { after: last, scope, limit: PAGE });
+    // What relays have copied is in the file of the database that it comes from.
+    const { rows, next } = await listSuppressions(sql, { after, scope, limit: PAGE, copies: "excluded" });
     // Whoever reads slowly is waited for: the list may be long.
     if (rows.length > 0) await context.print(rows.map(suppressionLine).join("\n"));
-    if (rows.length < PAGE) return EXIT.ok;
-    last = rows.at(-1);
+    if (next === undefined) return EXIT.ok;
+    after = next;
   }
 };
 

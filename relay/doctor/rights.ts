@@ -4,13 +4,13 @@ import { fail, type Finding, ok } from "./finding.ts";
 /** The rights that are missing, a line for each table. */
 const MISSING = `
 select t as table, string_agg(p, ', ' order by p) as missing
-from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle', 'bounce']) as t,
+from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle', 'bounce', 'suppression', 'suppression_copy']) as t,
   unnest(array['select', 'insert', 'update', 'delete']) as p
 where not has_table_privilege('mailchute.' || t, p)
 group by t
-union all select t, 'select' from unnest(array['pause', 'suppression', 'batch']) as t where not has_table_privilege('mailchute.' || t, 'select')
-union all select 'suppression', 'insert, update' where not has_table_privilege('mailchute.suppression', 'insert')
-  or not has_table_privilege('mailchute.suppression', 'update')
+union all select t, 'select' from unnest(array['pause', 'batch']) as t where not has_table_privilege('mailchute.' || t, 'select')
+union all select 'suppression_home', 'select, insert' where not has_table_privilege('mailchute.suppression_home', 'select')
+  or not has_table_privilege('mailchute.suppression_home', 'insert')
 order by 1`;
 
 const STATE =

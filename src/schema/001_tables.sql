@@ -223,7 +223,11 @@ create table mailchute.suppression (
   until timestamptz,
   created_at timestamptz not null default now(),
   created_by text not null default session_user,
-  primary key (address, scope)
+  -- 'here', or the id of the home database from which relays have copied it. What was written here stays beside a copy, and holds as well.
+  origin text not null default 'here',
+  -- The transaction that wrote it last; relays find by it what to copy.
+  changed xid8 not null default pg_current_xact_id(),
+  primary key (address, scope, origin)
 );
 
 -- The rates that all relays keep together: one row for each limit, in the home database.

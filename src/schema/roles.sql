@@ -25,7 +25,7 @@ begin
   for target in select rolname as role from pg_roles where rolname in ('mailchute_relay', 'mailchute_viewer', 'mailchute_admin') loop
     execute format('grant usage on schema mailchute to %I', target.role);
     execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.queue,
-      mailchute.suppression, mailchute.batch, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.pause, mailchute.throttle,
+      mailchute.suppression, mailchute.suppression_copy, mailchute.batch, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.pause, mailchute.throttle,
       mailchute.app, mailchute.app_role, mailchute.template, mailchute.stream to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
       mailchute.message_state(text[]), mailchute.describe(bigint), mailchute.describe_mail(bigint), mailchute.preview_template(text, jsonb) to %I', target.role);
@@ -34,6 +34,12 @@ begin
     grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.batch, mailchute.message, mailchute.recipient,
       mailchute.attempt, mailchute.queue, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.throttle, mailchute.adopted, mailchute.bounce to mailchute_relay;
     grant insert, update on mailchute.suppression to mailchute_relay;
+    -- What a home database says of all apps, and its copies elsewhere, which end as it says.
+    grant delete on mailchute.suppression to mailchute_relay;
+    grant select, insert, update, delete on mailchute.suppression_copy to mailchute_relay;
+    grant select, insert, update on mailchute.suppression_home to mailchute_relay;
+    grant select, delete on mailchute.suppression_removal to mailchute_relay;
+    grant execute on function mailchute.suppression_epoch() to mailchute_relay;
     grant select on sequence mailchute.message_seq_seq to mailchute_relay;
     -- A batch that fails too often the relay pauses by itself; every other pause, and the end of one, is for people.
     grant execute on function mailchute.pause_batch(uuid, text) to mailchute_relay;
@@ -51,6 +57,8 @@ begin
     grant execute on function mailchute.like_patterns(text[]) to mailchute_admin;
     grant update on mailchute.recipient, mailchute.message to mailchute_admin;
     grant insert, update, delete on mailchute.queue, mailchute.place to mailchute_admin;
+    -- A copied database that is adopted is another home than the one that it was copied from.
+    grant select, update on mailchute.suppression_home to mailchute_admin;
     grant delete on mailchute.digest_item, mailchute.template to mailchute_admin;
     grant execute on function mailchute.save_template(text, text, text, text, text, text) to mailchute_admin;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_admin;

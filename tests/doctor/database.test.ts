@@ -226,7 +226,7 @@ test("a role without rights, or with too few, is told what the owner has to run"
   await database.sql.unsafe(`grant mailchute_viewer to ${role}`);
   const viewer = await look(url);
   expect(found(viewer, "rights")[0]).toBe(
-    `fail: the role ${role} lacks delete, insert, select, update on attachment and 10 more tables → ` +
+    `fail: the role ${role} lacks delete, insert, select, update on attachment and 12 more tables → ` +
       `let the owner of the database run: grant mailchute_relay to ${role}`,
   );
   expect(viewer.at(-1)?.check).toBe("rights");

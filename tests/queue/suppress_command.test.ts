@@ -53,7 +53,9 @@ test(
     expect(await list("--limit", "3")).toEqual(all.slice(0, 3));
     expect(await list("--after", "ann@example.com")).toEqual(all.slice(3));
     const text = await run(["suppress", "--list", "--limit", "1"], on(database));
-    expect(text.stdout).toMatch(/^address +scope +reason +until +since +by\nann@example.com +all +manual +\d/);
+    expect(text.stdout).toMatch(
+      /^address +scope +reason +until +since +by +copied from\nann@example.com +all +manual +\d/,
+    );
     expect(text.stderr).toContain("--after ann@example.com");
 
     const one = await run(["suppress", "--remove", "Ann@example.com", "--scope", "app:shop"], on(database));
@@ -70,6 +72,52 @@ test(
   },
   20_000,
 );
+
+test("what relays have copied from home is listed as that, taken off there only, and in no export", async () => {
+  await using database = await createDatabase();
+  await database.sql`insert into mailchute.suppression_copy (origin, home) values ('0197', 'db.example.com/home')`;
+  await database.sql`
+    insert into mailchute.suppression (address, reason, origin)
+    values ('ann@example.com', 'bounce', '0197'), ('ann@example.com', 'manual', 'here'), ('bob@example.com', 'bounce', '0197')`;
+  const listed = await run(["suppress", "--list"], on(database));
+  expect(listed.stdout.split("\n").filter((line) => line.endsWith("  db.example.com/home"))).toHaveLength(2);
+  const json = async (...words: readonly string[]) => {
+    const { stdout } = await run(["suppress", "--list", "--json", ...words], on(database));
+    return (JSON.parse(stdout) as readonly { address: string; copyOf?: string }[]).map((
+      row,
+    ) => [row.address, row.copyOf]);
+  };
+  expect(await json()).toEqual([["ann@example.com", "db.example.com/home"], ["ann@example.com", undefined], [
+    ...["bob@example.com", "db.example.com/home"],
+  ]]);
+  expect(await json("--limit", "1", "--after", "ann@example.com")).toEqual([[
+    "bob@example.com",
+    "db.example.com/home",
+  ]]);
+  const { stdout } = await run(["suppress", "--export"], on(database));
+  expect(stdout.trim().split("\n").slice(1)).toEqual([expect.stringMatching(/^ann@example.com,all,manual/)]);
+  const removed = await run(["suppress", "--remove", "ann@example.com", "bob@example.com"], on(database));
+  expect(removed).toEqual({
+    code: 1,
+    stdout: "ann@example.com: removed from all\n",
+    stderr: ["ann", "bob"].map((name) =>
+      `${name}@example.com is on the list of db.example.com/home, whose relays have copied it: take it off there.\n`
+    ).join(""),
+  });
+  expect(await json()).toHaveLength(2);
+}, 20_000);
+
+test("who suppresses an address for all in a database that is no home is told that it holds there", async () => {
+  await using home = await createDatabase();
+  await using shop = await createDatabase();
+  const env = { ...on(home), DATABASE_URL_SHOP: shop.url };
+  const there = await run(["suppress", "ann@example.com", "--database", "shop"], env);
+  expect(there.stderr).toContain("it holds in this database: what is to hold in all");
+  for (const words of [["bob@example.com"], ["carl@example.com", "--scope", "app:shop", "--database", "shop"]]) {
+    expect((await run(["suppress", ...words], env)).stderr).not.toContain("it holds in this database");
+  }
+  expect([...await home.sql`select address from mailchute.suppression`]).toEqual([{ address: "bob@example.com" }]);
+}, 20_000);
 
 test("a file that was exported is imported as it was, by its name or from stdin", async () => {
   await using database = await createDatabase();
