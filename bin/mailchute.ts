@@ -29,7 +29,10 @@ function startWithBun(): void {
     return;
   }
   const main = fileURLToPath(new URL("../relay/main.js", import.meta.url));
-  const child = spawn(bun.path, [main, ...process.argv.slice(2)], { stdio: "inherit", env: { ...MEMORY, ...process.env } });
+  const child = spawn(bun.path, [main, ...process.argv.slice(2)], {
+    stdio: "inherit",
+    env: { ...MEMORY, ...process.env },
+  });
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   // Ctrl-C in a terminal reaches both of us, and a second one would end the relay in the middle of its mails.
   const hasTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
