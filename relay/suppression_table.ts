@@ -22,14 +22,16 @@ export interface StoredSuppression extends SuppressionRow {
 
 /**
  * Index: suppression_pkey. The database makes the case of the address, as it does when it looks for one. The same address twice in one statement would be
- * an error: the last one counts.
+ * an error: the last one counts. Another reason is the word of whoever gives it: an app takes off what it has put there itself, and no complaint that a person
+ * has made of it.
  */
 const SAVE = `
 with saved as (
   insert into mailchute.suppression as s (address, scope, reason, until, created_at)
   select distinct on (1, 2) lower(x.item ->> 0), x.item ->> 1, x.item ->> 2, (x.item ->> 3)::timestamptz, coalesce((x.item ->> 4)::timestamptz, now())
   from jsonb_array_elements($1::text::jsonb) with ordinality as x(item, place) order by 1, 2, x.place desc
-  on conflict on constraint suppression_pkey do update set reason = excluded.reason, until = excluded.until
+  on conflict on constraint suppression_pkey do update set reason = excluded.reason, until = excluded.until,
+    created_by = case when s.reason = excluded.reason then s.created_by else excluded.created_by end
   returning s.xmax = 0 as is_new
 )
 select count(*) filter (where is_new)::int as created, count(*)::int as saved from saved`;

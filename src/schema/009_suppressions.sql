@@ -28,7 +28,7 @@ begin
 end $$;
 
 -- Puts an address on the list, for this app; one that is there gets the new reason. A bounce or a complaint stays one: else an app could make of it what it
--- may override.
+-- may override. One whose time is over is as if it were not there: else a reader's word would be a bounce for good.
 create function mailchute.suppress_v1(address text, reason text) returns void
 language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_variable
@@ -39,7 +39,10 @@ begin
   insert into mailchute.suppression as s (address, scope, reason)
   values (mailchute.suppressed_address(address), 'app:' || mailchute.current_app(), reason)
   on conflict on constraint suppression_pkey do update
-    set reason = case when mailchute.is_overridable(excluded.reason) and not mailchute.is_overridable(s.reason) then s.reason else excluded.reason end,
+    set reason = case when mailchute.is_overridable(excluded.reason) and not mailchute.is_overridable(s.reason) and (s.until <= statement_timestamp()) is not true
+        then s.reason else excluded.reason end,
+      created_at = case when s.until <= statement_timestamp() then excluded.created_at else s.created_at end,
+      created_by = case when s.until <= statement_timestamp() then excluded.created_by else s.created_by end,
       until = null;
 end $$;
 

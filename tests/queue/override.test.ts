@@ -170,6 +170,35 @@ test("an app makes no word of a bounce or a complaint that is on the list, and w
   expect(await stateOf(shop.database, await send(shop.app, MUST))).toBe("suppressed");
 });
 
+test("a reader's word after a bounce whose time is over is a word, which the app may take back", async () => {
+  await using shop = await openShop(["--may-override-suppression"]);
+  const { sql } = shop.database;
+  await sql`
+    insert into mailchute.suppression (address, scope, reason, until)
+    values ('ann@example.com', 'app:shop', 'bounce', now() - interval '1 day'), ('bob@example.com', 'app:shop', 'bounce', now() + interval '1 day')`;
+  const { suppressions } = createMailer(shop.app);
+  for (const name of ["ann", "bob"]) await suppressions.add(`${name}@example.com`, "unsubscribe");
+  expect(await stateOf(shop.database, await send(shop.app))).toBe("suppressed");
+  expect(await stateOf(shop.database, await send(shop.app, MUST))).toBe("queued");
+  expect(await stateOf(shop.database, await send(shop.app, { to: "bob@example.com", ...MUST }))).toBe("suppressed");
+  expect([await suppressions.remove("ann@example.com"), await suppressions.remove("bob@example.com")])
+    .toEqual([true, false]);
+});
+
+test("an app does not take off the complaint that a person has made of its own word", async () => {
+  await using shop = await openShop(["--may-override-suppression"]);
+  const { suppressions } = createMailer(shop.app);
+  await suppressions.add("ann@example.com", "unsubscribe");
+  const complain = ["suppress", "ann@example.com", "--scope", "app:shop", "--reason", "complaint"];
+  expect((await run(complain, on(shop.database))).code).toBe(0);
+  expect(await suppressions.remove("ann@example.com")).toBe(false);
+  expect(await stateOf(shop.database, await send(shop.app, MUST))).toBe("suppressed");
+  // The same reason again is still the app's word.
+  await suppressions.add("bob@example.com", "manual");
+  expect((await run(["suppress", "bob@example.com", "--scope", "app:shop"], on(shop.database))).code).toBe(0);
+  expect(await suppressions.remove("bob@example.com")).toBe(true);
+});
+
 test("bulk mail and digests go past nothing, for the client and for SQL", async () => {
   await using shop = await openShop(["--may-override-suppression"]);
   const mail = createMailer(shop.app, { from: "a@shop.example.com" });
