@@ -110,6 +110,8 @@ create table mailchute.message (
   stream text,
   scheduled_at timestamptz,
   expires_at timestamptz,
+  -- How long after it is due that is, in seconds, where its stream has said it; null: the app has, or nobody.
+  expires_after integer,
   created_at timestamptz not null default statement_timestamp(),
   -- Of a bulk send: which, and who in it. Its content is shared, and has {{names}} for these values ({"name": "value"}).
   batch bigint,

@@ -151,6 +151,7 @@ declare
   stream text;
   scheduled timestamptz;
   expires timestamptz;
+  expires_after integer;
   in_digest boolean := false;
   of_stream record;
   overrides boolean := false;
@@ -250,8 +251,9 @@ begin
         priority := coalesce(priority, of_stream.lane);
         on_uncertain := coalesce(on_uncertain, of_stream.on_uncertain);
         -- Of an item, from the end of its window.
-        if not in_digest then
-          expires := coalesce(expires, greatest(scheduled, statement_timestamp()) + make_interval(secs => of_stream.expires_after));
+        if expires is null and not in_digest then
+          expires_after := of_stream.expires_after;
+          expires := greatest(scheduled, statement_timestamp()) + make_interval(secs => expires_after);
         end if;
       end if;
     end if;
@@ -267,10 +269,10 @@ begin
   end if;
 
   insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,
-    return_path, unsubscribe, tags, metadata, lane, on_uncertain, stream, scheduled_at, expires_at)
+    return_path, unsubscribe, tags, metadata, lane, on_uncertain, stream, scheduled_at, expires_at, expires_after)
   values (new_id, app_name, new_content, key, hash, from_email, request -> 'from' ->> 'name',
     coalesce(reply_to, '[]'), return_path, unsubscribe, coalesce(tags, '{}'), coalesce(metadata, '{}'), coalesce(priority, 1), on_uncertain,
-    stream, scheduled, expires)
+    stream, scheduled, expires, expires_after)
   on conflict do nothing
   returning message.seq into new_seq;
 

@@ -107,21 +107,16 @@ declare
   caller_app text;
   message_seq bigint;
   expires timestamptz;
-  lasts interval;
 begin
   if at is null or not isfinite(at) then
     perform mailchute.refuse('[{"path": "at", "message": "must be a time"}]');
   end if;
   caller_app := mailchute.current_app();
-  select m.seq, m.expires_at, m.expires_at - greatest(m.created_at, m.scheduled_at) into message_seq, expires, lasts
+  -- What its stream has said counts from when it is due, and goes along; what the app has said stays.
+  select m.seq, coalesce(greatest(at, statement_timestamp()) + make_interval(secs => m.expires_after), m.expires_at) into message_seq, expires
   from mailchute.message m where m.id = message_id and m.app = caller_app;
   if not found then
     return 'unknown';
-  end if;
-  -- What its stream has said counts from when it is due, and goes along; what the app has said stays.
-  if exists (select from mailchute.message m cross join lateral mailchute.stream_of(m.stream, m.app) s
-    where m.seq = message_seq and make_interval(secs => s.expires_after) = lasts) then
-    expires := greatest(at, statement_timestamp()) + lasts;
   end if;
   if expires <= at then
     perform mailchute.refuse('[{"path": "at", "message": "is not before expiresAt"}]');

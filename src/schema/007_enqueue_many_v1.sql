@@ -192,6 +192,7 @@ declare
   suppresses boolean;
   scheduled timestamptz;
   expires timestamptz;
+  expires_after integer;
   queued integer;
   of_stream record;
 begin
@@ -253,7 +254,10 @@ begin
     if found then
       lane := coalesce(lane, of_stream.lane);
       on_uncertain := coalesce(on_uncertain, of_stream.on_uncertain);
-      expires := coalesce(expires, greatest(scheduled, statement_timestamp()) + make_interval(secs => of_stream.expires_after));
+      if expires is null then
+        expires_after := of_stream.expires_after;
+        expires := greatest(scheduled, statement_timestamp()) + make_interval(secs => expires_after);
+      end if;
     end if;
   end if;
   lane := coalesce(lane, 2::smallint);
@@ -266,9 +270,9 @@ begin
     where r.item <> 'null' and (refused = '[]' or first + r.place - 1 <> all (array(select (f ->> 'index')::integer from jsonb_array_elements(refused) as f)))
   ), stored as (
     insert into mailchute.message (id, app, content_id, batch, batch_key, variables, from_email, from_name, reply_to, return_path, unsubscribe, tags,
-      metadata, lane, on_uncertain, stream, scheduled_at, expires_at)
+      metadata, lane, on_uncertain, stream, scheduled_at, expires_at, expires_after)
     select a.id, app_name, the_batch.content_id, the_batch.seq, a.key, coalesce(a.variables, '{}'), from_email, from_name, reply_to, return_path, unsubscribe,
-      tags, metadata, lane, on_uncertain, stream, scheduled, expires
+      tags, metadata, lane, on_uncertain, stream, scheduled, expires, expires_after
     from asked a
     -- In one order, whoever asks: two that add the same people at once wait for each other, and never in a ring.
     order by a.key

@@ -272,7 +272,8 @@ begin
     if cardinality(seqs) = 1 then
       carrier := seqs[1];
       update mailchute.queue q set due = least(moment, statement_timestamp()) where q.seq = carrier;
-      update mailchute.message m set scheduled_at = moment, expires_at = mailchute.digest_expiry(m.stream, m.app, moment) where m.seq = carrier;
+      update mailchute.message m set scheduled_at = moment, expires_after = mailchute.stream_life(m.stream, m.app),
+        expires_at = moment + make_interval(secs => mailchute.stream_life(m.stream, m.app)) where m.seq = carrier;
     else
       carrier := mailchute.make_digest(seqs, moment);
       delete from mailchute.queue q where q.seq = any (seqs);
@@ -312,6 +313,7 @@ declare
   new_content uuid := mailchute.new_id();
   newest record;
   shown record;
+  life integer;
 begin
   select m.*, i.subject as digest_subject, i.more, i.max_items, r.email as to_email, r.name as to_name, c.subject as own_subject, c.headers into newest
   from mailchute.message m
@@ -319,14 +321,15 @@ begin
   join mailchute.recipient r on r.seq = m.seq and r.position = 0
   join mailchute.content c on c.id = m.content_id
   where m.seq = seqs[total];
+  life := mailchute.stream_life(newest.stream, newest.app);
 
-  insert into mailchute.message (id, app, content_id, from_email, from_name, reply_to, return_path, unsubscribe, tags, lane, on_uncertain, stream, expires_at, created_at)
+  insert into mailchute.message (id, app, content_id, from_email, from_name, reply_to, return_path, unsubscribe, tags, lane, on_uncertain, stream, expires_after, expires_at, created_at)
   values (mailchute.new_id(), newest.app, new_content, newest.from_email, newest.from_name, newest.reply_to, newest.return_path, newest.unsubscribe,
     array(
       select t.tag from mailchute.message m cross join unnest(m.tags) with ordinality as t(tag, place) where m.seq = any (seqs)
       group by t.tag order by min(m.seq), min(t.place) limit 50),
     (select min(m.lane::smallint) from mailchute.message m where m.seq = any (seqs)), newest.on_uncertain, newest.stream,
-    mailchute.digest_expiry(newest.stream, newest.app, moment), moment)
+    life, moment + make_interval(secs => life), moment)
   returning message.seq into new_seq;
 
   -- As much as a mail can show, the first always.

@@ -34,10 +34,10 @@ as $$
   where s.name = wanted_name and s.scope in ('all', 'app:' || wanted_app) order by s.scope desc limit 1
 $$;
 
--- When a digest expires whose window ends now: an item has no time of its own.
-create function mailchute.digest_expiry(stream_name text, app text, moment timestamptz) returns timestamptz
+-- How long after the end of its window a digest expires, in seconds: an item has no time of its own.
+create function mailchute.stream_life(stream_name text, app text) returns integer
 language sql stable
-return (select moment + make_interval(secs => s.expires_after) from mailchute.stream_of(stream_name, app) s);
+return (select s.expires_after from mailchute.stream_of(stream_name, app) s);
 
 -- Sets a stream for the mails of this app, as {"priority": "high", "expires": "10m", "backoff": ["5s", "30s", "1m"], "onUncertain": "retry", "digest":
 -- false}: what is left out is as without a stream. null takes it away: the one for all, if there is one, holds again.

@@ -48,7 +48,7 @@ begin
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_relay;
     grant execute on function mailchute.close_digests(integer, timestamptz), mailchute.close_digest(text, text, text, timestamptz),
       mailchute.suppress_items(bigint[], text, text), mailchute.make_digest(bigint[], timestamptz),
-      mailchute.digest_end(interval, time, text, timestamptz), mailchute.digest_expiry(text, text, timestamptz), mailchute.stream_of(text, text),
+      mailchute.digest_end(interval, time, text, timestamptz), mailchute.stream_life(text, text), mailchute.stream_of(text, text),
       mailchute.new_id() to mailchute_relay;
   end if;
   if exists (select from pg_roles where rolname = 'mailchute_admin') then

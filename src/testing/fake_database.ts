@@ -3,7 +3,6 @@ import { isOverridable } from "../suppression.ts";
 import { enqueueMany, type FakeBatch } from "./fake_batch.ts";
 import { enqueue, type FakeSuppression, type FakeTables } from "./fake_enqueue.ts";
 import { describe, type FakeMail, iso, isOpen, shownState } from "./fake_mail.ts";
-import { STREAMS } from "./fake_streams.ts";
 import { FakeTable } from "./fake_table.ts";
 import type { FakeTemplate } from "./fake_template.ts";
 import { Refused, refuseIssue } from "./refused.ts";
@@ -126,10 +125,8 @@ export class FakeDatabase {
 
   #reschedule(mail: FakeMail, atMs: number): string {
     const dueMs = Math.max(atMs, this.#now());
-    const { expiresAfterMs = NaN } = STREAMS.get(mail.message.stream) ?? {};
     // What its stream has said counts from when it is due, and goes along.
-    const isOfStream = mail.expiresAtMs === Math.max(mail.createdAtMs, mail.scheduledAtMs ?? 0) + expiresAfterMs;
-    const expiresAtMs = isOfStream ? dueMs + expiresAfterMs : mail.expiresAtMs;
+    const expiresAtMs = mail.expiresAfterMs === undefined ? mail.expiresAtMs : dueMs + mail.expiresAfterMs;
     if (expiresAtMs !== undefined && expiresAtMs <= atMs) refuseIssue("at", "is not before expiresAt");
     if (mail.message.digest !== undefined && mail.dueMs === Infinity && mail.attempts.length === 0) {
       refuseIssue(

@@ -29,7 +29,7 @@ export interface FakeTables {
 }
 
 /** The times of a mail in milliseconds since 1970. */
-export type MessageTimes = Pick<FakeMail, "scheduledAtMs" | "expiresAtMs" | "firstDueMs">;
+export type MessageTimes = Pick<FakeMail, "scheduledAtMs" | "expiresAtMs" | "expiresAfterMs" | "firstDueMs">;
 
 /** Puts a mail into the queue, as `enqueue_v1` does. */
 export function enqueue(
@@ -79,9 +79,9 @@ export function messageTimes(message: Message, nowMs: number): MessageTimes {
   }
   // Of an item, from the end of its window, which does not come here.
   if (expiresAtMs !== undefined || expiresAfterMs === undefined || digest !== undefined) {
-    return { scheduledAtMs, expiresAtMs, firstDueMs };
+    return { scheduledAtMs, expiresAtMs, expiresAfterMs: undefined, firstDueMs };
   }
-  return { scheduledAtMs, expiresAtMs: firstDueMs + expiresAfterMs, firstDueMs };
+  return { scheduledAtMs, expiresAtMs: firstDueMs + expiresAfterMs, expiresAfterMs, firstDueMs };
 }
 
 /** A new mail; it is in the queue unless all of its recipients are suppressed. */

@@ -30,6 +30,8 @@ export interface FakeMail {
   readonly createdAtMs: number;
   readonly scheduledAtMs: number | undefined;
   readonly expiresAtMs: number | undefined;
+  /** How long after it is due, where its stream has said it. */
+  readonly expiresAfterMs: number | undefined;
   /** When its age begins to count. */
   readonly firstDueMs: number;
   /** Undefined: it is in the queue no longer. */

@@ -147,6 +147,26 @@ test.each([
   expect(await database.sql`select from mailchute.stream where scope <> 'all'`).toHaveLength(0);
 });
 
+test("reschedule takes along the expiry that the stream has given, whatever that says by then, and leaves the app's own", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql, { from: "shop@example.com", stream: "bulk" });
+  const at = (days: number) => new Date(Date.UTC(2030, 0, 1 + days));
+  const message = { to: "ann@example.com", subject: "s", text: "t" };
+  const { id } = await mail.send({ ...message, scheduledAt: at(0) });
+  const { batch } = await mail.sendMany({ subject: "s", text: "t", scheduledAt: at(0) }, [{ to: message.to }]);
+  const [one] = await database.sql`
+    select m.id from mailchute.message m join mailchute.batch b on b.seq = m.batch where b.id = ${batch}`;
+  await database.sql`update mailchute.stream set expires_after = 3600 where name = 'bulk'`;
+  for (const each of [id, one?.id as string]) {
+    expect(await mail.reschedule(each, at(10))).toBe("rescheduled");
+    expect((await mail.get(each))?.expiresAt).toEqual(at(13));
+  }
+  // Also where the app has said what the stream would have.
+  const own = await mail.send({ ...message, stream: "alert", scheduledAt: at(0), expiresAt: at(1) });
+  expect((await refusal(mail.reschedule(own.id, at(2)))).code).toBe("validation_error");
+  expect((await mail.get(own.id))?.expiresAt).toEqual(at(1));
+});
+
 test("a mail without a stream asks for none, and one with a stream looks once, by the key", async () => {
   await using database = await createDatabase();
   const looks = async (request: object) =>
