@@ -33,6 +33,7 @@ export function readTemplateFolder(
   files: readonly FolderFile[],
 ): { readonly templates: readonly FolderTemplate[]; readonly faults: readonly string[] } {
   const found = new Map<string, FolderTemplate>();
+  const folders = new Map<string, string>();
   const faults: string[] = [];
   for (const { path, text } of files.toSorted((one, other) => one.path < other.path ? -1 : 1)) {
     const parts = path.split("/");
@@ -42,12 +43,29 @@ export function readTemplateFolder(
       faults.push(`${path} is none of NAME/subject.txt, NAME/body.txt, NAME/body.html and NAME/LANGUAGE/…`);
       continue;
     }
-    const key = `${name}/${language}`;
+    // What is none becomes U+FFFD when it is read, and a mail would go out with it.
+    if (/[\uFFFD\0]/.test(text)) {
+      faults.push(`${path} is no text in UTF-8: save it as such`);
+      continue;
+    }
+    const key = `${name}/${languageKey(language)}`;
+    const folder = folders.get(key) ?? language;
+    folders.set(key, folder);
+    if (folder !== language) {
+      faults.push(`${path} is of the same language as ${name}/${folder}: leave one of the two`);
+      continue;
+    }
     const known = found.get(key) ?? { name, language, subject: undefined, text: undefined, html: undefined };
-    // Editors end a file with a line break, and a subject is one line.
-    found.set(key, { ...known, [field]: field === "subject" ? text.replace(/\r?\n$/, "") : text });
+    // Editors begin a file with a mark of its encoding, which a reader would see, and end it with a line break, while a subject is one line.
+    const content = text.replace(/^\uFEFF/, "");
+    found.set(key, { ...known, [field]: field === "subject" ? content.replace(/\r?\n$/, "") : content });
   }
   return { templates: [...found.values()], faults };
+}
+
+/** How a language is stored: `de-at` for `de_AT`. */
+function languageKey(language: string): string {
+  return language.replaceAll("_", "-").toLowerCase();
 }
 
 /** The variables of one version of a template. */

@@ -33,7 +33,8 @@ export interface FilledTemplate extends StoredTemplate {
 
 const NAME_BYTES = 100;
 const VARIABLES_BYTES = 65_536;
-const LANGUAGE = /^([A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8}){0,4})?$/;
+/** A language; empty: none. */
+export const LANGUAGE: RegExp = /^([A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8}){0,4})?$/;
 const MAX_VERSION = 999_999_999;
 
 const FIELDS = {

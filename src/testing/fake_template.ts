@@ -1,7 +1,7 @@
 import type { Issue } from "../error.ts";
 import type { Message } from "../message.ts";
 import { valueProblem } from "../mime/header.ts";
-import type { FilledTemplate, StoredTemplate } from "../stored_template.ts";
+import { type FilledTemplate, LANGUAGE, type StoredTemplate } from "../stored_template.ts";
 import { isTemplate, merge, namesIn, type Values } from "../template.ts";
 import { type Finding, refuse } from "../finding.ts";
 import { Refused, refuseIssue } from "./refused.ts";
@@ -26,11 +26,18 @@ export type FakeMessage = Message & {
   readonly subject: string;
 };
 
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+
 /** Refuses what the database would not store. */
 export function checkTemplates(templates: readonly FakeTemplate[]): readonly FakeTemplate[] {
   const findings: Finding[] = [];
-  for (const [index, { subject, text, html }] of templates.entries()) {
+  for (const [index, template] of templates.entries()) {
+    const { name: called, subject, text, html } = template;
     const add = (name: string, message: string) => findings.push({ path: `templates.${index}.${name}`, message });
+    if (!NAME.test(called)) add("name", "it is not 1 to 100 of A-Z a-z 0-9 . _ -, first a letter or digit");
+    if (!LANGUAGE.test(template.language ?? "")) add("language", "it is no language such as de or de-AT");
+    if (subject === undefined) add("subject", "it is missing");
+    else if (valueProblem(subject) !== undefined) add("subject", "it has a line break or a control character");
     if (text === undefined && html === undefined) add("text", "it is missing, and html too");
     for (const [name, value = ""] of Object.entries({ subject, text, html })) {
       if (!isTemplate(value)) add(name, "it has {{ without a name like {{name}}");

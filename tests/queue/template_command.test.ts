@@ -6,7 +6,10 @@ import { temporaryDirectory } from "../relay_process.ts";
 import { on, run } from "./command.ts";
 
 /** A folder with these files, in one that goes with the test. */
-function folderOf(root: { readonly path: string }, files: Readonly<Record<string, string>>): string {
+function folderOf(
+  root: { readonly path: string },
+  files: Readonly<Record<string, string | Uint8Array>>,
+): string {
   const folder = mkdtempSync(join(root.path, "templates-"));
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -69,7 +72,7 @@ test("template save refuses what cannot be sent, and languages whose variables d
   await using database = await createDatabase();
   using root = temporaryDirectory();
   const template = await shop(database);
-  const save = async (files: Readonly<Record<string, string>>, ...more: readonly string[]) =>
+  const save = async (files: Parameters<typeof folderOf>[1], ...more: readonly string[]) =>
     await template("save", folderOf(root, files), "--app", "shop", ...more);
   const differs = { ...FILES, "welcome/de/body.txt": "Liebe {{name}}" };
   const said = await save(differs);
@@ -86,6 +89,14 @@ test("template save refuses what cannot be sent, and languages whose variables d
   expect(broken.stderr).toContain(
     "welcome de: Cannot save the template welcome: html has {{ without a name like {{name}}",
   );
+  const bytes = { "welcome/subject.txt": new Uint8Array([0x47, 0xfc]), "welcome/body.txt": "\0" };
+  const unread = await save({ ...FILES, ...bytes });
+  expect(unread).toMatchObject({ code: 1, stdout: "" });
+  for (const path of Object.keys(bytes)) expect(unread.stderr).toContain(`${path} is no text in UTF-8`);
+  const [one, two] = ["welcome/de_AT/body.txt", "welcome/de-at/body.txt"];
+  const twice = await save({ ...FILES, [one]: "Servus", [two]: "Servus" });
+  expect(twice).toMatchObject({ code: 1, stdout: "" });
+  expect(twice.stderr).toContain(`${one} is of the same language as welcome/de-at`);
   expect((await save({ "welcome/body.txt": "t" })).stderr).toContain("subject is missing");
   expect((await save({ "README.md": "" })).stderr).toContain("there is no template in");
   expect(await database.sql`select from mailchute.template`).toHaveLength(0);
@@ -99,6 +110,16 @@ test("template save refuses what cannot be sent, and languages whose variables d
   expect(bodies).toMatchObject({ code: 0, stderr: "news: {{logo}} is in body.html, and not in body.txt\n" });
   const nobody = await template("save", folderOf(root, FILES), "--app", "shp");
   expect(nobody.stderr).toContain("app is no app here: mailchute grants ROLE --app shp makes it");
+});
+
+test("template save leaves out the byte order mark that some editors begin a file with", async () => {
+  await using database = await createDatabase();
+  using root = temporaryDirectory();
+  const template = await shop(database);
+  const marked = { "a/subject.txt": "\uFEFFHi\r\n", "a/body.txt": "\uFEFFHi", "a/body.html": "\uFEFF<p>" };
+  expect((await template("save", folderOf(root, marked), "--app", "shop")).code).toBe(0);
+  expect([...await database.sql`select subject, text, html from mailchute.template`])
+    .toEqual([{ subject: "Hi", text: "Hi", html: "<p>" }]);
 });
 
 test("template list, show, preview and remove tell of templates, for people and for programs", async () => {

@@ -179,6 +179,22 @@ test("unknown options are refused as by the real one", () => {
   expect(() => fakeMailer({ from: "nobody" })).toThrow("from");
 });
 
+test("templates that the database would not save are refused", () => {
+  const fine = { name: "welcome", subject: "s", text: "t" };
+  expect(fakeMailer({ templates: [fine, { ...fine, language: "zh_Hant-TW" }] }).sent).toEqual([]);
+  const wrong = [
+    ["name", { ...fine, name: "a b" }],
+    ["language", { ...fine, language: "deutsch" }],
+    ["subject", { ...fine, subject: "a\r\nb" }],
+    ["subject", { ...fine, subject: undefined as never }],
+    ["text", { ...fine, text: "{{#if}}" }],
+    ["text", { name: "welcome", subject: "s" }],
+  ] as const;
+  for (const [path, template] of wrong) {
+    expect(() => fakeMailer({ templates: [fine, template] })).toThrow(`templates.1.${path}: it `);
+  }
+});
+
 test("the mails of a bulk send are in sent as each recipient gets them", async () => {
   const mail = fakeMailer({ from: "a@shop.example", transaction: "required" });
   const tx = { query: () => Promise.reject(new Error("The app's connection was used")) };
