@@ -54,6 +54,10 @@ set lane = excluded.lane, expires_after = excluded.expires_after, backoff = excl
   digest = excluded.digest, changed_at = now(), changed_by = excluded.changed_by
 returning s.xmax = 0 as is_new`;
 
+/** As save_template looks for one: the owner of the schema has no row there, and sends as the app of its own name. */
+const IS_APP = `
+select exists (select from mailchute.app a where a.name = $1) or exists (select from pg_roles g where g.rolname = $1) as is_app`;
+
 /** Index: stream_pkey. */
 const REMOVE = "delete from mailchute.stream s where s.name = $1 and s.scope = $2 returning s.name";
 
@@ -67,6 +71,12 @@ export async function listStreams(sql: Statements, name?: string): Promise<reado
     onUncertain: (row.on_uncertain ?? undefined) as StreamSettings["onUncertain"],
     ...{ changedAt: row.changed_at as Date, changedBy: row.changed_by as string },
   }));
+}
+
+/** Tells whether somebody may send as this app. */
+export async function isApp(sql: Statements, name: string): Promise<boolean> {
+  const [row] = await sql.unsafe(IS_APP, [name]);
+  return row?.is_app === true;
 }
 
 /** Writes all settings of a stream; in the table they are in seconds. @returns whether it had none */

@@ -1,6 +1,7 @@
 import { isStream } from "../../src/stream.ts";
 import { formatDuration, parseDuration } from "../duration.ts";
 import {
+  isApp,
   listStreams,
   NO_SETTINGS,
   PRIORITIES,
@@ -77,6 +78,12 @@ export const streamCommand: Command = {
         const wasThere = await removeStream(sql, { name, scope });
         context.tell(wasThere ? `Removed the settings of ${whose}.` : `There are no settings of ${whose}.`);
         return wasThere ? EXIT.ok : EXIT.failed;
+      }
+      if (typeof options.app === "string" && !(await isApp(sql, options.app))) {
+        context.tell(
+          `There is no app ${options.app} on ${display}: mailchute grants ROLE --app ${options.app} makes it.`,
+        );
+        return EXIT.failed;
       }
       // An app's own begins as that of all, which it stands in for.
       const before = known.find((each) => each.scope === scope) ?? known.find((each) => each.scope === "all");

@@ -14,6 +14,7 @@ test(
   "stream lists the presets, changes one setting and leaves the others, makes streams and removes them",
   async () => {
     await using database = await createDatabase();
+    await database.sql`insert into mailchute.app (name, senders) values ('shop', '{*}')`;
     const env = on(database);
     const list = async (...words: readonly string[]) =>
       (await run(["stream", ...words], env)).stdout.trimEnd().split("\n").map((line) => line.trim().split(/ {2,}/));
@@ -62,6 +63,18 @@ test(
   },
   30_000,
 );
+
+test("stream makes no settings for an app that is not there, where they would hold for nobody", async () => {
+  await using database = await createDatabase();
+  const set = async (app: string) => await run(["stream", "otp", "--app", app, "--expires", "5m"], on(database));
+  const { code, stderr } = await set("shpo");
+  expect(code).toBe(1);
+  expect(stderr).toContain("There is no app shpo on ");
+  expect(stderr).toContain("mailchute grants ROLE --app shpo makes it");
+  expect(await database.sql`select from mailchute.stream where scope <> 'all'`).toHaveLength(0);
+  // The owner of the schema sends as the app of its own name.
+  expect((await set("postgres")).code).toBe(0);
+});
 
 test("an admin changes streams, a viewer only reads them", async () => {
   await using database = await createDatabase();
