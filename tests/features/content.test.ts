@@ -29,6 +29,57 @@ function hashOf(content: Attachment["content"]): string {
   return new Bun.CryptoHasher("sha256").update(content).digest("hex");
 }
 
+/** Saves a template, as the owner of the schema; another text is a new version. */
+async function save(name: string, subject: string, { text, html, language = "" }: TemplateText): Promise<void> {
+  await stage.database
+    .sql`select mailchute.save_template('shop', ${name}, ${subject}, ${text}, ${html ?? null}, ${language})`;
+}
+
+interface TemplateText {
+  readonly text: string;
+  readonly html?: string;
+  readonly language?: string;
+}
+
+test("mails are made with the template system", async () => {
+  await save("welcome", "Welcome, {{first}}", { text: "Dear {{first}}", html: "<p>Dear {{first}}</p>" });
+  const variables = { first: "Ann & {{first}}" };
+  const email = await deliver({ template: { name: "welcome", variables } });
+  expect([email.subject, email.text?.trimEnd(), email.html?.trimEnd()]).toEqual([
+    "Welcome, Ann & {{first}}",
+    "Dear Ann & {{first}}",
+    "<p>Dear Ann &amp; {{first}}</p>",
+  ]);
+  // What it lacks is told before anything is stored.
+  const lacking = stage.mail.send({ to: "lacking@example.com", template: { name: "welcome" } });
+  const error = await lacking.then(() => undefined, (error: unknown) => error);
+  expect((error as MailchuteError).issues).toEqual([{ path: "template.variables.first", message: "is missing" }]);
+  const stored = await stage.database.sql`select from mailchute.recipient where email = 'lacking@example.com'`;
+  expect(stored).toHaveLength(0);
+});
+
+test("a template in the reader's language, or the one for all others, and of an older version where the mail says so", async () => {
+  await save("code", "Your code", { text: "for all" });
+  await save("code", "Ihr Code", { text: "erster", language: "de" });
+  await save("code", "Ihr Code", { text: "zweiter", language: "de" });
+  const textOf = async (template: object) =>
+    (await deliver({ template: { name: "code", ...template } })).text?.trimEnd();
+  const texts = [];
+  for (const language of ["de-AT", "de", "fr", undefined]) texts.push(await textOf({ language }));
+  expect(texts).toEqual(["zweiter", "zweiter", "for all", "for all"]);
+  expect(await textOf({ language: "de-AT", version: 1 })).toBe("erster");
+  // What is in the queue stays as it was, whatever becomes of its template.
+  const { id } = await stage.mail.send({
+    to: "later@example.com",
+    template: { name: "code", language: "de" },
+    scheduledAt: new Date(Date.now() + 3_600_000),
+  });
+  await save("code", "Ihr Code", { text: "dritter", language: "de" });
+  await stage.mail.reschedule(id, new Date());
+  expect((await stage.mail.wait(id)).state).toBe("sent");
+  expect((await stage.received("later@example.com"))[0]?.text?.trimEnd()).toBe("zweiter");
+});
+
 test("both text and HTML are supported", async () => {
   const both = await deliver({ subject: "Both", text: "Grüße, ж 😀", html: "<p>Grüße, <b>ж</b> 😀</p>" });
   expect(both.text?.trimEnd()).toBe("Grüße, ж 😀");

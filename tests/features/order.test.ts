@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { MessageStatus } from "../../mod.ts";
+import { makeDue, until } from "../relay.ts";
 import { openStage, type Stage } from "./stage.ts";
 
 // What goes first, and when it goes at all. One connection, so that the order at the server is that of the queue.
@@ -8,6 +10,8 @@ let stage: Stage;
 const subjects: string[] = [];
 /** What the server waits for before it takes the mail with this subject. */
 const gates = new Map<string, { readonly reached: () => void; readonly opened: Promise<void> }>();
+/** The subjects of which it does not take the first mail, and how many others it had when that came. */
+const deferred = new Map<string, number | undefined>();
 
 beforeAll(async () => {
   stage = await openStage({
@@ -18,6 +22,10 @@ beforeAll(async () => {
         const gate = gates.get(subject);
         gate?.reached();
         await gate?.opened;
+        if (deferred.has(subject) && deferred.get(subject) === undefined) {
+          deferred.set(subject, subjects.length);
+          return "451 4.3.0 Try again later";
+        }
         subjects.push(subject);
         return undefined;
       },
@@ -68,6 +76,39 @@ test("newsletters must not hold up transactional mail", async () => {
   await server.whenMails(before + 501);
   // The relay holds some of the newsletter by then, and needs a moment to hear of the other.
   expect(subjects.slice(before).indexOf("Your password")).toBeLessThan(250);
+});
+
+test("a code to log in with is sent before all else and tried again within seconds, and does not come when it is no longer valid", async () => {
+  const { mail, server, database } = stage;
+  const before = server.mails.length;
+  const gate = gateAt("Offers");
+  const readers = Array.from({ length: 500 }, (_, number) => ({ to: `reader${number}@example.com` }));
+  await mail.sendMany({ subject: "Offers", text: "!", stream: "bulk" }, readers, { batch: "offers/order" });
+  await gate.reached;
+  deferred.set("Your code", undefined);
+  const { id } = await mail.send({ to: "ann@example.com", subject: "Your code", text: "402 118", stream: "otp" });
+  gate.open();
+  let status: MessageStatus | undefined;
+  const isDeferred = async () => (status = await mail.get(id))?.state === "deferred";
+  await until(isDeferred, "the server has asked to try again");
+  const { createdAt, expiresAt, nextAttemptAt, attempts } = status as unknown as MessageStatus;
+  // Five seconds, ±20 %.
+  const waitMs = (nextAttemptAt?.getTime() ?? 0) - (attempts[0]?.at.getTime() ?? 0);
+  expect(waitMs).toBeWithin(3_000, 7_000);
+  expect((expiresAt?.getTime() ?? 0) - createdAt.getTime()).toBe(600_000);
+  await makeDue(database);
+  expect((await mail.wait(id)).state).toBe("sent");
+  expect((deferred.get("Your code") ?? Infinity) - before).toBeLessThan(250);
+  await server.whenMails(before + 501);
+
+  const message = { to: "eve@example.com", subject: "Too late", text: "402 119", stream: "otp" };
+  const late = await mail.send({ ...message, scheduledAt: new Date(Date.now() + 3_600_000) });
+  // Two hours have gone.
+  await database.sql`
+    update mailchute.message set scheduled_at = scheduled_at - interval '2 hours', expires_at = expires_at - interval '2 hours' where id = ${late.id}`;
+  await makeDue(database);
+  expect((await mail.wait(late.id)).state).toBe("expired");
+  expect(subjects).not.toContain("Too late");
 });
 
 test("first in, first out", async () => {

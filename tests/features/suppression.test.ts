@@ -109,3 +109,31 @@ test("suppression is honoured on every path, for some of a mail's recipients, an
   const listed = await run(["list", "--state", "suppressed", "--to", no, "--json"], on(database));
   expect(JSON.parse(listed.stdout)).toHaveLength(6);
 });
+
+test("a password reset goes out after an unsubscribe, and never after a bounce", async () => {
+  const { mail, database } = stage;
+  const reset = async (to: string) =>
+    await mail.send({ to, subject: "Your new password", text: "!", stream: "otp", overrideSuppression: true });
+  const reached = async (to: string) => {
+    const { recipients: [recipient] } = await mail.wait((await reset(to)).id);
+    return { state: recipient?.state, reason: recipient?.reason };
+  };
+  await mail.suppressions.add("left@example.com", "unsubscribe");
+  // It is not for every app to say so.
+  await expect(reset("left@example.com")).rejects.toThrow("--may-override-suppression");
+  const words = ["grants", "shop_app", "--app", "shop", "--from", "*@shop.example", "--may-override-suppression"];
+  expect((await run(words, on(database))).code).toBe(0);
+  expect(await reached("left@example.com")).toEqual({
+    state: "sent",
+    reason: "On the suppression list: unsubscribe; sent all the same (overrideSuppression)",
+  });
+  // All other mail stays away.
+  expect((await sendTo("left@example.com")).state).toBe("suppressed");
+  expect(asked("left@example.com")).toBe(1);
+
+  expect((await reached("gone-too@example.com")).state).toBe("bounced");
+  await mail.suppressions.add("gone-too@example.com", "unsubscribe");
+  const bounce = { state: "suppressed", reason: "On the suppression list: bounce" } as const;
+  expect(await reached("gone-too@example.com")).toEqual(bounce);
+  expect(asked("gone-too@example.com")).toBe(1);
+});
