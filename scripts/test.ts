@@ -5,11 +5,8 @@ import { join } from "node:path";
 // Runs every test and ends with one plain line: N passed, N failed. A test whose Debian package is missing skips and says
 // "skipped: needs …"; with CI=true nothing may skip. `npm test -- tests/smtp` runs what is named.
 
-/**
- * How many runs there are side by side, each with a Postgres of its own. Most tests wait for something most of
- * the time, so that more runs than this do not help.
- */
-const RUNS = 3;
+/** How many runs there are side by side, each with a Postgres of its own. Two processors are busy with that, and more runs do not help. */
+const RUNS = 4;
 /** Into how many shares the files are dealt: a run that is done takes the next one, so that all end at about the same time. */
 const SHARES = 12;
 const ROOT = join(import.meta.dir, "..");

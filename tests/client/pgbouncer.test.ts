@@ -5,6 +5,7 @@ import { postgresMailer } from "../../src/drivers/postgres.ts";
 import { createDatabase } from "../database.ts";
 import { testWith } from "../debian.ts";
 import { startNeonStandin } from "../neon_standin.ts";
+import { thoroughly } from "../thoroughly.ts";
 import { CASES } from "./cases.ts";
 import { pgPool } from "./kinds/pg.ts";
 import { postgresUnprepared } from "./kinds/postgres.ts";
@@ -26,7 +27,7 @@ for (const kind of [postgresUnprepared, pgPool]) {
       await using standin = await startNeonStandin(db.url);
       await using open = await kind.open(pooler.url, standin);
       const mail = createMailer(open.connection, { from: "Shop <shop@shop.example>" });
-      await work({ kind, open, mail, admin: async (text) => await db.sql.unsafe(text) });
+      await work({ kind, open, mail, admin: async (text) => await db.sql.unsafe(text), thoroughly });
     });
   }
 }

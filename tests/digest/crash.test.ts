@@ -3,13 +3,14 @@ import postgres, { type Sql } from "postgres";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { prng } from "../mime/prng.ts";
 import { makeDue, until } from "../relay.ts";
+import { thoroughly } from "../thoroughly.ts";
 import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { type AcceptedMail, startScriptedServer } from "../scripted_server.ts";
 import { openConnection } from "../queue/setup.ts";
 import { closeAt, digests, enqueueItem } from "./setup.ts";
 
 const SENDERS = 20;
-const ITEMS = 10_000;
+const ITEMS = thoroughly ? 10_000 : 2_000;
 const KEYS = 100;
 const KILLS = 8;
 
@@ -32,7 +33,7 @@ function itemsByMail(mails: readonly AcceptedMail[]): ReadonlyMap<string, readon
 }
 
 test(
-  "20 senders, 100 keys, and relays that are killed again and again: each of 10,000 items is in exactly one digest, and a window is closed once",
+  `20 senders, 100 keys, and relays that are killed again and again: each of ${ITEMS} items is in exactly one digest, and a window is closed once`,
   async () => {
     await using database = await createDatabase();
     await using server = await startScriptedServer();

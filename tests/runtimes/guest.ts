@@ -44,7 +44,13 @@ async function attempt(task: Task, kinds: readonly Kind[]): Promise<void> {
   if (work === undefined) throw new Error(`There is no case "${task.sentence}"`);
   await using open = await kind.open(task.url, neonTarget(task.neonHost));
   const mail = createMailer(open.connection, { from: "Shop <shop@shop.example>" });
-  await work({ kind, open, mail, admin: async (text) => JSON.parse(await ask(task, DOOR.sql, text)) });
+  await work({
+    kind,
+    open,
+    mail,
+    admin: async (text) => JSON.parse(await ask(task, DOOR.sql, text)),
+    thoroughly: task.thoroughly,
+  });
 }
 
 async function ask(task: Task, path: string, body: string): Promise<string> {

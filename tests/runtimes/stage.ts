@@ -2,6 +2,7 @@ import { afterAll, beforeAll } from "bun:test";
 import { grantShop } from "../client/shop.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { type NeonStandin, startNeonStandin } from "../neon_standin.ts";
+import { thoroughly } from "../thoroughly.ts";
 import { makeDeadEnd } from "./dead_end.ts";
 import { type Door, openDoor } from "./door.ts";
 import type { Runtime, Task } from "./task.ts";
@@ -78,12 +79,12 @@ export class Stage<T extends Runtime> {
       await db.sql.unsafe(EMPTY);
       return await work(
         runtime,
-        { connection, sentence, url: this.#url, neonHost: neon.host, doorUrl: door.url },
+        { connection, sentence, url: this.#url, neonHost: neon.host, doorUrl: door.url, thoroughly },
         door,
       );
     }
     await using end = await makeDeadEnd(sentence);
     const url = `postgres://shop_app:secret@${end.host}/shop${sentence === BROKEN_TLS ? "?sslmode=require" : ""}`;
-    await work(runtime, { connection, sentence, url, neonHost: end.host, doorUrl: door.url }, door);
+    await work(runtime, { connection, sentence, url, neonHost: end.host, doorUrl: door.url, thoroughly }, door);
   }
 }

@@ -12,6 +12,7 @@ export interface Task {
   readonly neonHost: string;
   /** Where the case's SQL as superuser goes: most runtimes have no driver for it of their own. */
   readonly doorUrl: string;
+  readonly thoroughly: boolean;
 }
 
 /** What became of a task. */
