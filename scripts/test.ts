@@ -6,7 +6,7 @@ import { join } from "node:path";
 // "skipped: needs …"; with CI=true nothing may skip. `npm test -- tests/smtp` runs what is named.
 
 /** How many runs there are side by side, each with a Postgres of its own. Two processors are busy with that, and more runs do not help. */
-const RUNS = 4;
+const RUNS = 3;
 /** Into how many shares the files are dealt: a run that is done takes the next one, so that all end at about the same time. */
 const SHARES = 12;
 const ROOT = join(import.meta.dir, "..");
