@@ -22,14 +22,16 @@ export async function registerRelay(sql: Statements, relay: RelayIdentity): Prom
 
 /**
  * Says that the relay is alive; `asleep` as the claim loop left it, and so the end of a rest that has just been said. Who did not reach the database
- * for a day has been forgotten by the others, and comes back under the id that its leases carry.
+ * for a day has been forgotten by the others, and comes back under the id that its leases carry. @returns the database's time, in milliseconds since 1970
  */
-export async function beat(sql: Statements, relay: RelayIdentity & { readonly relayId: string }): Promise<void> {
-  await sql.unsafe(
+export async function beat(sql: Statements, relay: RelayIdentity & { readonly relayId: string }): Promise<number> {
+  const [row] = await sql.unsafe(
     `insert into mailchute.relay (id, instance, host, pid, version) overriding system value values ($1::bigint, $2::uuid, $3, $4::int, $5)
-    on conflict (id) do update set heartbeat_at = greatest(relay.heartbeat_at, now())`,
+    on conflict (id) do update set heartbeat_at = greatest(relay.heartbeat_at, now())
+    returning extract(epoch from clock_timestamp())::float8 * 1000 as now_ms`,
     [relay.relayId, relay.instance, relay.host, relay.pid, PROGRAM_VERSION],
   );
+  return Number(row?.now_ms);
 }
 
 /** Tells enqueue whether it has to ring. @param silentMs no heartbeat comes before that is over */

@@ -1,4 +1,5 @@
 import type { BounceRules } from "./bounces.ts";
+import { ClockWatch } from "./clock_watch.ts";
 import { Contents } from "./contents.ts";
 import type { RelayDatabase } from "./database.ts";
 import { beat, markServing, markStopped, registerRelay, setAsleep } from "./relay_row.ts";
@@ -54,6 +55,7 @@ export class Station {
   readonly #listener: Listener;
   readonly #place: PlaceGuard;
   readonly #schema: SchemaGuard;
+  readonly #clocks: ClockWatch;
   #purgedMs: number;
 
   private constructor(database: RelayDatabase, options: StationOptions & { readonly relayId: string }) {
@@ -68,6 +70,7 @@ export class Station {
       onBounce: options.safety.redirectTo.length > 0 ? undefined : options.onBounce,
     });
     const log = options.log.with({ database: database.name });
+    this.#clocks = new ClockWatch({ clock, log });
     this.#place = new PlaceGuard({
       ...{ sql: database.sql, address: database.address, clock, log },
       onAdopted: () => this.#beginToServe(),
@@ -98,10 +101,7 @@ export class Station {
     const { sql } = database;
     const every = (everyMs: number, task: () => Promise<void>) =>
       this.#stopPeriodic.push(periodic(task, { everyMs, clock, onError }));
-    every(
-      HEARTBEAT_MS,
-      () => this.copy === undefined && !this.drain.isResting ? beat(sql, { ...options, relayId }) : Promise.resolve(),
-    );
+    every(HEARTBEAT_MS, () => this.copy === undefined && !this.drain.isResting ? this.#beat() : Promise.resolve());
     every(options.leaseMs / RENEWALS_PER_LEASE, () => this.drain.renew());
     every(SCHEMA_MS, () => this.drain.isResting ? Promise.resolve() : this.#schema.look());
     const serves = () => !this.drain.isResting && this.schemaProblem === undefined;
@@ -118,9 +118,13 @@ export class Station {
     const relayId = await registerRelay(database.sql, options);
     const station = new Station(database, { ...options, relayId });
     try {
-      if (await station.#place.mayDrain()) await station.#takeOver();
-      // It serves nothing, and so must not look alive.
-      else await markStopped(database.sql, relayId);
+      if (await station.#place.mayDrain()) {
+        await station.#takeOver();
+        await station.#beat();
+      } else {
+        // It serves nothing, and so must not look alive.
+        await markStopped(database.sql, relayId);
+      }
     } catch (error) {
       await station.close();
       throw error;
@@ -184,6 +188,11 @@ export class Station {
   async #beginToServe(): Promise<void> {
     await markServing(this.database.sql, this.#relayId);
     await this.#takeOver();
+  }
+
+  /** Says that it is alive, and looks at the clock that tells when that was. */
+  async #beat(): Promise<void> {
+    await this.#clocks.look(() => beat(this.database.sql, { ...this.#options, relayId: this.#relayId }));
   }
 
   /** In a copy not yet: what the journal knows is kept until it is adopted. */

@@ -31,7 +31,7 @@ const LAYERS: readonly Layer[] = [
     // What relay and Worker share: the queue over a connection that is handed in, and what becomes of a mail.
     name: "core",
     files:
-      /^relay\/(bounces|claim_rows|claimed_message|lease_statements|contents|crash|delivery|digest_closer|log|pause_table|place_record|queue|queue_statements|relay_row|safety|schema_state|settlement|settlement_input|shared_contents|settings\/(environment|kind|rates|routes|secret|settings_error|smtp_parameter_table|smtp_parameters|smtp_url)|smtp\/timers)\.ts$/,
+      /^relay\/(bounces|claim_rows|claimed_message|clock_watch|lease_statements|contents|crash|delivery|digest_closer|log|pause_table|place_record|queue|queue_statements|relay_row|safety|schema_state|settlement|settlement_input|shared_contents|settings\/(environment|kind|rates|routes|secret|settings_error|smtp_parameter_table|smtp_parameters|smtp_url)|smtp\/timers)\.ts$/,
     mayImport: ["domain", "pure relay", "core"],
   },
   {

@@ -1,0 +1,48 @@
+import { expect, test } from "bun:test";
+import { systemClock } from "../relay/clock.ts";
+import { ClockWatch } from "../relay/clock_watch.ts";
+import { createDatabase } from "./database.ts";
+import { ManualClock } from "./manual_clock.ts";
+import { openTestRelay } from "./relay.ts";
+
+test("a difference is said once, again when it changes, and when it is over; the round trip is none", async () => {
+  const clock = new ManualClock();
+  const said: (number | string)[] = [];
+  const watch = new ClockWatch({
+    clock,
+    log: {
+      warn: (_message, details) => void said.push(details?.aheadMs as number),
+      info: (message) => void said.push(message),
+    },
+  });
+  const look = (aheadMs: number, roundTripMs = 0) =>
+    watch.look(() => {
+      const nowMs = clock.now() + aheadMs;
+      clock.pass(roundTripMs);
+      return Promise.resolve(nowMs);
+    });
+  await look(0);
+  await look(900);
+  await look(-900);
+  // Read at once, or just before the answer.
+  await look(0, 5_000);
+  await look(5_000, 5_000);
+  expect(said).toEqual([]);
+  await look(3_000);
+  await look(3_400);
+  await look(60_000);
+  await look(-3_600_000);
+  await look(10);
+  await look(10);
+  expect(said).toEqual([3_000, 60_000, -3_600_000, "the clock of the database agrees with ours again"]);
+});
+
+test("a relay whose clock is an hour late says so when it starts, with what to do", async () => {
+  await using database = await createDatabase();
+  const clock = { now: () => systemClock.now() - 3_600_000, after: systemClock.after };
+  await using running = await openTestRelay(database, { smtpPort: 1, clock });
+  const line = running.lines.find((each) => each.includes("the clock of the database differs from ours"));
+  const { level, aheadMs, fix } = JSON.parse(line ?? "{}");
+  expect({ level, hours: Math.round(aheadMs / 3_600_000) }).toEqual({ level: 40, hours: 1 });
+  expect(fix).toContain("NTP");
+});
