@@ -102,7 +102,7 @@ export const TARGETS: readonly Target[] = [
   },
   {
     work: "client with valibot, gzipped, as it is loaded at the start",
-    target: "≤ 8 KB",
+    target: "≤ 8 KiB",
     by: "bundle",
     find: (section) => atMost(rowOf(section, "KB", "mod.ts, at the start"), 8.192, "KB"),
   },
