@@ -1,3 +1,4 @@
+import { languageKey } from "../src/stored_template.ts";
 // Templates as files, so that they lie beside the app's code: NAME/subject.txt, NAME/body.txt and NAME/body.html, and NAME/LANGUAGE/… for each language.
 
 /** A template as files have it; what has no file is undefined. */
@@ -61,11 +62,6 @@ export function readTemplateFolder(
     found.set(key, { ...known, [field]: field === "subject" ? content.replace(/\r?\n$/, "") : content });
   }
   return { templates: [...found.values()], faults };
-}
-
-/** How a language is stored: `de-at` for `de_AT`. */
-function languageKey(language: string): string {
-  return language.replaceAll("_", "-").toLowerCase();
 }
 
 /** The variables of one version of a template. */

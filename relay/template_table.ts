@@ -1,3 +1,4 @@
+import { languageKey } from "../src/stored_template.ts";
 import type { Statements } from "./statements.ts";
 
 /** A version of a template, as it is stored. */
@@ -37,10 +38,10 @@ export interface VersionFilter {
 const SAVE = `
 select mailchute.save_template($1, $2, $3, $4, $5, $6) as version, (
   select max(t.version) from mailchute.template t
-  where t.app = $1 and t.name = $2 and t.language = replace(lower($6), '_', '-')) as before`;
+  where t.app = $1 and t.name = $2 and t.language = $7) as before`;
 
 const MATCH = `($1::text is null or t.app = $1) and ($2::text is null or t.name = $2)
-  and ($3::text is null or t.language = replace(lower($3), '_', '-')) and ($4::int is null or t.version = $4)`;
+  and ($3::text is null or t.language = $3) and ($4::int is null or t.version = $4)`;
 
 /** Index: template_pkey, in its order. */
 const LIST = `
@@ -57,7 +58,15 @@ export async function saveTemplate(
   app: string,
   { name, language, subject, text, html }: NewTemplate,
 ): Promise<{ readonly version: number; readonly isNew: boolean }> {
-  const [row] = await sql.unsafe(SAVE, [app, name, subject ?? null, text ?? null, html ?? null, language]);
+  const [row] = await sql.unsafe(SAVE, [
+    app,
+    name,
+    subject ?? null,
+    text ?? null,
+    html ?? null,
+    language,
+    languageKey(language),
+  ]);
   return { version: row?.version as number, isNew: row?.version !== row?.before };
 }
 
@@ -102,5 +111,5 @@ export async function previewTemplate(sql: Statements, app: string, template: ob
 }
 
 function valuesOf({ app, name, language, version }: VersionFilter): (string | number | null)[] {
-  return [app ?? null, name ?? null, language ?? null, version ?? null];
+  return [app ?? null, name ?? null, language === undefined ? null : languageKey(language), version ?? null];
 }

@@ -37,6 +37,11 @@ const VARIABLES_BYTES = 65_536;
 export const LANGUAGE: RegExp = /^([A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8}){0,4})?$/;
 const MAX_VERSION = 999_999_999;
 
+/** How a language is stored: `de-at` for `de_AT`. */
+export function languageKey(language: string): string {
+  return language.replaceAll("_", "-").toLowerCase();
+}
+
 const FIELDS = {
   name: field((value, fault) => key(value, NAME_BYTES, fault)),
   language: field((value, fault) => {

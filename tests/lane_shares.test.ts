@@ -13,6 +13,17 @@ function takeFrom(has: PerLane, mails: number, order: readonly LaneLimit[]): Per
   return got;
 }
 
+/** One claim: what it gets, and whether it says that there may be more. */
+function claimFrom(
+  shares: LaneShares,
+  has: PerLane,
+  mails: number,
+): { readonly got: PerLane; readonly hasMore: boolean } {
+  const order = shares.order(mails);
+  const got = takeFrom(has, mails, order);
+  return { got, hasMore: shares.took(mails, { order, got }) };
+}
+
 const MUCH = 1_000_000;
 
 for (const mails of [1, 2, 3, 7, 16, 100, 501]) {
@@ -20,9 +31,8 @@ for (const mails of [1, 2, 3, 7, 16, 100, 501]) {
     const shares = new LaneShares();
     let [normal, low] = [0, 0];
     for (let claims = 1; claims <= 200; claims++) {
-      const order = shares.order(mails);
-      const got = takeFrom([MUCH, MUCH, MUCH], mails, order);
-      expect(shares.took(mails, { order, got })).toBe(true);
+      const { got, hasMore } = claimFrom(shares, [MUCH, MUCH, MUCH], mails);
+      expect(hasMore).toBe(true);
       normal += got[1];
       low += got[2];
       // What is owed comes with the next claim: both may be owed one at once, and only one of them fits.
@@ -37,11 +47,7 @@ for (const mails of [1, 2, 3, 7, 16, 100, 501]) {
 
 test("a lane that has got its part is owed nothing, and none is saved up for a lane that has nothing", () => {
   const shares = new LaneShares();
-  const claim = (has: PerLane) => {
-    const order = shares.order(64);
-    const got = takeFrom(has, 64, order);
-    return { got, hasMore: shares.took(64, { order, got }) };
-  };
+  const claim = (has: PerLane) => claimFrom(shares, has, 64);
   for (let count = 0; count < 5; count++) expect(claim([0, 0, MUCH])).toEqual({ got: [0, 0, 64], hasMore: true });
   for (let count = 0; count < 5; count++) expect(claim([MUCH, 0, 0])).toEqual({ got: [64, 0, 0], hasMore: true });
   // They were asked, and had nothing; since then each has missed at most two claims.
@@ -51,11 +57,7 @@ test("a lane that has got its part is owed nothing, and none is saved up for a l
 
 test("what high leaves free goes to the lower ones with the next claim, which comes at once", () => {
   const shares = new LaneShares();
-  const claim = (has: PerLane) => {
-    const order = shares.order(64);
-    const got = takeFrom(has, 64, order);
-    return { got, hasMore: shares.took(64, { order, got }) };
-  };
+  const claim = (has: PerLane) => claimFrom(shares, has, 64);
   expect(claim([MUCH, MUCH, MUCH])).toEqual({ got: [64, 0, 0], hasMore: true });
   expect(claim([3, MUCH, MUCH])).toEqual({ got: [3, 8, 4], hasMore: true });
   expect(claim([3, MUCH, MUCH])).toEqual({ got: [3, 61, 0], hasMore: true });
@@ -65,11 +67,7 @@ test("what high leaves free goes to the lower ones with the next claim, which co
 
 test("low does not go before normal when normal is asked for no more than it is owed, and is asked for with the next claim", () => {
   const shares = new LaneShares();
-  const claim = (has: PerLane) => {
-    const order = shares.order(16);
-    const got = takeFrom(has, 16, order);
-    return { got, hasMore: shares.took(16, { order, got }) };
-  };
+  const claim = (has: PerLane) => claimFrom(shares, has, 16);
   expect(claim([MUCH, 20, 20])).toEqual({ got: [16, 0, 0], hasMore: true });
   expect(claim([MUCH, 20, 20])).toEqual({ got: [13, 2, 1], hasMore: true });
   // A sixteenth of a claim is owed to low by then, and no more.
@@ -79,15 +77,14 @@ test("low does not go before normal when normal is asked for no more than it is 
     expect(hasMore).toBe(true);
   }
   // All of what normal had is out before the rest of low.
-  const shares2 = new LaneShares();
+  const others = new LaneShares();
   const left: [number, number, number] = [20, 20, 20];
   let lowBefore = 0;
   for (let hasMore = true; hasMore;) {
-    const order = shares2.order(16);
-    const got = takeFrom(left, 16, order);
-    for (const lane of [0, 1, 2] as const) left[lane] -= got[lane];
-    if (left[1] > 0) lowBefore += got[2];
-    hasMore = shares2.took(16, { order, got });
+    const claimed = claimFrom(others, left, 16);
+    for (const lane of [0, 1, 2] as const) left[lane] -= claimed.got[lane];
+    if (left[1] > 0) lowBefore += claimed.got[2];
+    hasMore = claimed.hasMore;
   }
   expect(left).toEqual([0, 0, 0]);
   expect(lowBefore).toBeLessThanOrEqual(3);

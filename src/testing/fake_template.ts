@@ -1,7 +1,7 @@
 import type { Issue } from "../error.ts";
 import type { Message } from "../message.ts";
 import { valueProblem } from "../mime/header.ts";
-import { type FilledTemplate, LANGUAGE, type StoredTemplate } from "../stored_template.ts";
+import { type FilledTemplate, LANGUAGE, languageKey, type StoredTemplate } from "../stored_template.ts";
 import { isTemplate, merge, namesIn, type Values } from "../template.ts";
 import { type Finding, refuse } from "../finding.ts";
 import { Refused, refuseIssue } from "./refused.ts";
@@ -117,7 +117,7 @@ function findTemplate(templates: readonly FakeTemplate[], wanted: StoredTemplate
 }
 
 function languageOf({ language = "" }: { readonly language?: string | undefined }): string {
-  return language.replaceAll("_", "-").toLowerCase();
+  return languageKey(language);
 }
 
 /** The languages that serve who asks for one: de-AT, de, and none. */

@@ -195,7 +195,7 @@ export const CASES: Readonly<Record<string, Case>> = {
     equal(await rows(admin, "queue"), 1);
   },
 
-  "queues a batch of 1,000 in one transaction": async ({ kind, open, mail, admin, thoroughly }) => {
+  "queues a large batch in one transaction": async ({ kind, open, mail, admin, thoroughly }) => {
     const messages = Array.from(
       { length: thoroughly ? 1_000 : 100 },
       (_, index) => ({ ...MESSAGE, to: `user${index}@example.com` }),
