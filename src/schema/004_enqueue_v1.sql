@@ -269,10 +269,10 @@ begin
   end if;
 
   insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,
-    return_path, unsubscribe, tags, metadata, lane, on_uncertain, stream, scheduled_at, expires_at, expires_after)
+    return_path, unsubscribe, tags, metadata, lane, on_uncertain, stream, scheduled_at, expires_at, expires_after, overrides_suppression)
   values (new_id, app_name, new_content, key, hash, from_email, request -> 'from' ->> 'name',
     coalesce(reply_to, '[]'), return_path, unsubscribe, coalesce(tags, '{}'), coalesce(metadata, '{}'), coalesce(priority, 1), on_uncertain,
-    stream, scheduled, expires, expires_after)
+    stream, scheduled, expires, expires_after, nullif(overrides, false))
   on conflict do nothing
   returning message.seq into new_seq;
 
@@ -296,10 +296,6 @@ begin
   values (new_content, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(headers, '[]'));
   if has_options and request ? 'attachments' then
     perform mailchute.add_attachments(new_content, request -> 'attachments');
-  end if;
-
-  if overrides then
-    update mailchute.message m set overrides_suppression = true where m.seq = new_seq;
   end if;
 
   if plain then
