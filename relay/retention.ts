@@ -45,13 +45,20 @@ with seen as materialized (
 select (select max(seq)::text from seen) as last, coalesce((select json_agg(seq::text) from locked), '[]') as old,
   (select max(created_at) < now() - make_interval(secs => least($2::float8, $3::float8) / 1000) from seen) as goes_on`;
 
+/** Whether a message m needs its content yet: it is open, or has ended lately, or is none of those that are to go. */
+const NEEDS_CONTENT = `(
+        exists (select from mailchute.queue q where q.seq = m.seq)
+        or not ${isWanted("m.seq")}
+        or exists (select from mailchute.recipient r where r.seq = m.seq and r.changed_at >= now() - make_interval(secs => $3::float8 / 1000)))`;
+
 /**
- * Index: queue_pkey, recipient_pkey, digest_item_digest, and message_content (is the content shared with one that still needs it). $5: contents of batches that this walk has found
- * to be needed, as a JSON array: to look at all messages of a batch once in a walk is enough.
+ * Index: queue_pkey, recipient_pkey, digest_item_digest, message_batch and message_borrowed (is the content shared with one that still needs it). The
+ * content of a batch goes with the last of its messages, or with the batch, and never with a test of it. $5: contents of batches that this walk has
+ * found to be needed, as a JSON array: to look at all messages of a batch once in a walk is enough.
  */
 const DELETE_OLD = `
 with old as materialized (
-  select m.seq, m.content_id, m.batch, (select max(r.changed_at) from mailchute.recipient r where r.seq = m.seq) as ended_at
+  select m.seq, m.content_id, m.batch, m.batch is null and m.variables is not null as is_borrowed, (select max(r.changed_at) from mailchute.recipient r where r.seq = m.seq) as ended_at
   from mailchute.message m
   where m.seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))
     and not exists (select from mailchute.queue q where q.seq = m.seq)
@@ -61,17 +68,14 @@ with old as materialized (
   select seq from ended_long_ago
   union select i.seq from mailchute.digest_item i where i.digest = any (array(select seq from ended_long_ago))
 ), ended as materialized (
-  select distinct o.content_id, o.batch is not null as is_shared from old o
-  where o.ended_at < now() - make_interval(secs => $3::float8 / 1000)
+  select distinct o.content_id, o.batch from old o
+  where not o.is_borrowed and o.ended_at < now() - make_interval(secs => $3::float8 / 1000)
     and o.content_id <> all (array(select value::uuid from jsonb_array_elements_text($5::text::jsonb)))
     and (select true from mailchute.content c where c.id = o.content_id)
 ), stale as materialized (
   select o.content_id from ended o
-  where not exists (
-      select from mailchute.message m where m.content_id = o.content_id and (
-        exists (select from mailchute.queue q where q.seq = m.seq)
-        or not ${isWanted("m.seq")}
-        or exists (select from mailchute.recipient r where r.seq = m.seq and r.changed_at >= now() - make_interval(secs => $3::float8 / 1000))))
+  where o.batch is null or not exists (select from mailchute.message m where m.batch = o.batch and ${NEEDS_CONTENT})
+      and not exists (select from mailchute.message m where m.content_id = o.content_id and m.batch is null and m.variables is not null and ${NEEDS_CONTENT})
 ), deleted_attachments as (
   delete from mailchute.attachment where content_id = any (array(select content_id from stale))
 ), deleted_contents as (
@@ -88,14 +92,19 @@ with old as materialized (
   delete from mailchute.message where seq = any (array(select seq from gone)) returning 1
 )
 select (select count(*)::int from deleted_messages) as messages, (select count(*)::int from deleted_contents) as contents,
-  (select coalesce(json_agg(e.content_id), '[]') from ended e where e.is_shared and e.content_id <> all (array(select content_id from stale))) as needed`;
+  (select coalesce(json_agg(e.content_id), '[]') from ended e where e.batch is not null and e.content_id <> all (array(select content_id from stale))) as needed`;
 
-/** Index: message_batch. Batches that no message is left of, or never was, with what they would have said. One that is being added to is locked. */
+/**
+ * Index: message_batch, message_borrowed. Batches that no message is left of, or never was, with what they would have said. One that is being added
+ * to is locked.
+ */
 const DELETE_BATCHES = `
 with gone as (
   delete from mailchute.batch where seq = any (array(
     select b.seq from mailchute.batch b
     where b.created_at < now() - make_interval(secs => $1::float8 / 1000) and (select true from mailchute.message m where m.batch = b.seq limit 1) is null
+      and (select true from mailchute.message m where m.content_id = b.content_id and m.batch is null and m.variables is not null
+        and exists (select from mailchute.queue q where q.seq = m.seq) limit 1) is null
     for update skip locked))
   returning content_id
 ), deleted_attachments as (

@@ -14,8 +14,9 @@ import { isTemplate, merge, namesIn, type Values } from "./template.ts";
 import { valueFault } from "./template_value.ts";
 import { uuidv7 } from "./uuid.ts";
 
-// DESIGN: the list is read as it is needed, one part ahead of the database: what is held is two parts, however long the list is. The mail
-// goes with the first part, and lies in the database once. All ids of a call differ in their last 32 bits only, which are the place in the list: so
+// DESIGN: the list is read as it is needed, one part ahead of the database: what is held is three parts, however long the list is. The mail
+// goes with the first part, and lies in the database once; when that is answered, two parts at a time are under way, unless all goes through one
+// transaction. All ids of a call differ in their last 32 bits only, which are the place in the list: so
 // they need not be sent, and a part that is sent again adds nothing.
 
 /** How a bulk send goes. */
@@ -64,6 +65,8 @@ const WHAT = "Cannot send the mails";
 const PART_CHARS = 500_000;
 /** Names and values of one recipient, as the database has it. */
 const MAX_VARIABLES_BYTES = 65_536;
+/** How many parts are under way at a time, over a pool or Neon's HTTP: enough that the database is busy while one of them is committed. */
+const AT_ONCE = 2;
 /** How many recipients are read before others have their turn. */
 const TURN = 500;
 
@@ -120,24 +123,28 @@ export async function sendMany(
     for (const { index, path, message } of JSON.parse(String(row.refused))) {
       skipped.push({ index, issues: [{ path, message }] });
     }
+    if (driver.isRoot) atOnce = AT_ONCE;
     onProgress?.({ created, existing, skipped: skipped.length });
   }
 
-  let inFlight: Promise<void> = Promise.resolve();
+  // One that has failed stays, so that whoever waits next learns of it.
+  const underWay = new Set<Promise<void>>();
+  // The first makes the batch that the others add to.
+  let atOnce = 1;
   try {
     const left = (index: number, issues: readonly Issue[]) => {
       if (!skips) refuse(WHAT, issues.map((issue) => ({ ...issue, limit: false })));
       skipped.push({ index, issues });
     };
     for await (const part of partsOf(listed(recipients), { names: namesOf(mail), takenChars: json.length, left })) {
-      await inFlight;
-      inFlight = push(part);
-      // Its error is for the next look at it.
-      inFlight.catch(() => {});
+      while (underWay.size >= atOnce) await Promise.race(underWay);
+      const pushed: Promise<void> = push(part).then(() => void underWay.delete(pushed));
+      underWay.add(pushed);
+      pushed.catch(() => {});
     }
-    await inFlight;
+    await Promise.all(underWay);
   } catch (error) {
-    await inFlight.catch(() => {});
+    await Promise.allSettled(underWay);
     throw tx === undefined && created > 0 && error instanceof MailchuteError
       ? withProgress(error, created, batch)
       : error;

@@ -123,7 +123,8 @@ create table mailchute.message (
 -- Ids and idempotency keys belong to an app. `id` first, so that an operator finds a message by its id alone.
 create unique index message_id on mailchute.message (id, app);
 create unique index message_idempotency_key on mailchute.message (app, idempotency_key) where idempotency_key is not null;
-create index message_content on mailchute.message (content_id);
+-- Most contents are of one message, or of one batch, which knows its messages. Beside them there are tests of a batch: one message with its content.
+create index message_borrowed on mailchute.message (content_id) where batch is null and variables is not null;
 -- Who has a mail of a batch has no second one of it: a bulk send that is run again adds who is missing.
 create unique index message_batch on mailchute.message (batch, batch_key) where batch is not null;
 

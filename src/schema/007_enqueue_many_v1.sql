@@ -113,10 +113,11 @@ return split_part(address, '@', 1) || '@' || lower(split_part(address, '@', 2) c
 -- nothing. In the text of a jsonb value every control character but DEL stands behind a backslash.
 create function mailchute.is_plain_recipient(item jsonb, names text[]) returns boolean
 language sql immutable parallel safe
-return coalesce(case when jsonb_typeof(item) = 'array' then octet_length(item::text) < 1000 and item::text !~ E'[\\\\\u007f]'
+return coalesce(case when jsonb_typeof(item) = 'array' then octet_length(item::text) < 1000
+  and strpos(item::text, '\') = 0 and strpos(item::text, E'\u007f') = 0
   and jsonb_array_length(item) = 4 and octet_length(item ->> 0) < 64
   and item ->> 0 ~ '^[A-Za-z0-9_]+([.+-][A-Za-z0-9_]+)*@([A-Za-z0-9]+(-+[A-Za-z0-9]+)*[.])+[A-Za-z]+$'
-  and item -> 1 = 'null' and item -> 2 = 'null' and jsonb_typeof(item -> 3) = 'object' and (item -> 3) ?& names
+  and item ->> 1 is null and item ->> 2 is null and jsonb_typeof(item -> 3) = 'object' and (item -> 3) ?& names
   and not jsonb_path_exists(item -> 3, '$.* ? (@.type() != "string")') end, false);
 
 -- The faults of the recipients of one request, as [{"index", "path", "message", "code"}, …].
@@ -159,7 +160,7 @@ language sql stable as $$
       select '.to', 'is not one of the app''s recipients', 'MC003'
       where allowed is not null and not mailchute.address_matches(item ->> 0, allowed)
     ) f
-    where item <> 'null' and (allowed is not null or not mailchute.is_plain_recipient(item, batch.names))
+    where jsonb_typeof(item) <> 'null' and (allowed is not null or not mailchute.is_plain_recipient(item, batch.names))
   ) x
 $$;
 
@@ -267,7 +268,7 @@ begin
     select r.item ->> 0 as email, nullif(r.item ->> 1, '') as name, coalesce(r.item ->> 2, mailchute.batch_key(r.item ->> 0)) as key, nullif(r.item -> 3, 'null') as variables,
       (id_head || lpad(to_hex(first + r.place - 1), 8, '0'))::uuid as id
     from jsonb_array_elements(given) with ordinality as r(item, place)
-    where r.item <> 'null' and (refused = '[]' or first + r.place - 1 <> all (array(select (f ->> 'index')::integer from jsonb_array_elements(refused) as f)))
+    where jsonb_typeof(r.item) <> 'null' and (refused = '[]' or first + r.place - 1 <> all (array(select (f ->> 'index')::integer from jsonb_array_elements(refused) as f)))
   ), stored as (
     insert into mailchute.message (id, app, content_id, batch, batch_key, variables, from_email, from_name, reply_to, return_path, unsubscribe, tags,
       metadata, lane, on_uncertain, stream, scheduled_at, expires_at, expires_after)
@@ -275,7 +276,7 @@ begin
       tags, metadata, lane, on_uncertain, stream, scheduled, expires, expires_after
     from asked a
     -- In one order, whoever asks: two that add the same people at once wait for each other, and never in a ring.
-    order by a.key
+    order by a.key collate "C"
     on conflict (batch, batch_key) where batch is not null do nothing
     returning message.seq, message.id
   ), addressed as (

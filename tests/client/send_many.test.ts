@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { neon, neonConfig } from "@neondatabase/serverless";
 import postgres from "postgres";
-import { createMailer, type Mailer } from "../../mod.ts";
+import { type Connection, createMailer, type Mailer } from "../../mod.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { startNeonStandin } from "../neon_standin.ts";
 import { openTestRelay } from "../relay.ts";
@@ -193,7 +193,7 @@ test("a list of any length is read as it is needed, in parts, with progress", as
   const progress: number[] = [];
   let read = 0;
   async function* list() {
-    for (const reader of readers(25_000)) {
+    for (const reader of readers(60_000)) {
       read++;
       yield reader;
     }
@@ -201,13 +201,59 @@ test("a list of any length is read as it is needed, in parts, with progress", as
   const sent = await shop.mail.sendMany(TEMPLATE, list(), {
     onProgress: ({ created }) => {
       progress.push(created);
-      // One part ahead, and no further.
-      expect(read).toBeLessThan(created + 20_000);
+      // One part ahead of two that are under way, and no further.
+      expect(read).toBeLessThan(created + 40_000);
     },
   });
-  expect(sent.created).toBe(25_000);
-  expect(progress.length).toBeGreaterThan(2);
-  expect(progress.at(-1)).toBe(25_000);
+  expect(sent.created).toBe(60_000);
+  expect(progress.length).toBeGreaterThan(3);
+  expect(progress.at(-1)).toBe(60_000);
+});
+
+test("after the first part two are under way at a time, in a transaction one after the other", async () => {
+  await using shop = await openShop();
+  const counts: number[] = [];
+  let underWay = 0;
+  // What postgres.js has, and a transaction of it has too.
+  const watched = (sql: postgres.Sql | postgres.TransactionSql, methods: object): Connection => {
+    const unsafe: postgres.Sql["unsafe"] = (text, values, options) => {
+      counts.push(++underWay);
+      const query = sql.unsafe(text, values, options);
+      query.then(() => underWay--, () => underWay--);
+      return query as never;
+    };
+    return Object.assign(() => {}, methods, { unsafe });
+  };
+  const recipients = [...readers(35_000)];
+  const pool = watched(shop.sql, { begin: () => {} });
+  await createMailer(pool, { from: "shop@shop.example" }).sendMany(TEMPLATE, recipients, { batch: "a" });
+  expect([counts[0], Math.max(...counts)]).toEqual([1, 2]);
+  counts.length = 0;
+  await shop.sql.begin((tx) =>
+    shop.mail.sendMany(TEMPLATE, recipients, { batch: "b", tx: watched(tx, { savepoint: () => {} }) })
+  );
+  expect(counts.length).toBeGreaterThan(3);
+  expect(Math.max(...counts)).toBe(1);
+});
+
+test("an error waits for what is under way beside it, and counts it", async () => {
+  await using shop = await openShop();
+  // Once in the second part, and once in the third or fourth.
+  function* list() {
+    yield* readers(20_000);
+    yield { to: "reader10000@example.com", variables: { name: "again" } };
+    yield* Array.from({ length: 20_000 }, (_, number) => ({ ...ANN, to: `other${number}@example.com` }));
+  }
+  const error = await rejects(shop.mail.sendMany(TEMPLATE, list(), { batch: "b" }), "validation_error");
+  expect(error.message).toContain("is there twice");
+  const queued = await shop.rows("message");
+  expect(error.message).toContain(`${queued} of its mails are queued already`);
+  // Nothing comes after it.
+  expect(
+    await shop
+      .sql`select from pg_stat_activity where datname = current_database() and state <> 'idle' and pid <> pg_backend_pid()`,
+  )
+    .toHaveLength(0);
 });
 
 test("after an error in the middle the same call with the same batch adds the rest, and the error says so", async () => {

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
+import { randomUUID } from "node:crypto";
 import { createMailer } from "../../mod.ts";
+import { findBatches, sendTest } from "../../relay/batch_table.ts";
 import { purge, purgeBatches, type RetentionRules } from "../../relay/retention.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay } from "../relay.ts";
@@ -12,6 +14,15 @@ const RULES: RetentionRules = { messagesMs: 30 * DAY_MS, contentMs: 7 * DAY_MS }
 /** Enqueues a mail with an attachment. */
 async function enqueueWithAttachment(database: TestDatabase): Promise<string> {
   return await enqueue(database, { attachments: [{ filename: "a.txt", contentType: "text/plain", base64: "YQ==" }] });
+}
+
+/** Enqueues a bulk send with an attachment. @returns the ids of its messages */
+async function enqueueBatch(database: TestDatabase, count: number): Promise<readonly string[]> {
+  const mail = createMailer(database.sql, { from: "a@b.example" });
+  const attachments = [{ filename: "a.txt", content: new Uint8Array(3) }];
+  const readers = Array.from({ length: count }, (_, number) => ({ to: `reader${number}@example.com` }));
+  await mail.sendMany({ subject: "s", text: "t", attachments }, readers, { batch: "news" });
+  return (await database.sql`select id from mailchute.message order by seq`).map(({ id }) => id as string);
 }
 
 /** Sends a message off and ends it. */
@@ -82,16 +93,7 @@ test("purge never touches an open message, however old: waiting, being sent or h
 
 test("purge keeps shared content while a younger or an open message needs it", async () => {
   await using database = await createDatabase();
-  const [old, young, open] = [
-    await enqueueWithAttachment(database),
-    await enqueueWithAttachment(database),
-    await enqueueWithAttachment(database),
-  ];
-  // As a bulk send stores it: three messages, one content.
-  const [shared] = await database.sql`select content_id as id from mailchute.message where id = ${old}`;
-  await database.sql`delete from mailchute.content where id <> ${shared?.id}`;
-  await database.sql`delete from mailchute.attachment where content_id <> ${shared?.id}`;
-  await database.sql`update mailchute.message set content_id = ${shared?.id}`;
+  const [old = "", young = "", open = ""] = await enqueueBatch(database, 3);
   for (const id of [old, young]) await end(database, id);
   await age(database, old, 31 * DAY_MS);
   await age(database, young, 1 * DAY_MS);
@@ -105,6 +107,34 @@ test("purge keeps shared content while a younger or an open message needs it", a
   expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 0 });
   await age(database, open, 8 * DAY_MS);
   expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 1 });
+  expect(await rows(database)).toMatchObject({ message: 2, content: 0, attachment: 0 });
+});
+
+test("the content of a bulk send stays while a test of it needs it, and no test takes it along", async () => {
+  await using database = await createDatabase();
+  const [sent = ""] = await enqueueBatch(database, 1);
+  const test = async () => {
+    const [batch] = await findBatches(database.sql, { name: "news", app: undefined });
+    if (batch === undefined) throw new Error("There is no batch");
+    const id = randomUUID();
+    await sendTest(database.sql, batch, { id, to: "ann@example.com", variables: {} });
+    return id;
+  };
+  const early = await test();
+  await end(database, early);
+  await age(database, early, 8 * DAY_MS);
+  // Its batch is not sent yet.
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 0 });
+
+  await end(database, sent);
+  const late = await test();
+  await age(database, sent, 31 * DAY_MS);
+  expect(await purge(database.sql, RULES)).toEqual({ messages: 1, contents: 0 });
+  await database.sql`update mailchute.batch set created_at = now() - interval '31 days'`;
+  await purgeBatches(database.sql, RULES);
+  expect(await rows(database)).toMatchObject({ message: 2, content: 1, attachment: 1 });
+  await end(database, late);
+  await purgeBatches(database.sql, RULES);
   expect(await rows(database)).toMatchObject({ message: 2, content: 0, attachment: 0 });
 });
 
