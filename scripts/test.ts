@@ -5,10 +5,10 @@ import { join } from "node:path";
 // Runs every test and ends with one plain line: N passed, N failed. A test whose Debian package is missing skips and says
 // "skipped: needs …"; with CI=true nothing may skip. `npm test -- tests/smtp` runs what is named.
 
-/** How many runs there are side by side, each with a Postgres of its own. Two processors are busy with that, and more runs do not help. */
-const RUNS = 3;
+/** How many runs there are side by side, each with a Postgres of its own: for two processors, while some tests wait for a clock. */
+const RUNS = 4;
 /** Into how many shares the files are dealt: a run that is done takes the next one, so that all end at about the same time. */
-const SHARES = 12;
+const SHARES = 18;
 const ROOT = join(import.meta.dir, "..");
 
 interface Totals {

@@ -56,7 +56,8 @@ export async function createDatabase(options: TestDatabaseOptions = {}): Promise
     ? `encoding 'UTF8' locale_provider libc locale '${locale}' template template0`
     : empty
     ? ""
-    : "template mailchute_template";
+    // The files, and not every page of them through the log.
+    : "template mailchute_template strategy file_copy";
   await admin.unsafe(`create database ${name} ${source}`);
   const url = withDatabase(embedded.url, name);
   const sql = postgres(url, { onnotice: () => {} });

@@ -1,17 +1,31 @@
 import { expect, test } from "bun:test";
 import { createMailer } from "../../mod.ts";
-import { createDatabase } from "../database.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { startNeonStandin } from "../neon_standin.ts";
 import { thoroughly } from "../thoroughly.ts";
-import { CONNECTIONS } from "../runtimes/matrix.ts";
-import { type Bench, type Case, CASES, CONTRACT, rejects } from "./cases.ts";
+import { CONNECTIONS, TRANSACTIONS } from "../runtimes/matrix.ts";
+import { type Bench, type Case, CASES, rejects } from "./cases.ts";
 import { KINDS } from "./kinds.ts";
 import type { Kind } from "./kinds/kind.ts";
 import { grantShop } from "./shop.ts";
 
+let rounds: number | undefined;
+
+/** Neon's driver counts the rounds of SCRAM in JavaScript, for each connection; Bun.SQL takes no fewer than 4,096. */
+async function setRounds(db: TestDatabase, { name }: Kind): Promise<void> {
+  const wanted = name.includes("Neon") ? 1 : 4_096;
+  if (rounds === wanted) return;
+  rounds = wanted;
+  // Roles are the whole server's.
+  await db.sql.unsafe(
+    `set scram_iterations = ${rounds}; alter role shop_app password 'secret'; reset scram_iterations`,
+  );
+}
+
 async function withBench(kind: Kind, work: Case): Promise<void> {
   await using db = await createDatabase();
   const url = await grantShop(db);
+  await setRounds(db, kind);
   await using standin = await startNeonStandin(db.url);
   await using open = await kind.open(url, standin);
   const mail = createMailer(open.connection, { from: "Shop <shop@shop.example>" });
@@ -20,12 +34,14 @@ async function withBench(kind: Kind, work: Case): Promise<void> {
 }
 
 for (const kind of KINDS) {
+  // Another way over the same driver has little to add.
+  const isShort = !thoroughly && CONNECTIONS[kind.name]?.isAnotherWay === true;
   for (const [sentence, work] of Object.entries(CASES)) {
-    // The longest, and the same things once more; another way over the same driver has little to add.
-    if (sentence === CONTRACT && !thoroughly && CONNECTIONS[kind.name]?.isAnotherWay) continue;
+    if (isShort && !TRANSACTIONS.includes(sentence)) continue;
     test(`${kind.name}: ${sentence}`, () => withBench(kind, work));
   }
 
+  if (isShort) continue;
   test(`${kind.name}: names the command when the schema is missing`, async () => {
     await using db = await createDatabase({ empty: true });
     await using standin = await startNeonStandin(db.url);

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MailchuteError } from "../../mod.ts";
+import { thoroughly } from "../thoroughly.ts";
 import { type Bench, openBench } from "./bench.ts";
 import type { Call } from "./call.ts";
 import { messageCall } from "./message_call.ts";
@@ -13,7 +14,7 @@ import { wireFaults } from "./wire.ts";
 
 /** FUZZ_SEED and FUZZ_RUNS, as for `npm run fuzz`. */
 const SEED = Number(process.env.FUZZ_SEED ?? 2_026);
-const RUNS = Number(process.env.FUZZ_RUNS ?? 400);
+const RUNS = Number(process.env.FUZZ_RUNS ?? (thoroughly ? 400 : 100));
 
 let bench: Bench;
 beforeAll(async () => {

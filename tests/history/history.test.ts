@@ -8,7 +8,7 @@ import { summarise, tellRun } from "./tell.ts";
 // --seed N --seconds 15` is the way to more of it.
 
 const SEEDS = thoroughly ? [1, 2] : [1];
-const LASTS_MS = thoroughly ? 15_000 : 8_000;
+const LASTS_MS = thoroughly ? 15_000 : 6_000;
 
 for (const seed of SEEDS) {
   test(

@@ -1,11 +1,12 @@
 import { test } from "bun:test";
+import { thoroughly } from "../thoroughly.ts";
 import { connectionsOf, programme } from "./matrix.ts";
 import { startEdgeRuntime } from "./edge_runtime.ts";
 import { Stage, TIMEOUT_MS } from "./stage.ts";
 
 const stage = new Stage(startEdgeRuntime);
 
-for (const [connection, sentence] of programme("edge-runtime")) {
+for (const [connection, sentence] of programme("edge-runtime", thoroughly)) {
   test(`edge-runtime, ${connection}: ${sentence}`, () => stage.run(connection, sentence), TIMEOUT_MS);
 }
 

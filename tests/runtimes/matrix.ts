@@ -1,4 +1,4 @@
-import { CASES } from "../client/cases.ts";
+import { CASES, CONTRACT } from "../client/cases.ts";
 import { BROKEN_TLS, REFUSED, SILENT } from "./troubles.ts";
 
 // Which connection runs in which runtime, and why not: what the tests run and what docs/runtimes.md shows. Plain data.
@@ -93,11 +93,19 @@ export function connectionsOf(runtime: RuntimeName): readonly string[] {
   return Object.keys(CONNECTIONS).filter((connection) => typeof coverage(runtime, connection) === "string");
 }
 
-/** What a runtime's tests run: its connections, each with its cases and with the troubles that it can have. */
-export function programme(runtime: RuntimeName): readonly (readonly [connection: string, sentence: string])[] {
+/**
+ * What a runtime's tests run: its connections, each with its cases and with the troubles that it can have.
+ *
+ * @param thoroughly with the contract too, which is the longest case and says the same things once more
+ */
+export function programme(
+  runtime: RuntimeName,
+  thoroughly: boolean,
+): readonly (readonly [connection: string, sentence: string])[] {
   return connectionsOf(runtime).flatMap((connection) => {
     const isAll = coverage(runtime, connection) === "all";
-    const sentences = isAll ? [...Object.keys(CASES), ...troublesOf(connection)] : TRANSACTIONS;
+    const cases = Object.keys(CASES).filter((sentence) => thoroughly || sentence !== CONTRACT);
+    const sentences = isAll ? [...cases, ...troublesOf(connection)] : TRANSACTIONS;
     return sentences.map((sentence) => [connection, sentence] as const);
   });
 }

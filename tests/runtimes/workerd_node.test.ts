@@ -1,11 +1,12 @@
 import { test } from "bun:test";
+import { thoroughly } from "../thoroughly.ts";
 import { connectionsOf, programme } from "./matrix.ts";
 import { Stage, TIMEOUT_MS } from "./stage.ts";
 import { startWorkerd } from "./workerd.ts";
 
 const stage = new Stage((hyperdriveUrl) => startWorkerd({ hyperdriveUrl, nodejsCompat: true }));
 
-for (const [connection, sentence] of programme("workerd with nodejs_compat")) {
+for (const [connection, sentence] of programme("workerd with nodejs_compat", thoroughly)) {
   test(`workerd with nodejs_compat, ${connection}: ${sentence}`, () => stage.run(connection, sentence), TIMEOUT_MS);
 }
 
