@@ -10,7 +10,8 @@ import { uuidv7 } from "./uuid.ts";
 // DESIGN: what every app needs, sending one mail, is here and is loaded with the package. The rest is loaded when it is first asked for, since a
 // Worker pays for each byte that it starts with.
 
-const DEFAULT_TIMEOUT_MS = 30_000;
+/** How long a call waits for the database. */
+export const DEFAULT_TIMEOUT_MS = 30_000;
 
 const MAILER = {
   from: field(mailbox),

@@ -4,8 +4,9 @@
  * @module
  */
 import postgres from "postgres";
-import { createMailer } from "../client.ts";
+import { createMailer, DEFAULT_TIMEOUT_MS } from "../client.ts";
 import type { Mailer, MailerOptions } from "../mailer.ts";
+import { lastingPool } from "./lasting_pool.ts";
 import { openUrl } from "./url.ts";
 
 /** `AsyncDisposable` where TypeScript's `lib` has it, esnext or esnext.disposable, and nothing where it has not: es2022 alone compiles too. */
@@ -26,7 +27,7 @@ const CLOSE_SECONDS = 5;
 
 /**
  * Makes a mailer with a small pool: at most 3 connections, opened when needed and closed when idle for 20 seconds. It works through
- * PgBouncer and Hyperdrive.
+ * PgBouncer and Hyperdrive. When a call ends in `timeout` its connections are replaced, since a firewall may have forgotten them.
  *
  * It runs each call on its own. To send inside the app's transactions give the app's own `postgres(url)` to `createMailer`. On
  * Cloudflare Workers a connection belongs to one request: make a mailer in the request and close it with `ctx.waitUntil(mail.close())`.
@@ -40,9 +41,12 @@ const CLOSE_SECONDS = 5;
  * @throws {MailchuteError} `connection_unsupported` when the URL is none, `validation_error` when an option is wrong
  */
 export function postgresMailer(url: string, options: MailerOptions = {}): PostgresMailer {
-  const sql = openUrl(url, connect);
-  const close = () => sql.end({ timeout: CLOSE_SECONDS });
-  return { ...createMailer(sql, options), close, [Symbol.asyncDispose]: close };
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  // A moment before the mailer gives it up, so that the next call, which may come at once, finds the new pool.
+  const patienceMs = Math.max(1, timeoutMs - 1);
+  const pool = openUrl(url, (url) => lastingPool(() => connect(url), { patienceMs, leaveSeconds: CLOSE_SECONDS }));
+  const { close } = pool;
+  return { ...createMailer(pool, options), close, [Symbol.asyncDispose]: close };
 }
 
 function connect(url: string): postgres.Sql {
