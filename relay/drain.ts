@@ -1,12 +1,11 @@
 import { Bell } from "./bell.ts";
 import { Intake, type Rates, type ReachedLimit } from "./intake.ts";
 import { JournalGuard } from "./journal_guard.ts";
+import { type Look, Looker, type LookerOptions } from "./look.ts";
 import { Outage } from "./outage.ts";
-import type { Pauses } from "./pauses.ts";
 import { periodic } from "./periodic.ts";
 import type { Remaining } from "./queue.ts";
 import { Rest, type RestOptions } from "./rest.ts";
-import { guarded, type Safety } from "./safety.ts";
 import { Workers, type WorkersOptions } from "./workers.ts";
 
 // DESIGN: one drain serves one database. Its loop claims as much as the workers have room for, and otherwise sleeps until the bell
@@ -14,15 +13,15 @@ import { Workers, type WorkersOptions } from "./workers.ts";
 // enqueue reads it, and looks once more: a commit between the two can miss the bell, and waits for a short poll. While mail flows it looks often.
 
 /** What a drain needs, beside what its workers do. */
-export interface DrainOptions extends Omit<WorkersOptions, "intake" | "onRoom" | "onDatabase">, RestOptions {
+export interface DrainOptions
+  extends
+    Omit<WorkersOptions, "intake" | "onRoom" | "onDatabase" | "pauses">,
+    Pick<LookerOptions, "mayClaim" | "pauses" | "safety">,
+    RestOptions {
   /** The limits that mail is started by; undefined: none. */
   readonly rates?: Rates | undefined;
-  readonly pauses: Pauses;
-  readonly safety: Safety;
   /** The longest wait between two looks. */
   readonly pollMs: number;
-  /** False in a copy of the database, and when its schema does not fit this program. */
-  readonly mayClaim: () => Promise<boolean>;
   /** Tells enqueue whether it has to ring. */
   readonly sleep: (asleep: boolean) => Promise<void>;
 }
@@ -30,7 +29,8 @@ export interface DrainOptions extends Omit<WorkersOptions, "intake" | "onRoom" |
 /** The shortest wait between two looks, right after there was something to do; it doubles up to the poll. */
 const FIRST_POLL_MS = 50;
 /** What fell due so shortly before is looked for again soon: the timer of its time may have rung a moment early. */
-const [JUST_DUE_MS, LOOK_AGAIN_MS] = [250, 5];
+const JUST_DUE_MS = 250;
+const LOOK_AGAIN_MS = 5;
 /** What is given back is due by the clock of the database, and so a little later than it was meant to be. */
 const RELEASE_MS = 50;
 /** How soon a journal that could not be written is tried again. */
@@ -41,44 +41,39 @@ const WATCH_MS = 1_000;
 /** How often a database is looked at in which nothing may be claimed: somebody may have adopted the copy. */
 const REFUSED_MS = 10_000;
 
-/** What a look found: all the room was filled, all that was due was claimed (maybe nothing), there was no room, all is paused, or nothing of it is ours to send. */
-type Look = "filled" | "some" | "nothing" | "no_room" | "paused" | "refused" | "failed";
-
 /** Takes what is due in one database through the routes. */
 export class Drain {
   readonly #options: DrainOptions;
   readonly #bell: Bell;
   readonly #intake: Intake;
   readonly #workers: Workers;
+  readonly #looker: Looker;
   readonly #outage: Outage;
   readonly #rest: Rest;
   readonly #journal: JournalGuard;
   #stopping = false;
   #asleep = false;
-  #lastTurnMs: number;
-  /**
-   * What other relays hold is left alone until then: one whose lease has run out while the database was away for all is alive, and
-   * renews it as soon as it is connected again.
-   */
-  #ownOnlyUntilMs: number;
 
   constructor(options: DrainOptions) {
     this.#options = options;
     this.#bell = new Bell(options.clock);
-    this.#lastTurnMs = options.clock.now();
     this.#rest = new Rest(options);
     this.#journal = new JournalGuard(options);
-    this.#ownOnlyUntilMs = this.#lastTurnMs + options.leaseMs;
-    this.#outage = new Outage({
-      ...options,
-      onEnd: () => this.#ownOnlyUntilMs = options.clock.now() + options.leaseMs,
-    });
+    this.#outage = new Outage({ ...options, onEnd: () => this.#looker.leaveOthersAlone() });
     this.#intake = new Intake(options);
     this.#workers = new Workers({
       ...options,
       intake: this.#intake,
       onRoom: () => this.#bell.ring(),
       onDatabase: (doing, error) => this.#outage.note(doing, error),
+    });
+    this.#looker = new Looker({
+      ...options,
+      intake: this.#intake,
+      workers: this.#workers,
+      journal: this.#journal,
+      outage: this.#outage,
+      onTaken: () => this.#noteTaken(),
     });
   }
 
@@ -100,7 +95,7 @@ export class Drain {
 
   /** Epoch milliseconds of the last turn of the claim loop. */
   get lastTurnMs(): number {
-    return this.#lastTurnMs;
+    return this.#looker.lastMs;
   }
 
   /** Why the database could not be used; undefined while it answers. */
@@ -149,7 +144,7 @@ export class Drain {
     await this.discover();
     let pollMs = FIRST_POLL_MS;
     while (!this.#stopping) {
-      const look = await this.#look();
+      const look = await this.#looker.look();
       if (look === "filled" || look === "some") this.#rest.noteWork();
       if (look === "filled") continue;
       if (look === "some") pollMs = FIRST_POLL_MS;
@@ -172,7 +167,7 @@ export class Drain {
     });
     this.#workers.skipped.begin();
     while (!this.#stopping) {
-      const look = await this.#look();
+      const look = await this.#looker.look();
       const idle = this.#workers.size === 0;
       if (look === "failed" || look === "refused" || look === "paused" || this.#outage.isGone) break;
       if (idle && (look === "nothing" || look === "no_room")) {
@@ -208,36 +203,9 @@ export class Drain {
     this.giveUp();
   }
 
-  async #look(): Promise<Look> {
-    const { contents, clock, log, mayClaim, pauses } = this.#options;
-    this.#lastTurnMs = clock.now();
-    if (!this.#journal.look()) return "no_room";
-    await pauses.refresh();
-    if (pauses.stopAll) return "paused";
-    const { messages: room, isProbe } = this.#workers.room();
-    if (room < 1) return "no_room";
-    try {
-      if (!await mayClaim()) return "refused";
-      const claimedMs = clock.now();
-      const taken = await this.#intake.claim(room, { probe: isProbe, ownOnly: claimedMs < this.#ownOnlyUntilMs });
-      if (taken === undefined) return "no_room";
-      const { messages, filled } = taken;
-      this.#outage.note("claim", undefined);
-      if (messages.length === 0) return "nothing";
-      const takenOver = messages.filter((message) => message.takenOver).length;
-      if (takenOver > 0) log.warn("took over messages whose lease had run out", { messages: takenOver });
-      const sendable = messages.map((message) => guarded(message, this.#options.safety));
-      const held = this.#workers.hold({ ...taken, messages: sendable }, claimedMs);
-      // Contents that cannot be fetched now are fetched one by one: the claim stands.
-      await contents.prefetch(messages.map((message) => message.contentId)).catch(() => undefined);
-      this.#workers.begin(held);
-      if (this.#stopping) this.#workers.giveBackUnstarted();
-      if (this.#asleep) await this.#setAsleep(false);
-      return filled ? "filled" : "some";
-    } catch (error) {
-      this.#outage.note("claim", error);
-      return "failed";
-    }
+  async #noteTaken(): Promise<void> {
+    if (this.#stopping) this.#workers.giveBackUnstarted();
+    if (this.#asleep) await this.#setAsleep(false);
   }
 
   async #waitMs(look: Look, pollMs: number): Promise<number> {
@@ -294,7 +262,7 @@ export class Drain {
   async #waitsForDeadLease(): Promise<boolean> {
     const waitMs = await this.#options.queue.deadLeaseMs();
     if (waitMs === undefined) return false;
-    await this.#pause(Math.max(waitMs, this.#ownOnlyUntilMs - this.#options.clock.now(), 1) + 1);
+    await this.#pause(Math.max(waitMs, this.#looker.ownOnlyUntilMs - this.#options.clock.now(), 1) + 1);
     return true;
   }
 }

@@ -43,7 +43,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "flow",
     files:
-      /^relay\/(adopt\/adoption|counters|drain|flights|holdings|intake|journal_guard|listener|outage|pauses|place_guard|relay|releaser|report|replay|rest|route_line|route_lines|schema_guard|settler|skipped|station|suppression_copier|watch|witness|workers|batch_watch)\.ts$/,
+      /^relay\/(adopt\/adoption|counters|drain|flights|holdings|intake|journal_guard|listener|look|outage|pauses|place_guard|relay|releaser|report|replay|rest|route_line|route_lines|schema_guard|settler|skipped|station|suppression_copier|watch|witness|workers|batch_watch)\.ts$/,
     mayImport: ["domain", "pure relay", "core", "edges", "flow"],
   },
   {
