@@ -51,7 +51,17 @@ where (s.address, s.scope, s.origin) > ($1, $2, $7) and ($3::text is null or s.s
   and ($4::text is null or s.address in (select lower(a) from jsonb_array_elements_text($4::text::jsonb) as a)) and ($6::boolean is null or (s.origin <> 'here') = $6)
 order by s.address, s.scope, s.origin limit $5::int`;
 
+/** Reads the few apps that there are. */
+const APPS = "select a.name from mailchute.app a order by 1";
+
 const COPIES = { included: null, excluded: false, only: true } as const;
+
+/** The apps that there are, when a scope is of one that is none of them; undefined: it is, or is of no app. */
+export async function appsBeside(sql: Statements, scope: string): Promise<readonly string[] | undefined> {
+  if (!scope.startsWith("app:")) return undefined;
+  const apps = (await sql.unsafe(APPS)).map(({ name }) => name as string);
+  return apps.includes(scope.slice("app:".length)) ? undefined : apps;
+}
 
 /** What was taken off. */
 export interface RemovedSuppression {

@@ -103,11 +103,17 @@ export interface Preview {
 
 /** Merges a template as a mail would, in its language or what stands for it. */
 export async function previewTemplate(sql: Statements, app: string, template: object): Promise<Preview> {
-  const [row] = await sql.unsafe("select mailchute.preview_template($1, $2::text::jsonb)::text as preview", [
-    app,
-    JSON.stringify(template),
-  ]);
-  return JSON.parse(row?.preview as string);
+  try {
+    const [row] = await sql.unsafe("select mailchute.preview_template($1, $2::text::jsonb)::text as preview", [
+      app,
+      JSON.stringify(template),
+    ]);
+    return JSON.parse(row?.preview as string);
+  } catch (error) {
+    // As enqueue says it, which makes the mail.
+    if (error instanceof Error) error.message = error.message.replace("Cannot enqueue the mail:", "Cannot preview it:");
+    throw error;
+  }
 }
 
 function valuesOf({ app, name, language, version }: VersionFilter): (string | number | null)[] {

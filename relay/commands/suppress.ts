@@ -7,6 +7,7 @@ import { formatTime } from "../moment.ts";
 import { HEADER, type LineFault, readSuppressions, suppressionLine } from "../suppression_file.ts";
 import { scopeFault } from "../suppression_scope.ts";
 import {
+  appsBeside,
   type ListPlace,
   listSuppressions,
   removeSuppressions,
@@ -102,8 +103,17 @@ const add: Work = async (context, sql, { addresses, reason = "manual", scope = "
   context.tell(
     `${created} put on the suppression list of ${display} (${scope}: ${reason})${known}${elsewhere(name, scope)}`,
   );
+  await warnOfNoApp(context, sql, scope);
   return EXIT.ok;
 };
+
+/** No error: the app may come later, and the owner of the schema is one that was never granted. */
+async function warnOfNoApp(context: CommandContext, sql: Sql, scope: string): Promise<void> {
+  const apps = await appsBeside(sql, scope);
+  if (apps === undefined) return;
+  const known = apps.length === 0 ? "there is none yet" : `there are ${apps.join(", ")}`;
+  context.tell(`${scope} is none of the apps of this database (${known}): it holds for nobody else`);
+}
 
 /** Who names another database may expect that it holds in all. */
 function elsewhere(database: string, scope: string): string {
@@ -192,6 +202,7 @@ const importFile: Work = async (context, sql, { file, reason, scope, until, skip
       refused === 0 ? "" : `, ${refused} lines left out`
     }`,
   );
+  if (scope !== undefined) await warnOfNoApp(context, sql, scope);
   return EXIT.ok;
 };
 

@@ -119,6 +119,17 @@ test("who suppresses an address for all in a database that is no home is told th
   expect([...await home.sql`select address from mailchute.suppression`]).toEqual([{ address: "bob@example.com" }]);
 }, 20_000);
 
+test("who suppresses an address for an app that there is not is told so, and who mistypes nothing is not", async () => {
+  await using database = await createDatabase();
+  const told = async (scope: string) =>
+    (await run(["suppress", "ann@example.com", "--scope", scope], on(database))).stderr.split("\n").slice(1).join("\n");
+  expect(await told("app:shop")).toContain("app:shop is none of the apps of this database (there is none yet)");
+  await database.sql`insert into mailchute.app (name, senders) values ('shop', '{*}')`;
+  expect(await told("app:shop")).toBe("");
+  expect(await told("stream:bulk")).toBe("");
+  expect(await told("app:shpo")).toContain("app:shpo is none of the apps of this database (there are shop)");
+});
+
 test("a file that was exported is imported as it was, by its name or from stdin", async () => {
   await using database = await createDatabase();
   await using other = await createDatabase();

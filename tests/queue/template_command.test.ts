@@ -154,7 +154,7 @@ test("template list, show, preview and remove tell of templates, for people and 
   });
   const lacking = await template("preview", "welcome", "--app", "shop", "--var", "first=A");
   expect(lacking).toMatchObject({ code: 1, stdout: "" });
-  expect(lacking.stderr).toContain("template.variables.last is missing");
+  expect(lacking.stderr).toContain("Cannot preview it: template.variables.last is missing");
 
   const trial = await template("remove", "welcome", "--app", "shop", "--dry-run");
   expect(trial.stderr).toContain("Nothing was removed");
