@@ -129,6 +129,8 @@ export async function sendMany(
 
   // One that has failed stays, so that whoever waits next learns of it.
   const underWay = new Set<Promise<void>>();
+  // Else those that end as fast as the list is read would leave nothing to wait for, and the error would come after the whole list.
+  let hasFailed = false;
   // The first makes the batch that the others add to.
   let atOnce = 1;
   try {
@@ -137,10 +139,10 @@ export async function sendMany(
       skipped.push({ index, issues });
     };
     for await (const part of partsOf(listed(recipients), { names: namesOf(mail), takenChars: json.length, left })) {
-      while (underWay.size >= atOnce) await Promise.race(underWay);
+      while (hasFailed || underWay.size >= atOnce) await Promise.race(underWay);
       const pushed: Promise<void> = push(part).then(() => void underWay.delete(pushed));
       underWay.add(pushed);
-      pushed.catch(() => {});
+      pushed.catch(() => hasFailed = true);
     }
     await Promise.all(underWay);
   } catch (error) {

@@ -236,6 +236,28 @@ test("after the first part two are under way at a time, in a transaction one aft
   expect(Math.max(...counts)).toBe(1);
 });
 
+test("after an error no other part is begun, though all others are answered faster than the list is read", async () => {
+  let parts = 0;
+  const unsafe = () => {
+    if (++parts === 2) return Promise.reject(Object.assign(new Error("No"), { code: "MC003" }));
+    return Promise.resolve([{ batch: "b", created: 1, existing: 0, refused: "[]" }]);
+  };
+  // What postgres.js has.
+  const pool = Object.assign(() => {}, { begin: () => {}, unsafe });
+  let read = 0;
+  function* list() {
+    for (const reader of readers(200_000)) {
+      read++;
+      yield reader;
+    }
+  }
+  const sending = createMailer(pool, { from: "shop@shop.example" }).sendMany(TEMPLATE, list(), { batch: "b" });
+  const error = await rejects(sending, "recipient_not_allowed");
+  expect(error.message).toContain("1 of its mails are queued already");
+  expect(parts).toBe(2);
+  expect(read).toBeLessThan(50_000);
+});
+
 test("an error waits for what is under way beside it, and counts it", async () => {
   await using shop = await openShop();
   // Once in the second part, and once in the third or fourth.
