@@ -40,10 +40,22 @@ with seen as materialized (
     and not exists (select from mailchute.digest_item i where i.seq = s.seq and i.digest <> s.seq)
     and ${isWanted("s.seq")}
 ), locked as materialized (
-  select m.seq from mailchute.message m where m.seq = any (array(select seq from old)) for update skip locked
+  select m.seq, m.batch from mailchute.message m where m.seq = any (array(select seq from old)) for update skip locked
 )
 select (select max(seq)::text from seen) as last, coalesce((select json_agg(seq::text) from locked), '[]') as old,
+  coalesce((select json_agg(distinct batch::text) from locked where batch is not null), '[]') as batches,
   (select max(created_at) < now() - make_interval(secs => least($2::float8, $3::float8) / 1000) from seen) as goes_on`;
+
+/**
+ * Index: batch_pkey. Locks batches against who adds to them, who would not be seen by the next statement and need the content. One that is just being added to
+ * keeps it.
+ */
+const LOCK_BATCHES = `
+with locked as materialized (
+  select b.seq from mailchute.batch b
+  where b.seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb))) for update skip locked
+)
+select coalesce(json_agg(seq::text), '[]') as batches from locked`;
 
 /** Whether a message m needs its content yet: it is open, or has ended lately, or is none of those that are to go. */
 const NEEDS_CONTENT = `(
@@ -54,7 +66,7 @@ const NEEDS_CONTENT = `(
 /**
  * Index: queue_pkey, recipient_pkey, digest_item_digest, message_batch and message_borrowed (is the content shared with one that still needs it). The
  * content of a batch goes with the last of its messages, or with the batch, and never with a test of it. $5: contents of batches that this walk has
- * found to be needed, as a JSON array: to look at all messages of a batch once in a walk is enough.
+ * found to be needed, as a JSON array: to look at all messages of a batch once in a walk is enough. $6: the batches that are locked.
  */
 const DELETE_OLD = `
 with old as materialized (
@@ -71,6 +83,7 @@ with old as materialized (
   select distinct o.content_id, o.batch from old o
   where not o.is_borrowed and o.ended_at < now() - make_interval(secs => $3::float8 / 1000)
     and o.content_id <> all (array(select value::uuid from jsonb_array_elements_text($5::text::jsonb)))
+    and (o.batch is null or o.batch = any (array(select value::bigint from jsonb_array_elements_text($6::text::jsonb))))
     and (select true from mailchute.content c where c.id = o.content_id)
 ), stale as materialized (
   select o.content_id from ended o
@@ -142,12 +155,14 @@ export async function purge(
     const after: string = from;
     const window = await sql.begin("isolation level read committed", async (tx) => {
       const [found] = await tx.unsafe(FIND_OLD, [after, messagesMs, contentMs, states]);
+      const [locked] = await tx.unsafe(LOCK_BATCHES, [JSON.stringify(found?.batches)]);
       const [deleted] = await tx.unsafe(DELETE_OLD, [
         JSON.stringify(found?.old),
         messagesMs,
         contentMs,
         states,
         JSON.stringify(needed),
+        JSON.stringify(locked?.batches),
       ]);
       const next = found?.goes_on ? found.last as string : undefined;
       return { next, messages: deleted?.messages, contents: deleted?.contents, needed: deleted?.needed };

@@ -1,4 +1,4 @@
-import { type Connection, type Driver, run } from "./connection.ts";
+import { type Connection, type Driver, type Row, run } from "./connection.ts";
 import { type Issue, MailchuteError } from "./error.ts";
 import { type Fault, field, key, mailbox, oneOf, over, quote } from "./field.ts";
 import { type Finding, refuse } from "./finding.ts";
@@ -112,11 +112,20 @@ export async function sendMany(
   let [created, existing] = [0, 0];
   let name = batch ?? id;
 
-  async function push({ first, entries }: Part): Promise<void> {
-    const statement = enqueueMany({ id, batch, first, skip: skips }, entries, mailLeft);
-    mailLeft = undefined;
+  async function ask({ first, entries }: Part, mail: string | undefined): Promise<Row> {
+    const statement = enqueueMany({ id, batch, first, skip: skips }, entries, mail);
     refuseLarge(driver, statement, { what: WHAT, path: "template" });
-    const row = await run(driver, statement, { what: WHAT, timeoutMs });
+    return await run(driver, statement, { what: WHAT, timeoutMs });
+  }
+
+  async function push(part: Part): Promise<void> {
+    const mail = mailLeft;
+    mailLeft = undefined;
+    const row = await ask(part, mail).catch((error: MailchuteError) => {
+      // Retention takes the content when all that were queued so far have ended long ago; not under an open transaction.
+      if (tx !== undefined || mail !== undefined || error.issues[0]?.path !== "mail") throw error;
+      return ask(part, json);
+    });
     name = String(row.batch);
     created += Number(row.created);
     existing += Number(row.existing);

@@ -65,6 +65,9 @@ begin
     for share;
     if not found then
       perform mailchute.refuse('[{"path": "mail", "message": "is missing, and no batch of this name or id has begun"}]');
+    elsif not exists (select from mailchute.content c where c.id = found_batch.content_id) then
+      -- Retention may have deleted it since the first request: what it has sent so far was sent long ago.
+      perform mailchute.refuse('[{"path": "mail", "message": "is missing, and what the batch has to say is no longer stored"}]');
     end if;
     return found_batch;
   end if;

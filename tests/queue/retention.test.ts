@@ -138,6 +138,47 @@ test("the content of a bulk send stays while a test of it needs it, and no test 
   expect(await rows(database)).toMatchObject({ message: 2, content: 0, attachment: 0 });
 });
 
+/** Those that will fail. */
+async function openWithoutContent(database: TestDatabase): Promise<number> {
+  return (await database.sql`
+    select from mailchute.queue q join mailchute.message m using (seq)
+    where not exists (select from mailchute.content c where c.id = m.content_id)`).length;
+}
+
+test("a bulk send that purge overtakes brings its content along once more: all that it had queued ended long ago", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql, { from: "a@b.example" });
+  const firstPart = Promise.withResolvers<void>();
+  async function* list() {
+    for (let number = 0; number < 20_000; number++) yield { to: `reader${number}@example.com` };
+    await firstPart.promise;
+    await database.sql`delete from mailchute.queue`;
+    await database.sql`update mailchute.recipient set state = 'sent', changed_at = now() - interval '8 days'`;
+    await database.sql`update mailchute.message set created_at = now() - interval '8 days'`;
+    expect(await purge(database.sql, RULES)).toEqual({ messages: 0, contents: 1 });
+    yield { to: "late@example.com" };
+  }
+  const onProgress = () => firstPart.resolve();
+  const template = { subject: "s", text: "t", attachments: [{ filename: "a.txt", content: new Uint8Array(3) }] };
+  const { created } = await mail.sendMany(template, list(), { batch: "news", onProgress });
+  expect(created).toBe(20_001);
+  expect(await rows(database)).toMatchObject({ content: 1, attachment: 1 });
+  expect(await openWithoutContent(database)).toBe(0);
+});
+
+test("purge keeps the content of an old batch that a transaction is adding to", async () => {
+  await using database = await createDatabase();
+  const [old = ""] = await enqueueBatch(database, 1);
+  await end(database, old);
+  await age(database, old, 8 * DAY_MS);
+  await database.sql.begin(async (tx) => {
+    const request = { id: randomUUID(), batch: "news", recipients: [["late@example.com"]] };
+    await tx`select mailchute.enqueue_many_v1(${JSON.stringify(request)}::text::jsonb)`;
+    expect((await purge(database.sql, RULES)).contents).toBe(0);
+  });
+  expect(await openWithoutContent(database)).toBe(0);
+});
+
 test("purge walks over more than one window, and over an open message among final ones", async () => {
   await using database = await createDatabase();
   await database.sql.begin(async (tx) => {
@@ -239,7 +280,7 @@ test("purge looks at a batch that is needed once in a walk, and deletes its cont
     begin: (options: string, work: Parameters<Parameters<typeof purge>[0]["begin"]>[1]) =>
       database.sql.begin(options, (tx) => {
         const unsafe = (text: string, values: never[]) => {
-          if (values.length === 5) known.push(JSON.parse(String(values[4])).length);
+          if (values.length === 6) known.push(JSON.parse(String(values[4])).length);
           return tx.unsafe(text, values);
         };
         return work({ unsafe } as unknown as typeof tx);
