@@ -129,9 +129,11 @@ export async function sendMany(
     name = String(row.batch);
     created += Number(row.created);
     existing += Number(row.existing);
+    const refused = new Map<number, readonly Issue[]>();
     for (const { index, path, message } of JSON.parse(String(row.refused))) {
-      skipped.push({ index, issues: [{ path, message }] });
+      refused.set(index, [...refused.get(index) ?? [], { path, message }]);
     }
+    for (const [index, issues] of refused) skipped.push({ index, issues });
     if (driver.isRoot) atOnce = AT_ONCE;
     onProgress?.({ created, existing, skipped: skipped.length });
   }

@@ -303,7 +303,7 @@ begin
 
   -- The same person twice in one call is hardly meant: whoever has two invoices gets two keys, and must not lose one in silence.
   if existing > 0 then
-    refused := refused || mailchute.repeated_recipients(given, the_batch.seq, first, id_head);
+    refused := refused || mailchute.repeated_recipients(given, the_batch.seq, first, id_head, refused);
     existing := existing - (select count(*) from jsonb_array_elements(refused) as f where f ->> 'code' = 'twice');
     if not skip and exists (select from jsonb_array_elements(refused) as f where f ->> 'code' = 'twice') then
       perform mailchute.refuse(refused);
@@ -319,8 +319,8 @@ begin
   end if;
 end $$;
 
--- Those of a call that got no mail because another of the same call has the same key.
-create function mailchute.repeated_recipients(recipients jsonb, batch_seq bigint, first integer, id_head text) returns jsonb
+-- Those of a call that got no mail because another of the same call has the same key, but for those that were refused before.
+create function mailchute.repeated_recipients(recipients jsonb, batch_seq bigint, first integer, id_head text, refused jsonb) returns jsonb
 language sql stable as $$
   select coalesce(jsonb_agg(jsonb_build_object('index', first + r.place - 1, 'path', 'recipients.' || (first + r.place - 1) || '.to',
     'message', 'is there twice: give each of them a key of its own, or leave one out', 'code', 'twice') order by r.place), '[]')
@@ -330,4 +330,5 @@ language sql stable as $$
     where m.batch = batch_seq and m.batch_key = coalesce(r.item ->> 2, mailchute.batch_key(r.item ->> 0)) offset 0
   ) m
   where left(m.id, 24) = id_head and m.id <> id_head || lpad(to_hex(first + r.place - 1), 8, '0')
+    and first + r.place - 1 <> all (array(select (f ->> 'index')::integer from jsonb_array_elements(refused) as f))
 $$;

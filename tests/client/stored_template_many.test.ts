@@ -51,3 +51,28 @@ test("a recipient without a variable of the template, or with a line break in on
     "recipients.3.variables.token",
   ]);
 });
+
+test("a recipient with two faults is left out once, and counted once", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql);
+  await save(database.sql, { subject: "Hi {{first}}", text: "{{last}}" });
+  const template = { from: HEAD.from, template: { name: "welcome" } };
+  const [ann, bob] = ["ann", "bob"].map((name) => ({
+    to: `${name}@example.com`,
+    variables: { first: name, last: "B" },
+  }));
+  if (ann === undefined || bob === undefined) throw new Error("There is nobody");
+  await mail.sendMany(template, [bob], { batch: "b" });
+  // Without both variables, and the same address as the first.
+  const people = [ann, bob, { to: ann.to, variables: {} }];
+  const progress: unknown[] = [];
+  const onProgress = (step: unknown) => void progress.push(step);
+  const sent = await mail.sendMany(template, people, { batch: "b", onInvalid: "skip", onProgress });
+  expect(sent).toMatchObject({ created: 1, existing: 1 });
+  const issues = ["first", "last"].map((name) => ({
+    path: `recipients.2.variables.${name}`,
+    message: "is missing",
+  }));
+  expect(sent.skipped).toEqual([{ index: 2, issues }]);
+  expect(progress).toEqual([{ created: 1, existing: 1, skipped: 1 }]);
+});
