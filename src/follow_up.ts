@@ -1,6 +1,7 @@
 import type { Address, Mailbox } from "./address.ts";
 import { type Driver, run } from "./connection.ts";
-import { field, mailbox, time } from "./field.ts";
+import { type Fault, field, mailbox, time } from "./field.ts";
+import { refuse } from "./finding.ts";
 import type { CallOptions, Mailer } from "./mailer.ts";
 import { CALL, check, KEY, TIMEOUT } from "./options.ts";
 import {
@@ -36,6 +37,16 @@ interface Call {
 const GET = "Cannot get the status";
 const CANCEL = "Cannot cancel the mail";
 const SUPPRESS = "Cannot change the suppression";
+
+/** Reads a point in time that there is: it goes to the database as a time, whose refusal has no path and would undo the app's own work. */
+function moment(value: unknown, fault: Fault): string {
+  const text = time(value, fault);
+  const day = text.slice(0, 10);
+  // Of a 30th of February some runtimes make the 2nd of March; and few read a zone without its colon.
+  const isTime = isFinite(Date.parse(text.replace(/(\d\d)(\d\d)$/, "$1:$2"))) && new Date(day).toJSON().startsWith(day);
+  if (text !== "" && !isTime) fault("it is not a time");
+  return text;
+}
 
 /** Makes what a mailer does with mails after they were queued. */
 export function followUp(
@@ -85,13 +96,15 @@ export function followUp(
     cancel: (async (which: string | object, options?: CallOptions) => {
       const call = { what: CANCEL, options };
       if (typeof which !== "object") return await askAbout(which, cancel(which), call) ?? "unknown";
-      return Number(await ask(cancelMany(check({ batch: KEY, tag: KEY }, which, CANCEL)), call));
+      const chosen = check<object>({ batch: KEY, tag: KEY }, which, CANCEL);
+      if (Object.keys(chosen).length !== 1) refuse(CANCEL, [{ path: "batch", message: "give either it or tag" }]);
+      return Number(await ask(cancelMany(chosen), call));
     }) as Mailer["cancel"],
 
     async reschedule(id, at, options) {
       const what = "Cannot reschedule the mail";
       // An empty string is no time: `at` has no default.
-      const parsed = check<Record<"at", string>>({ at: field(time) }, { at: at ?? "" }, what).at;
+      const parsed = check<Record<"at", string>>({ at: field(moment) }, { at: at ?? "" }, what).at;
       return await askAbout<"rescheduled" | "too_late">(id, reschedule(id, parsed), { what, options }) ?? "unknown";
     },
 

@@ -108,7 +108,7 @@ declare
   message_seq bigint;
   expires timestamptz;
 begin
-  if at is null or not isfinite(at) then
+  if at is null or not isfinite(at) or at >= '10000-01-01T00:00:00Z' then
     perform mailchute.refuse('[{"path": "at", "message": "must be a time"}]');
   end if;
   caller_app := mailchute.current_app();
