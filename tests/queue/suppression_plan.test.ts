@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { randomUUID } from "node:crypto";
 import { LIST_COPIED, WRITE_COPY } from "../../relay/suppression_copy.ts";
 import { LOOK_AT_HOME, MISSING_AT_HOME, READ_ALL, READ_NEW } from "../../relay/suppression_home.ts";
 import { createDatabase } from "../database.ts";
@@ -47,3 +48,25 @@ for (const [name, statement, values, indexes] of GUARDS) {
     expect(await look()).toEqual({ indexes, wholeTables: [] });
   });
 }
+
+test("a bulk send looks up its own readers, and does not read through what other apps have on the list", async () => {
+  await using database = await createDatabase();
+  const pages = async (batch: string) => {
+    const request = {
+      id: randomUUID(),
+      batch,
+      mail: { from: { email: "a@b.example" }, subject: "s", text: "t" },
+      recipients: [["u1@example.com", null, null, {}]],
+    };
+    const statement = `select mailchute.enqueue_many_v1('${JSON.stringify(request)}')`;
+    const [row] = await database.sql.unsafe(`explain (analyze, buffers, format json) ${statement}`);
+    const [{ Plan }] = row?.["QUERY PLAN"] as readonly [{ readonly Plan: { readonly "Shared Hit Blocks": number } }];
+    return Plan["Shared Hit Blocks"];
+  };
+  await pages("warm");
+  const alone = await pages("alone");
+  await database.sql`
+    insert into mailchute.suppression (address, reason, scope)
+    select 'u' || i || '@example.com', 'bounce', 'app:other' from generate_series(1, 20000) i`;
+  expect(await pages("beside")).toBeLessThan(alone + 50);
+});
