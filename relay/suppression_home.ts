@@ -35,9 +35,15 @@ const hasUnseen = ({ stamp, rows }: typeof WRITTEN | typeof REMOVED): string =>
   `exists (select from pg_snapshot_xip($1::pg_snapshot) x(id) where (select true from ${rows} ${stamp} = x.id limit 1))
   or (select true from ${rows} ${stamp} >= pg_snapshot_xmax($1::pg_snapshot) and ${stamp} < pg_snapshot_xmax(pg_current_snapshot()) limit 1) is true`;
 
+/**
+ * The newest removal that is recorded no more. A restored dump may have brought one along that is above all that runs now: of the life before, which another
+ * epoch tells of. Taken as it is, no copy would ever have seen it, and each look would compare the whole list.
+ */
+const FORGOTTEN = "case when h.forgotten < pg_snapshot_xmax(pg_current_snapshot()) then h.forgotten else '0'::xid8 end";
+
 /** Index: suppression_changed, suppression_removal_pkey. $1: what was seen last, or null. */
 export const LOOK_AT_HOME: string = `
-select mailchute.suppression_epoch() as epoch, h.forgotten::text as forgotten, pg_current_snapshot()::text as snapshot, $1::text is null
+select mailchute.suppression_epoch() as epoch, (${FORGOTTEN})::text as forgotten, pg_current_snapshot()::text as snapshot, $1::text is null
   or ${hasUnseen(WRITTEN)}
   or ${hasUnseen(REMOVED)} as is_changed
 from mailchute.suppression_home h`;
@@ -47,7 +53,7 @@ const IS_ROW_OF = "s.scope = 'all' and s.origin || '' = 'here' and s.address";
 
 /** Of a page of addresses: their rows as they are now. `offset 0` keeps the lookups by key from becoming a join. */
 const PAGE_OF_TOUCHED = `
-select t.count, t.at, t.address, (select h.forgotten::text from mailchute.suppression_home h) as forgotten, (
+select t.count, t.at, t.address, (select (${FORGOTTEN})::text from mailchute.suppression_home h) as forgotten, (
     select coalesce(json_agg(json_build_array(u.address, s.reason, s.until, s.created_at, s.created_by)), '[]')::text
     from touched u left join lateral (
       select s.reason, s.until, s.created_at, s.created_by from mailchute.suppression s
@@ -93,7 +99,8 @@ const FORGET = `
 with gone as (
   delete from mailchute.suppression_removal where at < now() - interval '30 days' returning removed
 )
-update mailchute.suppression_home h set forgotten = greatest(h.forgotten, g.removed) from (select removed from gone order by removed desc limit 1) g`;
+update mailchute.suppression_home h set forgotten = greatest(${FORGOTTEN}, g.removed)
+from (select removed from gone where removed < pg_snapshot_xmax(pg_current_snapshot()) order by removed desc limit 1) g`;
 
 /** Forgets removals of long ago. */
 export async function forgetRemovals(sql: Statements): Promise<void> {

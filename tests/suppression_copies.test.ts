@@ -97,6 +97,37 @@ test("a home that was restored has other transactions: its list is compared as a
   expect(await copied(target)).toEqual(["bob@example.com bounce", "carl@example.com manual"]);
 });
 
+test("removals that a restored dump has brought along are none of this life: what is new is copied, and not the whole list each time", async () => {
+  await using home = await createDatabase();
+  await using target = await createDatabase();
+  const one = copier(home, target);
+  await suppress(home.sql, "ann@example.com");
+  await one.look();
+  const forget = async (removed: string) => {
+    await home
+      .sql`insert into mailchute.suppression_removal (removed, address, at) values (${removed}, 'x@example.com', now() - interval '31 days')`;
+    await forgetRemovals(home.sql);
+  };
+  // As the dump has it: one removal is forgotten already, another is soon.
+  await home.sql`update mailchute.suppression_home set forgotten = '8000000000000000', epoch = gen_random_uuid()`;
+  await one.look();
+  await forget("9000000000000000");
+  const { pages } = one.target;
+  await one.look();
+  expect(one.target.pages).toBe(pages);
+  await suppress(home.sql, "bob@example.com");
+  await one.look();
+  expect(one.said).toHaveLength(2);
+  // A removal of this life counts, though its number is lower.
+  await home.sql`alter table mailchute.suppression disable trigger user`;
+  await home.sql`delete from mailchute.suppression where address = 'ann@example.com'`;
+  await home.sql`alter table mailchute.suppression enable trigger user`;
+  const [now] = await home.sql`select pg_current_xact_id()::text as xact`;
+  await forget(now?.xact as string);
+  await one.look();
+  expect(await copied(target)).toEqual(["bob@example.com manual"]);
+});
+
 test("a database with another locale makes the case of an address by its own rules", async () => {
   await using home = await createDatabase();
   await using target = await createDatabase({ locale: "C.UTF-8" });
