@@ -140,8 +140,8 @@ begin
 end $$;
 
 -- Tries a message again that waits, is held, or ended without being sent; for people, not for apps. Answers `retried`, `too_late` (being
--- sent), `unknown`, `expired` (its expiresAt has passed), `sent` (nobody is left to try) or `may_duplicate`: the server may have it already, and
--- accept_duplicate was not given.
+-- sent, or put into a digest meanwhile), `unknown`, `expired` (its expiresAt has passed), `sent` (nobody is left to try) or `may_duplicate`: the server may
+-- have it already, and accept_duplicate was not given.
 create function mailchute.retry_message(message_seq bigint, accept_duplicate boolean) returns text
 language plpgsql as $$
 declare
@@ -161,6 +161,10 @@ begin
   -- Locks the row against a claim; without a row, a second retry waits at the insert below.
   perform from mailchute.queue q where q.seq = message_seq and q.leased_by is null for update;
   if not found and exists (select from mailchute.queue q where q.seq = message_seq) then
+    return 'too_late';
+  end if;
+  -- Its window may have been closed while this waited for the lock: then it is in a digest, and its content is gone.
+  if exists (select from mailchute.digest_item i where i.seq = message_seq and i.digest <> message_seq) then
     return 'too_late';
   end if;
   if not exists (select from mailchute.recipient r where r.seq = message_seq and r.state not in ('sent', 'suppressed')) then

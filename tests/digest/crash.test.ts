@@ -7,7 +7,7 @@ import { thoroughly } from "../thoroughly.ts";
 import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { type AcceptedMail, startScriptedServer } from "../scripted_server.ts";
 import { openConnection } from "../queue/setup.ts";
-import { closeAt, digests, enqueueItem } from "./setup.ts";
+import { age, closeAt, digests, enqueueItem } from "./setup.ts";
 
 const SENDERS = 20;
 const ITEMS = thoroughly ? 10_000 : 2_000;
@@ -161,4 +161,26 @@ test("an open transaction that has enqueued, closed or canceled items delays no 
   // Nor does it keep windows from being closed.
   await whileOpen(database, (tx) => send(tx, 2), () => closeAt(database, "1 hour"));
   expect((await digests(database)).reduce((sum, { items }) => sum + items, 0)).toBe(3 + 2 * changes.length);
+});
+
+test("a retry that waits while the window is closed sends nothing a second time", async () => {
+  await using database = await createDatabase();
+  const ids = [await enqueueItem(database, { subject: "1" }), await enqueueItem(database, { subject: "2" })];
+  await age(database, "2 hours");
+  await using closer = openConnection(database);
+  await using person = openConnection(database);
+  const retrying = await closer.begin(async (tx) => {
+    await tx`select mailchute.close_digests(100)`;
+    const answer = person`
+      select mailchute.retry_message((select seq from mailchute.message where id = ${ids[
+      0
+    ] as string}), false) as answer`
+      .execute();
+    await until(async () => (await database.sql`select from pg_locks where not granted`).length > 0, "it waits");
+    return { answer };
+  });
+  expect([...await retrying.answer]).toEqual([{ answer: "too_late" }]);
+  const [digest] = await digests(database);
+  const open = await database.sql`select m.id from mailchute.queue q join mailchute.message m using (seq)`;
+  expect(open.map(({ id }) => id)).toEqual([digest?.id]);
 });
