@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
+  /** The same as the machine's clock shows it to people, where `now` is never set back. @default {now} */
+  shown?(): number;
   /** Calls back once after `delayMs`; the answer takes the call back. */
   after(delayMs: number, callback: () => void): () => void;
 }
@@ -40,6 +42,7 @@ export function steadyClock(clock: Clock): Clock {
       lastMs = nowMs + aheadMs;
       return lastMs;
     },
+    shown: () => clock.now(),
     after: (delayMs, callback) => clock.after(delayMs, callback),
   };
 }

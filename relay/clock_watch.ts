@@ -17,9 +17,9 @@ export class ClockWatch {
 
   /** @param ask asks the database for its time, in milliseconds since 1970 */
   async look(ask: () => Promise<number>): Promise<void> {
-    const beforeMs = this.#clock.now();
+    const beforeMs = this.#now();
     const nowMs = await ask();
-    const differenceMs = Math.round(aheadMs({ beforeMs, nowMs, afterMs: this.#clock.now() }));
+    const differenceMs = Math.round(aheadMs({ beforeMs, nowMs, afterMs: this.#now() }));
     if (Math.abs(differenceMs) <= NOTICED_MS) {
       if (this.#saidMs !== 0) this.#log.info("the clock of the database agrees with ours again");
       this.#saidMs = 0;
@@ -28,5 +28,10 @@ export class ClockWatch {
       this.#log.warn("the clock of the database differs from ours", { aheadMs: differenceMs, fix });
       this.#saidMs = differenceMs;
     }
+  }
+
+  /** As people can set it: a clock that is never set back would differ for ever from one that NTP has put right. */
+  #now(): number {
+    return this.#clock.shown?.() ?? this.#clock.now();
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { systemClock } from "../relay/clock.ts";
+import { steadyClock, systemClock } from "../relay/clock.ts";
 import { ClockWatch } from "../relay/clock_watch.ts";
 import { createDatabase } from "./database.ts";
 import { ManualClock } from "./manual_clock.ts";
@@ -35,6 +35,26 @@ test("a difference is said once, again when it changes, and when it is over; the
   await look(10);
   await look(10);
   expect(said).toEqual([3_000, 60_000, -3_600_000, "the clock of the database agrees with ours again"]);
+});
+
+test("a machine's clock that is set back to the right time agrees again, and one that is set back from it differs", async () => {
+  let machineMs = 5_000_000;
+  const clock = steadyClock({ ...systemClock, now: () => machineMs });
+  const said: (number | string)[] = [];
+  const watch = new ClockWatch({
+    clock,
+    log: {
+      warn: (_message, details) => void said.push(details?.aheadMs as number),
+      info: (message) => void said.push(message),
+    },
+  });
+  for (const [nowMs, databaseMs] of [[5_000_000, 2_000_000], [2_001_000, 2_001_000], [1_000_000, 2_002_000]] as const) {
+    machineMs = nowMs;
+    // As everything else in the relay asks for the time.
+    clock.now();
+    await watch.look(() => Promise.resolve(databaseMs));
+  }
+  expect(said).toEqual([-3_000_000, "the clock of the database agrees with ours again", 1_002_000]);
 });
 
 test("a relay whose clock is an hour late says so when it starts, with what to do", async () => {
