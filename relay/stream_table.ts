@@ -54,9 +54,8 @@ set lane = excluded.lane, expires_after = excluded.expires_after, backoff = excl
   digest = excluded.digest, changed_at = now(), changed_by = excluded.changed_by
 returning s.xmax = 0 as is_new`;
 
-/** As save_template looks for one: the owner of the schema has no row there, and sends as the app of its own name. */
-const IS_APP = `
-select exists (select from mailchute.app a where a.name = $1) or exists (select from pg_roles g where g.rolname = $1) as is_app`;
+/** As save_template looks for one. */
+const IS_APP = "select mailchute.is_app($1) as is_app";
 
 /** Index: stream_pkey. */
 const REMOVE = "delete from mailchute.stream s where s.name = $1 and s.scope = $2 returning s.name";

@@ -194,6 +194,14 @@ language sql immutable as $$
   ) f
 $$;
 
+-- Tells whether somebody may send as this app. Who owns the schema does so without a row there, as the app of its own name (owner_app); the name of
+-- any other role is no app's, though it may be taken for one.
+create function mailchute.is_app(wanted text) returns boolean
+language sql stable
+return exists (select from mailchute.app a where a.name = wanted) or exists (
+  select from pg_roles g join pg_namespace n on n.nspname = 'mailchute'
+  where g.rolname = wanted and pg_has_role(g.oid, n.nspowner, 'member') and not exists (select from mailchute.app_role r where r.role = g.rolname));
+
 -- Saves a template, as a new version unless it says what the newest says, and answers its version. `app`: null is the caller's own. For the owner of the schema and
 -- mailchute_admin; an app's role that is allowed to EXECUTE it saves for its own app.
 create function mailchute.save_template(app text, name text, subject text, text text default null, html text default null, language text default '') returns integer
@@ -210,8 +218,7 @@ begin
     select from pg_roles g where g.rolname in (current_user, 'mailchute_admin') and pg_has_role(session_user, g.oid, 'member')) then
     raise exception 'Role % may not save templates of the app %', session_user, for_app using errcode = 'MC002';
   end if;
-  -- The owner of the schema sends without a row there, as the app of its own name.
-  if not exists (select from mailchute.app a where a.name = for_app) and not exists (select from pg_roles g where g.rolname = for_app) then
+  if not mailchute.is_app(for_app) then
     issues := jsonb_build_array(jsonb_build_object('path', 'app', 'message', format('is no app here: mailchute grants ROLE --app %s makes it', for_app))) || issues;
   end if;
   if issues <> '[]' then

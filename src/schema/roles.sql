@@ -28,7 +28,7 @@ begin
       mailchute.suppression, mailchute.suppression_copy, mailchute.batch, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.pause, mailchute.throttle,
       mailchute.app, mailchute.app_role, mailchute.template, mailchute.stream to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
-      mailchute.message_state(text[]), mailchute.describe(bigint), mailchute.describe_mail(bigint), mailchute.preview_template(text, jsonb) to %I', target.role);
+      mailchute.message_state(text[]), mailchute.describe(bigint), mailchute.describe_mail(bigint), mailchute.preview_template(text, jsonb), mailchute.is_app(text) to %I', target.role);
   end loop;
   if exists (select from pg_roles where rolname = 'mailchute_relay') then
     grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.batch, mailchute.message, mailchute.recipient,

@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { createMailer, type MailchuteError } from "../../mod.ts";
 import { contentOf, HEAD, issuesOf, save, type Saved } from "../client/templates.ts";
 import { createDatabase } from "../database.ts";
-import { connectAs, newRole } from "./role.ts";
+import { on, run } from "../queue/command.ts";
+import { connectAs, newRole, refusal } from "./role.ts";
 
 test("an app's role uses the templates of its app, and saves, reads and removes none", async () => {
   await using database = await createDatabase();
@@ -82,4 +83,18 @@ test("two who save at once get two versions", async () => {
   const texts = Array.from({ length: 8 }, (_, index) => `text ${index}`);
   const versions = await Promise.all(texts.map((text) => save(database.sql, { text })));
   expect(versions.toSorted((one, other) => one - other)).toEqual(texts.map((_, index) => index + 1));
+});
+
+test("who gives the name of an app's role is told that it is no app, where a template or a stream would be nobody's", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  await database.as(role);
+  await database.sql`insert into mailchute.app (name, senders) values ('shop', '{*}')`;
+  await database.sql`insert into mailchute.app_role (role, app) values (${role}, 'shop')`;
+  const refused = await refusal(save(database.sql, { app: role }));
+  expect(refused).toMatchObject({ code: "MC001", message: expect.stringContaining("app is no app here") });
+  const { code, stderr } = await run(["stream", "codes", "--app", role, "--expires", "1h"], on(database));
+  expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining(`There is no app ${role}`) });
+  // The owner of the schema sends as the app of its own name.
+  for (const app of ["shop", "postgres"]) expect(await save(database.sql, { app })).toBe(1);
 });
