@@ -36,8 +36,11 @@ export class TableInUse extends Error {
   override readonly name = "TableInUse";
 }
 
-/** So many rows are here at most: what is not here can still be taken back by nobody but its app. */
-const MOST_HERE = 2_000;
+/**
+ * So many rows that were not tried yet are here at most: what is not here can still be taken back by nobody but its app. Those that wait for another try
+ * do not count: a domain that is out for days must not keep back the mail to all others.
+ */
+const MOST_UNTRIED = 2_000;
 const BATCH = 100;
 const LOOK_MS = 1_000;
 /** New rows have higher ids. A full look also finds what was committed late, or was set to QUEUED again, and has no index to help it. */
@@ -165,7 +168,7 @@ export class Adoption {
 
   async #take(): Promise<number> {
     const { clock } = this.#options;
-    const room = Math.min(BATCH, MOST_HERE - await this.#table.countHere());
+    const room = Math.min(BATCH, MOST_UNTRIED - await this.#table.countUntried());
     if (room < 1) return 0;
     const isFull = clock.now() - this.#fullLookMs >= FULL_LOOK_MS;
     const from = isFull ? "0" : String(this.#seenId);

@@ -214,11 +214,10 @@ export class EmailRelayTable {
     }));
   }
 
-  /** How many rows are here. */
-  async countHere(): Promise<number> {
-    const [row] = await this.#ask("select count(*)::int as rows from mailchute.adopted where source = $1", [
-      this.#source,
-    ]);
+  /** How many rows are here whose mail was not tried yet. */
+  async countUntried(): Promise<number> {
+    const text = "select count(*)::int as rows from mailchute.adopted where source = $1 and attempts = 0";
+    const [row] = await this.#ask(text, [this.#source]);
     return row?.rows as number;
   }
 

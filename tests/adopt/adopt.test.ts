@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import PostalMime from "postal-mime";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { on, run } from "../queue/command.ts";
-import { makeDue, openTestRelay, until } from "../relay.ts";
+import { enqueueMany, makeDue, openTestRelay, until } from "../relay.ts";
 import { type RelayProcess, startRelayProcess } from "../relay_process.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { migrateApp, rowsOf, sendByOldRelay, sendMail } from "./django_app.ts";
@@ -233,6 +233,29 @@ test("a row that is set to QUEUED again is sent again", async () => {
   await database.sql`update email_relay_message set status = 1`;
   expect(await startAdopt(database, "--once").exited).toBe(0);
   expect(server.mails).toHaveLength(2);
+}, 20_000);
+
+test("rows that wait for another try keep back no new one, however many they are", async () => {
+  await using database = await createDatabase();
+  await migrateApp(database);
+  const count = 2_000;
+  // As an attempt that was put off leaves them.
+  await database.sql`insert into email_relay_message (data, priority, status, retry_count, log, created_at, updated_at)
+    select '{}', 1, 2, 1, '451 4.3.0 busy', now(), now() from generate_series(1, ${count})`;
+  await enqueueMany(database, count);
+  await database.sql`update mailchute.queue set attempts = 1, due = now() + interval '1 hour'`;
+  await database
+    .sql`insert into mailchute.adopted (source, row_id, app, message_id, status, retry_count, updated_at, first_retries, attempts)
+    select 'public.email_relay_message', t.id, m.app, m.id, t.status, t.retry_count, t.updated_at, 0, 1
+    from email_relay_message t join mailchute.message m on m.seq = t.id`;
+  await sendMail(database, "plain");
+  const adopt = startAdopt(database);
+  await until(
+    async () => (await database.sql`select from mailchute.adopted where attempts = 0`).length === 1,
+    "the new row is here",
+  );
+  adopt.kill("SIGKILL");
+  await adopt.exited;
 }, 20_000);
 
 test("what cannot be adopted is said in one sentence", async () => {
