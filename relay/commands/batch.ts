@@ -72,6 +72,7 @@ export const batchCommand: Command = {
       const found = await findBatches(sql, { name, app });
       const [batch, second] = found;
       if (batch === undefined) {
+        if (action === "resume" && await resumeById(context, name)) return EXIT.ok;
         context.tell(`No batch of ${display} is called ${name}.`);
         return EXIT.failed;
       }
@@ -186,6 +187,17 @@ const resume: Work = async (context, _sql, { batch }) => {
   context.tell(`batch ${batch.name ?? batch.id}: ${wasPaused ? "resumed" : "was not paused"}`);
   return wasPaused ? EXIT.ok : EXIT.failed;
 };
+
+/** The pause of a batch lies at home, in whichever database that is, and stays when retention has deleted the batch. */
+async function resumeById(context: CommandContext, id: string): Promise<boolean> {
+  const wasPaused = await withDatabase(
+    context,
+    { name: undefined },
+    (home) => endPause(home, `batch=${id.toLowerCase()}`),
+  );
+  if (wasPaused) context.tell(`batch ${id}: resumed`);
+  return wasPaused;
+}
 
 const cancel: Work = async (context, _sql, { batch, options }) => {
   const filter = { batch: batch.id, app: batch.app };

@@ -15,7 +15,7 @@ export async function checkPauses({ sql, database }: DatabaseUnderTest): Promise
       `${describePause(pause.key)} is paused ${aboutPause(pause)}${
         isHome ? "" : ", by relays whose home this database is, and no others"
       }`,
-      `when it may go out: mailchute resume ${optionOf(pause.key)}${isHome ? "" : ` --database ${database.name}`}`,
+      `when it may go out: mailchute ${resumeOf(pause.key)}${isHome ? "" : ` --database ${database.name}`}`,
     )
   );
 }
@@ -24,9 +24,9 @@ function aboutPause({ since, by, reason }: Pause): string {
   return `since ${since.toISOString()} by ${by}${reason === undefined ? "" : ` (${reason})`}`;
 }
 
-/** How the commands `pause` and `resume` are told. */
-function optionOf(key: string): string {
-  if (key === PAUSE_OF_ALL) return "--all";
+function resumeOf(key: string): string {
+  if (key === PAUSE_OF_ALL) return "resume --all";
   const [of, name] = key.split("=");
-  return `${of === "stream" ? "--stream" : "--to-domain"} ${name}`;
+  if (of === "batch") return `batch ${name} --resume`;
+  return `resume ${of === "stream" ? "--stream" : "--to-domain"} ${name}`;
 }
