@@ -177,7 +177,7 @@ end $$;
 create function mailchute.digest_latest(digest jsonb, base timestamptz) returns timestamptz
 language sql stable
 return case when (digest ->> 'debounce') = 'true'
-  then base + coalesce(mailchute.digest_span(digest ->> 'atMost'), least(mailchute.digest_span(digest ->> 'wait') * 10, interval '31 days'))
+  then base + coalesce(mailchute.digest_span(digest ->> 'atMost'), least(mailchute.digest_span(digest ->> 'wait') * 10, mailchute.digest_span('31d')))
   else mailchute.digest_end(mailchute.digest_span(digest ->> 'wait'), (digest ->> 'at')::time, digest ->> 'timeZone', base) end;
 
 -- Lets a new message wait for its digest. True when a relay has to know: no item that waits already ends the window as soon.
@@ -192,7 +192,8 @@ declare
 begin
   insert into mailchute.digest_item (seq, app, address, key, wait, clock_time, time_zone, at_most, subject, more, max_items, look_at)
   values (new_seq, new_app, new_address, wanted ->> 'key', new_wait, new_time, wanted ->> 'timeZone',
-    case when (wanted ->> 'debounce') = 'true' then latest - statement_timestamp() end,
+    -- In seconds, as digest_span has it.
+    case when (wanted ->> 'debounce') = 'true' then make_interval(secs => extract(epoch from latest - statement_timestamp())) end,
     wanted ->> 'subject', wanted ->> 'more', coalesce((wanted ->> 'maxItems')::smallint, 50), ends);
   return not exists (
     select from mailchute.digest_item i

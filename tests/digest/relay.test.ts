@@ -5,7 +5,7 @@ import { createDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startRelayProcess } from "../relay_process.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { untilSeen } from "../queue/setup.ts";
+import { openConnection, untilSeen } from "../queue/setup.ts";
 import { closeAt, digests, enqueueItem, viewOf } from "./setup.ts";
 
 const DAY_MS = 86_400_000;
@@ -165,4 +165,20 @@ test("an old digest is purged with its items, and neither before it has ended", 
   await grow();
   await purge(database.sql as never, rules);
   expect(await count()).toEqual({ messages: 1, items: 1, digests: 0, contents: 1 });
+});
+
+test("the longest wait of a debounced item is as long in a time zone whose clocks change meanwhile", async () => {
+  await using database = await createDatabase();
+  await database.sql.unsafe(
+    "alter database " + new URL(database.url).pathname.slice(1) + " set timezone = 'Europe/Vienna'",
+  );
+  await using sql = openConnection(database);
+  await enqueueItem({ ...database, sql }, {}, { wait: "7d", debounce: true, atMost: "30d" });
+  // A day of March has 23 hours there.
+  await sql`update mailchute.digest_item set since = '2026-03-01T12:00:00Z'`;
+  const [row] = await sql`select since + at_most as ends from mailchute.digest_item`;
+  expect(row?.ends).toEqual(new Date("2026-03-31T12:00:00Z"));
+  const [most] =
+    await sql`select mailchute.digest_latest('{"wait": "7d", "debounce": true}', '2026-03-01T12:00:00Z') as ends`;
+  expect(most?.ends).toEqual(new Date("2026-04-01T12:00:00Z"));
 });
