@@ -144,7 +144,8 @@ export class Intake {
     for (const { key } of this.#gates) rates.throttles.claimed(key, this, all);
     const nowMs = waited !== undefined && waited.messages.length > 0 ? waited.nowMs : fresh?.nowMs ?? Number.NaN;
     const hasMore = fresh === undefined || fresh.hasMore;
-    return { messages, nowMs, filled: messages.length > 0 && hasMore };
+    // Though no mail has come, there may be windows of digests that have ended, or a lane that was not asked.
+    return { messages, nowMs, filled: messages.length > 0 ? hasMore : fresh?.hasMore === true };
   }
 
   /** Takes what the mail to these recipients needs. @returns why it may not start yet */

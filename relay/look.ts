@@ -67,7 +67,7 @@ export class Looker {
       const taken = await intake.claim(room, { probe: isProbe, ownOnly: claimedMs < this.#ownOnlyUntilMs });
       if (taken === undefined) return "no_room";
       outage.note("claim", undefined);
-      if (taken.messages.length === 0) return "nothing";
+      if (taken.messages.length === 0) return taken.filled ? "filled" : "nothing";
       await this.#begin(taken, claimedMs);
       return taken.filled ? "filled" : "some";
     } catch (error) {

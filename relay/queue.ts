@@ -139,7 +139,7 @@ export class Queue {
   async claim(limit: number, options: ClaimOptions = {}): Promise<FreshClaim> {
     const { probe, ownOnly } = options;
     const values = [this.#relayId, this.#leaseMs, limit, ownOnly !== true];
-    await this.#digests.close();
+    const hasDigests = await this.#digests.close();
     if (probe) {
       const claim = toClaim(await this.#sql.unsafe(CLAIM_PROBE, values, { prepare: true }));
       return { ...claim, hasMore: claim.messages.length === limit };
@@ -152,7 +152,7 @@ export class Queue {
     const got = perLane(claim.messages);
     const hasMore = this.#shares.took(limit, { order, got });
     this.#floors.note({ order, got, last: lastOf(rows), hasMore, atMs, nowMs: claim.nowMs });
-    return { ...claim, hasMore };
+    return { ...claim, hasMore: hasMore || hasDigests };
   }
 
   /** Takes over, as they are, the messages that dead predecessors held. */

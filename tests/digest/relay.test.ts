@@ -5,8 +5,8 @@ import { createDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startRelayProcess } from "../relay_process.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { openConnection, untilSeen } from "../queue/setup.ts";
-import { closeAt, digests, enqueueItem, viewOf } from "./setup.ts";
+import { openConnection, openQueue, untilSeen } from "../queue/setup.ts";
+import { age, closeAt, digests, enqueueItem, viewOf } from "./setup.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -181,4 +181,25 @@ test("the longest wait of a debounced item is as long in a time zone whose clock
   const [most] =
     await sql`select mailchute.digest_latest('{"wait": "7d", "debounce": true}', '2026-03-01T12:00:00Z') as ends`;
   expect(most?.ends).toEqual(new Date("2026-04-01T12:00:00Z"));
+});
+
+test("of many windows that end at once a claim closes some, so that other mail goes out between them, and a run closes all", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  await database.sql`
+    select count(mailchute.send(jsonb_build_object('from', 'shop@example.com', 'to', 'u' || i || '@example.com', 'subject', 's', 'text', 't',
+      'digest', '{"key": "k", "wait": "1h"}'::jsonb))) from generate_series(1, 350) i`;
+  // Of them no mail comes, by which a claim could tell that there is more.
+  await database.sql`
+    insert into mailchute.suppression (address, reason) select 'u' || i || '@example.com', 'manual' from generate_series(1, 350) i`;
+  await age(database, "2 hours");
+  await enqueue(database, { priority: "high", to: "reset@example.com" });
+  const waiting = async () => (await database.sql`select from mailchute.digest_item`).length;
+  const { queue } = await openQueue(database);
+  const { messages, hasMore } = await queue.claim(10);
+  expect(messages.map(({ recipients }) => recipients[0]?.email)).toEqual(["reset@example.com"]);
+  expect({ hasMore, waiting: await waiting() }).toEqual({ hasMore: true, waiting: 250 });
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  await running.relay.runOnce();
+  expect(await waiting()).toBe(0);
 });
