@@ -12,6 +12,8 @@ select c.looked, extract(epoch from c.next_at - now()) * 1000 as wait_ms from ma
 const MOST = 100;
 /** How long what is known of the next window holds. */
 const KNOWN_MS = 5_000;
+/** How long mail is claimed without closing what could not be closed: a digest of a million notifications may take longer than a statement may. */
+const AGAIN_MS = 30_000;
 
 /** Closes the windows of digests that have ended, in one database. */
 export class DigestCloser {
@@ -19,6 +21,7 @@ export class DigestCloser {
   readonly #clock: Pick<Clock, "now">;
   #nextMs = -Infinity;
   #askedMs = -Infinity;
+  #notBeforeMs = -Infinity;
 
   constructor(sql: Statements, clock: Pick<Clock, "now">) {
     this.#sql = sql;
@@ -36,12 +39,26 @@ export class DigestCloser {
    * password reset waiting.
    *
    * @returns whether there may be more
+   * @throws once, and does nothing for a while then
    */
   async close(): Promise<boolean> {
     const nowMs = this.#clock.now();
-    if (nowMs < this.#nextMs && nowMs < this.#askedMs + KNOWN_MS) return false;
-    const [row] = await this.#sql.unsafe(CLOSE_DIGESTS, [MOST], { prepare: true });
+    if (nowMs < this.#notBeforeMs || (nowMs < this.#nextMs && nowMs < this.#askedMs + KNOWN_MS)) return false;
+    const row = await this.#ask();
     this.note(row?.wait_ms);
     return row?.looked === MOST;
+  }
+
+  async #ask(): Promise<Readonly<Record<string, unknown>> | undefined> {
+    try {
+      return (await this.#sql.unsafe(CLOSE_DIGESTS, [MOST], { prepare: true }))[0];
+    } catch (error) {
+      this.#notBeforeMs = this.#clock.now() + AGAIN_MS;
+      const seconds = AGAIN_MS / 1_000;
+      const what =
+        `Cannot close the digests that have ended; mail goes out without them, and they are tried again in ${seconds} seconds`;
+      if (error instanceof Error) error.message = `${what}: ${error.message}`;
+      throw error;
+    }
   }
 }

@@ -203,3 +203,21 @@ test("of many windows that end at once a claim closes some, so that other mail g
   await running.relay.runOnce();
   expect(await waiting()).toBe(0);
 });
+
+test("digests that cannot be closed are said, and keep no other mail waiting", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  await enqueueItem(database);
+  await age(database, "2 hours");
+  await database.sql.unsafe(`
+    create or replace function mailchute.close_digests(most integer, moment timestamptz default statement_timestamp(), out looked integer, out next_at timestamptz)
+    language plpgsql as $$
+    begin
+      raise exception 'one of them is too large';
+    end $$`);
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  running.relay.start();
+  await enqueue(database);
+  await server.whenMails(1);
+  expect(running.lines.join("\n")).toContain("they are tried again in 30 seconds: one of them is too large");
+});
