@@ -28,7 +28,7 @@ test("status counts what is open by state, as a text and as JSON", async () => {
   await mixed(database);
   const text = await run(["status"], on(database));
   expect(text.code).toBe(0);
-  expect(text.stdout).toContain("1 held, 1 queued, 1 scheduled, 1 sending, the oldest due for 0 s");
+  expect(text.stdout).toMatch(/1 held, 1 queued, 1 scheduled, 1 sending, the oldest due for \d+ s/);
   const json = await run(["status", "--json"], on(database));
   expect(json.stderr).toBe("");
   const [report] = JSON.parse(json.stdout);

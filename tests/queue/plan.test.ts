@@ -33,10 +33,10 @@ async function filled(): Promise<TestDatabase> {
     await tx`
       insert into mailchute.queue (seq, lane, due, throttle)
       select seq, lane, now(), case seq % 2 when 0 then 'domain:d' || seq % 7 || '.example=60/m' end from mailchute.message`;
-    // Items of a digest that are in one, as most are.
+    // Items that are in a digest, as most are: two in each, and it goes out as the second.
     await tx`
       insert into mailchute.digest_item (seq, app, address, key, wait, max_items, digest)
-      select seq, 'a', 'u' || seq || '@example.com', 'k', '1h', 50, seq + 1 from mailchute.message`;
+      select seq, 'a', 'u' || seq || '@example.com', 'k', '1h', 50, seq + seq % 2 from mailchute.message`;
     await tx`
       insert into mailchute.digest (seq, app, address, key, items, closed_at)
       select seq, 'a', 'u' || seq || '@example.com', 'k', 2, now() from mailchute.message`;
