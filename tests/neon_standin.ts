@@ -39,6 +39,8 @@ export async function startNeonStandin(databaseUrl: string): Promise<NeonStandin
     requests++;
     answer(request, response).catch((error) => reply(response, 500, { message: String(error) }));
   });
+  // Kept by Neon's proxy for longer than any test lasts; one that is closed just when a request goes out is an error of the request.
+  server.keepAliveTimeout = 0;
   const sockets = new WebSocketServer({ server });
   sockets.on("connection", (socket) => bridge(socket, databaseUrl));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
