@@ -39,7 +39,7 @@ export async function startNeonStandin(databaseUrl: string): Promise<NeonStandin
     requests++;
     answer(request, response).catch((error) => reply(response, 500, { message: String(error) }));
   });
-  // Kept by Neon's proxy for longer than any test lasts; one that is closed just when a request goes out is an error of the request.
+  // None is closed for being idle: now and then that would be just when a request goes out, which fails then.
   server.keepAliveTimeout = 0;
   const sockets = new WebSocketServer({ server });
   sockets.on("connection", (socket) => bridge(socket, databaseUrl));
