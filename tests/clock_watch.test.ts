@@ -1,20 +1,23 @@
 import { expect, test } from "bun:test";
-import { steadyClock, systemClock } from "../relay/clock.ts";
+import { type Clock, steadyClock, systemClock } from "../relay/clock.ts";
 import { ClockWatch } from "../relay/clock_watch.ts";
 import { createDatabase } from "./database.ts";
 import { ManualClock } from "./manual_clock.ts";
 import { openTestRelay } from "./relay.ts";
 
+/** A watch, and what it says: by how much the database is ahead, or that all is well. */
+function watchOf(clock: Clock): { readonly watch: ClockWatch; readonly said: readonly (number | string)[] } {
+  const said: (number | string)[] = [];
+  const log = {
+    warn: (_message: string, details?: Readonly<Record<string, unknown>>) => void said.push(details?.aheadMs as number),
+    info: (message: string) => void said.push(message),
+  };
+  return { watch: new ClockWatch({ clock, log }), said };
+}
+
 test("a difference is said once, again when it changes, and when it is over; the round trip is none", async () => {
   const clock = new ManualClock();
-  const said: (number | string)[] = [];
-  const watch = new ClockWatch({
-    clock,
-    log: {
-      warn: (_message, details) => void said.push(details?.aheadMs as number),
-      info: (message) => void said.push(message),
-    },
-  });
+  const { watch, said } = watchOf(clock);
   const look = (aheadMs: number, roundTripMs = 0) =>
     watch.look(() => {
       const nowMs = clock.now() + aheadMs;
@@ -40,14 +43,7 @@ test("a difference is said once, again when it changes, and when it is over; the
 test("a machine's clock that is set back to the right time agrees again, and one that is set back from it differs", async () => {
   let machineMs = 5_000_000;
   const clock = steadyClock({ ...systemClock, now: () => machineMs });
-  const said: (number | string)[] = [];
-  const watch = new ClockWatch({
-    clock,
-    log: {
-      warn: (_message, details) => void said.push(details?.aheadMs as number),
-      info: (message) => void said.push(message),
-    },
-  });
+  const { watch, said } = watchOf(clock);
   for (const [nowMs, databaseMs] of [[5_000_000, 2_000_000], [2_001_000, 2_001_000], [1_000_000, 2_002_000]] as const) {
     machineMs = nowMs;
     // As everything else in the relay asks for the time.
