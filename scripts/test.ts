@@ -1,14 +1,15 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { SERVER_VARIABLE, startTestServer } from "../tests/server.ts";
 
 // Runs every test and ends with one plain line: N passed, N failed. A test whose Debian package is missing skips and says
 // "skipped: needs …"; with CI=true nothing may skip. `npm test -- tests/smtp` runs what is named.
 
 /** How many runs there are side by side, each with a Postgres of its own: for two processors, while some tests wait for a clock. */
 const RUNS = 4;
-/** Into how many shares the files are dealt: a run that is done takes the next one, so that all end at about the same time. */
-const SHARES = 18;
+/** Into how many shares the files are dealt: a run that is done with one takes the next, so that all end at about the same time. */
+const SHARES = 36;
 const ROOT = join(import.meta.dir, "..");
 
 interface Totals {
@@ -28,8 +29,12 @@ const shares = named.length > 0
 const waiting = shares.entries();
 const results: Totals[] = [];
 await Promise.all(Array.from({ length: RUNS }, async () => {
+  // One for all shares of a run: to start it costs as much as many a file.
+  await using server = shares.length > 1 ? await startTestServer() : undefined;
   // The runs share one iterator.
-  for (const [number, share] of waiting) results.push(await runTests(share, join(folder, `${number}.xml`)));
+  for (const [number, share] of waiting) {
+    results.push(await runTests(share, join(folder, `${number}.xml`), server?.url));
+  }
 }));
 rmSync(folder, { recursive: true, force: true });
 
@@ -42,7 +47,7 @@ console.log(`${tests - failed - skipped} passed, ${failed + (mayNotSkip ? skippe
 process.exit(failed > 0 || mayNotSkip ? 1 : 0);
 
 /** Runs some of the tests. A single run is shown while it runs, several are shown one after the other. */
-async function runTests(share: readonly string[], report: string): Promise<Totals> {
+async function runTests(share: readonly string[], report: string, serverUrl: string | undefined): Promise<Totals> {
   const isAlone = shares.length === 1;
   const run = Bun.spawn(
     [
@@ -55,7 +60,12 @@ async function runTests(share: readonly string[], report: string): Promise<Total
       // With the dots these are paths, and not parts of names.
       ...share.map((path) => isAlone ? path : `./${path}`),
     ],
-    { cwd: ROOT, stdout: isAlone ? "inherit" : "pipe", stderr: isAlone ? "inherit" : "pipe" },
+    {
+      cwd: ROOT,
+      env: { ...process.env, ...(serverUrl === undefined ? {} : { [SERVER_VARIABLE]: serverUrl }) },
+      stdout: isAlone ? "inherit" : "pipe",
+      stderr: isAlone ? "inherit" : "pipe",
+    },
   );
   const [out, err] = await Promise.all([read(run.stdout), read(run.stderr)]);
   const code = await run.exited;

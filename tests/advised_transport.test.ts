@@ -64,7 +64,7 @@ test("a relay says in its log what to change when its sender is refused, and whe
   await using server = await startScriptedServer({ on: { mail: () => "550 5.7.1 sender not verified" } });
   using state = temporaryDirectory();
   const env = { DATABASE_URL: database.url, RELAY_STATE_DIR: state.path };
-  const refused = startRelayProcess(["run", "--once"], {
+  await using refused = startRelayProcess(["run", "--once"], {
     ...env,
     SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,
   });
@@ -74,7 +74,7 @@ test("a relay says in its log what to change when its sender is refused, and whe
   expect(told[0]).toContain("send from an address that this server or account may use");
 
   await enqueueMany(database, 5);
-  const out = startRelayProcess(["run", "--once"], { ...env, SMTP_URL: "smtp://127.0.0.1:1?tls=none" });
+  await using out = startRelayProcess(["run", "--once"], { ...env, SMTP_URL: "smtp://127.0.0.1:1?tls=none" });
   expect(await out.exited).toBe(75);
   const line = out.output().split("\n").find((each) => each.includes("route out"));
   expect(line).toContain("correct the port in SMTP_URL");

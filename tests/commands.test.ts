@@ -156,7 +156,7 @@ test("healthcheck exits with 0 against a running relay and with 1 against none",
   await using server = await startScriptedServer();
   await using database = await createDatabase();
   using state = temporaryDirectory();
-  const relay = startRelayProcess(["run"], {
+  await using relay = startRelayProcess(["run"], {
     DATABASE_URL: database.url,
     SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,
     RELAY_STATE_DIR: state.path,
@@ -188,7 +188,7 @@ test(
   async () => {
     using state = temporaryDirectory();
     const env = { RELAY_STATE_DIR: state.path, PORT: "0" };
-    const playground = startRelayProcess(["run"], env);
+    await using playground = startRelayProcess(["run"], env);
     await playground.printed("serving");
     const status = await run(["status"], env);
     expect(status).toMatchObject({ code: 0, stdout: expect.stringContaining("nothing open") });

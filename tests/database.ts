@@ -1,14 +1,16 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import postgres from "postgres";
-import { type EmbeddedPostgres, startEmbedded } from "../relay/embedded.ts";
 import { migrate } from "../relay/migrate.ts";
+import { SERVER_VARIABLE, startTestServer } from "./server.ts";
 
 // One real Postgres for a whole test run, one database for each test that asks: copied from a migrated template.
 
-let server: Promise<{ readonly embedded: EmbeddedPostgres; readonly admin: postgres.Sql }> | undefined;
+interface TestServer {
+  /** Of its superuser. */
+  readonly url: string;
+  readonly admin: postgres.Sql;
+}
+
+let server: Promise<TestServer> | undefined;
 let count = 0;
 
 /** A database of its own for one test, with the current schema. */
@@ -21,23 +23,26 @@ export interface TestDatabase extends AsyncDisposable {
   readonly as: (role: string) => Promise<string>;
 }
 
-/** Starts the server of the test run, once. */
-export function testServer(): Promise<{ readonly embedded: EmbeddedPostgres; readonly admin: postgres.Sql }> {
+/** The server of the test run: started once, if nobody has started one for it. */
+export function testServer(): Promise<TestServer> {
   server ??= start();
   return server;
 }
 
-async function start(): Promise<{ readonly embedded: EmbeddedPostgres; readonly admin: postgres.Sql }> {
-  const directory = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "mailchute-test-"));
-  // Ends and goes with this process: bun test calls no exit handler.
-  const embedded = await startEmbedded({ directory, durable: false, temporary: true });
-  const admin = postgres(embedded.url, { max: 1, onnotice: () => {} });
-  await admin.unsafe("create database mailchute_template");
-  const template = postgres(withDatabase(embedded.url, "mailchute_template"), { max: 1, onnotice: () => {} });
-  await migrate(template);
-  await template.end();
-  return { embedded, admin };
+async function start(): Promise<TestServer> {
+  const url = process.env[SERVER_VARIABLE] ?? (await startTestServer()).url;
+  const admin = postgres(url, { max: 1, onnotice: () => {} });
+  const [known] = await admin`select from pg_database where datname = ${TEMPLATE}`;
+  if (!known) {
+    await admin.unsafe(`create database ${TEMPLATE}`);
+    const template = postgres(withDatabase(url, TEMPLATE), { max: 1, onnotice: () => {} });
+    await migrate(template);
+    await template.end();
+  }
+  return { url, admin };
 }
+
+const TEMPLATE = "mailchute_template";
 
 /** What a test may choose of its database. */
 export interface TestDatabaseOptions {
@@ -49,17 +54,19 @@ export interface TestDatabaseOptions {
 
 /** Makes a database for one test: migrated, or empty with `{ empty: true }`. */
 export async function createDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
-  const { embedded, admin } = await testServer();
-  const name = `test_${++count}`;
+  const server = await testServer();
+  const { admin } = server;
+  // Another run may use the server after this one.
+  const name = `test_${process.pid}_${++count}`;
   const { empty = false, locale } = options;
   const source = locale !== undefined
     ? `encoding 'UTF8' locale_provider libc locale '${locale}' template template0`
     : empty
     ? ""
     // The files, and not every page of them through the log.
-    : "template mailchute_template strategy file_copy";
+    : `template ${TEMPLATE} strategy file_copy`;
   await admin.unsafe(`create database ${name} ${source}`);
-  const url = withDatabase(embedded.url, name);
+  const url = withDatabase(server.url, name);
   const sql = postgres(url, { onnotice: () => {} });
   // Nothing is copied into another locale.
   if (locale !== undefined && !empty) await migrate(sql);

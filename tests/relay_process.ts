@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A relay in a process of its own, started as a user would. */
-export interface RelayProcess {
+/** A relay in a process of its own, started as a user would. Its disposal ends it with SIGKILL, if nothing else has: a test that fails leaves none behind. */
+export interface RelayProcess extends AsyncDisposable {
   readonly pid: number;
   /** Resolves with the exit code; -1 when a signal ended it. */
   readonly exited: Promise<number>;
@@ -59,5 +59,10 @@ export function startRelayProcess(args: readonly string[], env: Readonly<Record<
         look();
       }),
     kill: (signal) => child.kill(signal),
+    [Symbol.asyncDispose]: async () => {
+      // What has ended takes no signal.
+      child.kill("SIGKILL");
+      await child.exited;
+    },
   };
 }

@@ -29,13 +29,13 @@ test("kill -9 in the middle of 2,000 mails loses none and sends none twice, but 
   await enqueueMany(database, MAILS);
   const env = environment(database, { server, state });
 
-  const first = startRelayProcess(["run"], env);
+  await using first = startRelayProcess(["run"], env);
   await server.whenMails(MAILS / 4);
   first.kill("SIGKILL");
   expect(await first.exited).toBe(-1);
   expect(server.mails.length).toBeLessThan(MAILS);
 
-  const second = startRelayProcess(["run", "--once"], env);
+  await using second = startRelayProcess(["run", "--once"], env);
   expect(await second.exited).toBe(0);
   expect(second.output()).toContain("took back what a relay that died here held");
   // Whose final dot was out and whose reply was not noted: these wait for five minutes, and nothing else does.
@@ -63,7 +63,7 @@ test(
     await enqueueMany(database, MAILS);
     const env = environment(database, { server, state });
     for (let kill = 1; kill <= 5; kill++) {
-      const relay = startRelayProcess(["run"], env);
+      await using relay = startRelayProcess(["run"], env);
       await server.whenMails(Math.max(server.mails.length, (MAILS * kill) / 6));
       relay.kill("SIGKILL");
       await relay.exited;
@@ -98,7 +98,7 @@ test("SIGTERM in the middle of a campaign ends the relay with 0, gives back what
   using state = temporaryDirectory();
   await enqueueMany(database, MAILS);
   const env = environment(database, { server, state });
-  const first = startRelayProcess(["run"], env);
+  await using first = startRelayProcess(["run"], env);
   await server.whenMails(MAILS / 4);
   first.kill("SIGTERM");
   expect(await first.exited).toBe(0);
@@ -108,7 +108,7 @@ test("SIGTERM in the middle of a campaign ends the relay with 0, gives back what
   expect(left?.attempts).toBe(0);
   expect(server.mails.length + (left?.open as number)).toBe(MAILS);
 
-  const second = startRelayProcess(["run", "--once"], env);
+  await using second = startRelayProcess(["run", "--once"], env);
   expect(await second.exited).toBe(0);
   expect(server.mails).toHaveLength(MAILS);
 });
@@ -118,9 +118,9 @@ test("a second relay in the same state directory does not start", async () => {
   await using database = await createDatabase();
   using state = temporaryDirectory();
   const env = environment(database, { server, state });
-  const first = startRelayProcess(["run"], env);
+  await using first = startRelayProcess(["run"], env);
   await first.printed("serving");
-  const second = startRelayProcess(["run", "--once"], env);
+  await using second = startRelayProcess(["run", "--once"], env);
   expect(await second.exited).toBe(1);
   expect(second.output()).toContain("another relay works with it");
   first.kill("SIGTERM");
@@ -134,7 +134,7 @@ test("run --once exits 75 with the counts when the SMTP server is out", async ()
   await database
     .sql`select mailchute.send('{"from": "a@example.com", "to": "b@example.com", "subject": "Hi", "text": "Hi"}')
     from generate_series(1, 5)`;
-  const once = startRelayProcess(["run", "--once"], {
+  await using once = startRelayProcess(["run", "--once"], {
     DATABASE_URL: database.url,
     SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,
     RELAY_STATE_DIR: state.path,

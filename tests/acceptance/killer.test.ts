@@ -62,7 +62,7 @@ test(
     const { state: final, recipients } = await describeMessage(database, killer);
     expect(final).toBe("failed");
     expect(recipients[0]?.reason).toBe(REASON);
-    const shown = startRelayProcess(["show", killer], env);
+    await using shown = startRelayProcess(["show", killer], env);
     expect(await shown.exited).toBe(0);
     expect(shown.output()).toContain(REASON);
 
@@ -79,7 +79,7 @@ test(
 
     // Mended, and tried again by a person: it begins anew.
     deadly.isArmed.yes = false;
-    const retried = startRelayProcess(["retry", killer], env);
+    await using retried = startRelayProcess(["retry", killer], env);
     expect(await retried.exited).toBe(0);
     relay = startRelayProcess(["run", "--once"], env);
     expect(await relay.exited).toBe(0);
@@ -107,7 +107,7 @@ test(
         content: (content) => void said.push(`end of ${/^From: (?:Shop )?<?([^>\r]*)/m.exec(content)?.[1]}`),
       },
     });
-    const relay = startRelayProcess(["run", "--once"], {
+    await using relay = startRelayProcess(["run", "--once"], {
       DATABASE_URL: database.url,
       SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,
       RELAY_STATE_DIR: state.path,

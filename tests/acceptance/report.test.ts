@@ -107,7 +107,7 @@ test("/readyz, /status, /metrics and the status command name the route that is o
     RELAY_POLL: "1s",
     PORT: "0",
   };
-  const relay = startRelayProcess(["run"], env);
+  await using relay = startRelayProcess(["run"], env);
   await relay.printed('"msg":"serving"');
   const [, url = ""] = /"status":"([^"]+)"/.exec(relay.output()) ?? [];
   const ask = async (path: string) => (await fetch(new URL(path, url))).text();

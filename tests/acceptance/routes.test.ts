@@ -318,7 +318,7 @@ test("run --once with one of two routes out settles the rest, says how many wait
   await enqueueMany(database, 5, "corp.example");
   await enqueueMany(database, 5, "example.net");
   using state = temporaryDirectory();
-  const relay = startRelayProcess(["run", "--once"], {
+  await using relay = startRelayProcess(["run", "--once"], {
     DATABASE_URL: database.url,
     SMTP_URL_INTERNAL: `smtp://127.0.0.1:${await deadPort()}?tls=none&connections=1`,
     SMTP_URL_PROVIDER: `smtp://127.0.0.1:${provider.port}?tls=none`,

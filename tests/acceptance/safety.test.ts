@@ -149,7 +149,7 @@ test("the first line of the log and doctor say that this is no production", asyn
     RELAY_ENVIRONMENT: "staging",
     PORT: "0",
   };
-  const relay = startRelayProcess(["run", "--once"], env);
+  await using relay = startRelayProcess(["run", "--once"], env);
   expect(await relay.exited).toBe(0);
   const [first] = relay.output().split("\n");
   expect(first).toContain("ALL MAIL IS REDIRECTED to q**@corp.example");

@@ -38,7 +38,7 @@ const WRONG: readonly (readonly [fault: string, env: Readonly<Record<string, str
 for (const [fault, env, says] of WRONG) {
   test(`${fault} stops the start with one sentence that names it`, async () => {
     using state = temporaryDirectory();
-    const relay = startRelayProcess(["run"], { RELAY_STATE_DIR: state.path, PORT: "0", ...env });
+    await using relay = startRelayProcess(["run"], { RELAY_STATE_DIR: state.path, PORT: "0", ...env });
     expect(await relay.exited).toBe(2);
     const output = relay.output().trim();
     for (const word of says) expect(output).toContain(word);
@@ -49,7 +49,7 @@ for (const [fault, env, says] of WRONG) {
 
 test("a database that cannot be reached stops the start with one sentence that names the variable", async () => {
   using state = temporaryDirectory();
-  const relay = startRelayProcess(["run"], { RELAY_STATE_DIR: state.path, PORT: "0", ...DATABASE, ...SMTP });
+  await using relay = startRelayProcess(["run"], { RELAY_STATE_DIR: state.path, PORT: "0", ...DATABASE, ...SMTP });
   expect(await relay.exited).toBe(1);
   const last = relay.output().trim().split("\n").at(-1) as string;
   expect(last).toContain("DATABASE_URL");
@@ -61,7 +61,7 @@ test("a schema that is too new stops the start with one sentence that names the 
   await using database = await createDatabase();
   await database.sql`update mailchute.schema_info set version = 999, oldest_program = '9.0.0'`;
   using state = temporaryDirectory();
-  const relay = startRelayProcess(["run"], {
+  await using relay = startRelayProcess(["run"], {
     RELAY_STATE_DIR: state.path,
     PORT: "0",
     DATABASE_URL: database.url,
@@ -76,7 +76,12 @@ test("a role that may not migrate is told the command", async () => {
   await using database = await createDatabase({ empty: true });
   const url = await database.as("powerless");
   using state = temporaryDirectory();
-  const relay = startRelayProcess(["run"], { RELAY_STATE_DIR: state.path, PORT: "0", DATABASE_URL: url, ...SMTP });
+  await using relay = startRelayProcess(["run"], {
+    RELAY_STATE_DIR: state.path,
+    PORT: "0",
+    DATABASE_URL: url,
+    ...SMTP,
+  });
   expect(await relay.exited).toBe(1);
   expect(relay.output()).toContain("run mailchute migrate as the owner of the database");
 });

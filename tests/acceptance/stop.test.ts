@@ -23,7 +23,7 @@ test("SIGTERM while the server keeps the reply to the final dot past the grace l
   using state = temporaryDirectory();
   const env = { ...environment(database, { server, state }), PORT: "0" };
   const id = await enqueue(database, { onUncertain: "hold" });
-  const first = startRelayProcess(["run"], env);
+  await using first = startRelayProcess(["run"], env);
   await server.whenSaid("\r\n.\r\n");
   first.kill("SIGTERM");
   expect(await first.exited).toBe(0);
@@ -33,7 +33,7 @@ test("SIGTERM while the server keeps the reply to the final dot past the grace l
 
   release.resolve();
   await server.whenMails(1);
-  const second = startRelayProcess(["run", "--once"], env);
+  await using second = startRelayProcess(["run", "--once"], env);
   expect(await second.exited).toBe(0);
   expect(server.mails).toHaveLength(1);
   expect((await describeMessage(database, id)).state).toBe("held");
@@ -81,7 +81,7 @@ test("run --once exits 75 when the database goes away before it has said what is
   await enqueue(database);
   // The last question, after all is settled, asks how many are waiting.
   const lost = proxy.loseAnswer("as waiting");
-  const once = startRelayProcess(["run", "--once"], environment(proxy, { server, state }));
+  await using once = startRelayProcess(["run", "--once"], environment(proxy, { server, state }));
   await lost;
   proxy.refuse();
   expect(await once.exited).toBe(75);
@@ -101,7 +101,7 @@ test("run --once that cannot write an outcome, since the database refuses, exits
   });
   using state = temporaryDirectory();
   await enqueue(database);
-  const once = startRelayProcess(["run", "--once"], environment(proxy, { server, state }));
+  await using once = startRelayProcess(["run", "--once"], environment(proxy, { server, state }));
   await once.printed("database does not answer");
   once.kill("SIGTERM");
   expect(await once.exited).toBe(75);

@@ -158,7 +158,7 @@ test("while another relay works on the table it takes nothing, and says what to 
   await using database = await createDatabase();
   await migrateApp(database);
   const [first] = await sendMail(database, "plain", "all");
-  const adopt = startRelayProcess(["adopt", "django-email-relay", "--watch", "60s"], on(database));
+  await using adopt = startRelayProcess(["adopt", "django-email-relay", "--watch", "60s"], on(database));
   await adopt.printed('"msg":"watching"');
   await sendByOldRelay(database, first as number);
   expect(await adopt.exited).toBe(1);

@@ -75,7 +75,7 @@ test("operators see what waits, what is in which digest, and what went out alone
   ids.push(await enqueueItem(database, {}, { key: "c" }));
   const made = (await digests(database)).find(({ items }) => items === 2)?.id as string;
   const run = async (...words: readonly string[]) => {
-    const command = startRelayProcess(words, { DATABASE_URL: database.url });
+    await using command = startRelayProcess(words, { DATABASE_URL: database.url });
     expect({ code: await command.exited, words }).toEqual({ code: 0, words });
     return command.output();
   };

@@ -20,7 +20,7 @@ test("doctor looks at everything while the relay runs, says who serves, and exit
     RELAY_STATE_DIR: state.path,
     PORT: "0",
   };
-  const relay = startRelayProcess(["run"], env);
+  await using relay = startRelayProcess(["run"], env);
   await relay.printed('"msg":"serving"');
   const { code, stdout, stderr } = await run(["doctor"], env);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "0 failed, 1 to look at, 20 fine\n" });
@@ -168,7 +168,7 @@ test("without settings doctor looks at the playground, whether it runs or has ne
   const never = await run(["doctor"], env);
   expect(never.code).toBe(0);
   expect(never.stdout).toContain("the embedded Postgres has never run here");
-  const playground = startRelayProcess(["run"], env);
+  await using playground = startRelayProcess(["run"], env);
   await playground.printed("serving");
   const runs = await run(["doctor"], env);
   expect(runs.code).toBe(0);

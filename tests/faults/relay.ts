@@ -120,7 +120,7 @@ async function kill(): Promise<void> {
   await using server = deaf.server;
   using state = temporaryDirectory();
   const env = environment(database, { server, state });
-  const first = await startIntoDeafness(database, deaf, env);
+  await using first = await startIntoDeafness(database, deaf, env);
   first.kill("SIGKILL");
   await first.exited;
   expect(server.mails).toHaveLength(WARM_UP + 1);
@@ -148,7 +148,7 @@ async function terminate(): Promise<void> {
   await using server = deaf.server;
   using state = temporaryDirectory();
   const env = { ...environment(database, { server, state }), RELAY_GRACE: "100ms" };
-  const first = await startIntoDeafness(database, deaf, env);
+  await using first = await startIntoDeafness(database, deaf, env);
   first.kill("SIGTERM");
   expect(await first.exited).toBe(0);
   const [row] = await database.sql`select count(leased_by)::int as leased, count(*)::int as open from mailchute.queue`;

@@ -120,7 +120,7 @@ test("a template copy sends nothing, says so once, is named by /readyz and docto
   expect(state?.copy).toContain(`/${new URL(url).pathname.slice(1)} (it is another database of the same cluster)`);
   const findings = await look(copy.url);
   expect(found(findings, "place")[0]).toMatch(
-    /^fail: a copy: its queue is drained at localhost:\d+\/test_\d+, .* → mailchute adopt-copy --keep/,
+    /^fail: a copy: its queue is drained at localhost:\d+\/test_\w+, .* → mailchute adopt-copy --keep/,
   );
   // Nobody serves it: the relay that waits here does not count.
   expect(found(findings, "relays")[0]).toStartWith("warn: none serves");
@@ -304,7 +304,7 @@ test("adopt-copy --discard cancels every open mail, also those that are held or 
   await database.sql`update mailchute.relay set stopped_at = now()`;
   await using copy = await templateOf(database, "copy_to_discard");
   using state = temporaryDirectory();
-  const once = startRelayProcess(["run", "--once"], {
+  await using once = startRelayProcess(["run", "--once"], {
     ...{ DATABASE_URL: copy.url, SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`, RELAY_STATE_DIR: state.path },
   });
   expect(await once.exited).toBe(75);
@@ -316,7 +316,7 @@ test("adopt-copy --discard cancels every open mail, also those that are held or 
   expect(rows.map((row) => ({ ...row }))).toEqual([
     {
       state: "canceled",
-      reason: expect.stringMatching(/^Canceled in a copy of localhost:\d+\/test_\d+, where it is sent from$/),
+      reason: expect.stringMatching(/^Canceled in a copy of localhost:\d+\/test_\w+, where it is sent from$/),
       count: 3,
     },
     { state: "sent", reason: null, count: 1 },

@@ -69,7 +69,7 @@ test("explain names the route that is out by the relay that runs here, with its 
   };
   const ids = [];
   for (let number = 0; number < 3; number++) ids.push(await enqueue(database, { to: `r${number}@example.com` }));
-  const relay = startRelayProcess(["run"], { ...env, PORT: "0" });
+  await using relay = startRelayProcess(["run"], { ...env, PORT: "0" });
   await relay.printed('"msg":"route out"');
   await relay.printed('"msg":"serving"');
   const PORT = /http:\/\/127\.0\.0\.1:(\d+)/.exec(relay.output())?.[1] as string;

@@ -22,7 +22,7 @@ async function untilResting(database: TestDatabase, running: TestRelay): Promise
   await untilSeen(database, () => running.relay.stations.every(({ drain }) => drain.isResting), "resting");
 }
 
-test(
+test.concurrent(
   "an idle relay leaves the database alone, says until when, and is still rung awake while its connection lives",
   async () => {
     await using server = await startScriptedServer();
@@ -50,7 +50,7 @@ test(
   30_000,
 );
 
-test(
+test.concurrent(
   "a database that went to sleep, and so has closed the connections, is connected to again only when the rest is over",
   async () => {
     await using server = await startScriptedServer();
@@ -80,30 +80,34 @@ test(
   30_000,
 );
 
-test("a rest that could not be said to the database is none: a connection that is lost then is made anew", async () => {
-  await using server = await startScriptedServer();
-  await using database = await createDatabase();
-  await using proxy = await startDatabaseProxy(database.url);
-  await using running = await openTestRelay({ url: proxy.url }, {
-    ...{ smtpPort: server.port, clock: fastClock, graceMs: 1_000, idleMs: HOUR_MS },
-  });
-  const [station] = running.relay.stations;
-  running.relay.start();
-  const isAsleep = async () => (await database.sql`select from mailchute.relay where asleep`).length > 0;
-  await until(isAsleep, "asleep");
-  await untilSeen(database, () => station?.listening === true, "listening");
-  await proxy.loseRequest("set asleep = ");
-  // The next rest is a minute of quiet away.
-  const id = await enqueue(database);
-  await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
-  proxy.refuse();
-  proxy.pass();
-  await untilSeen(database, () => station?.listening === false, "noticed");
-  await untilSeen(database, () => station?.listening === true, "listening again");
-  expect(station?.drain.isResting).toBe(false);
-}, 30_000);
+test.concurrent(
+  "a rest that could not be said to the database is none: a connection that is lost then is made anew",
+  async () => {
+    await using server = await startScriptedServer();
+    await using database = await createDatabase();
+    await using proxy = await startDatabaseProxy(database.url);
+    await using running = await openTestRelay({ url: proxy.url }, {
+      ...{ smtpPort: server.port, clock: fastClock, graceMs: 1_000, idleMs: HOUR_MS },
+    });
+    const [station] = running.relay.stations;
+    running.relay.start();
+    const isAsleep = async () => (await database.sql`select from mailchute.relay where asleep`).length > 0;
+    await until(isAsleep, "asleep");
+    await untilSeen(database, () => station?.listening === true, "listening");
+    await proxy.loseRequest("set asleep = ");
+    // The next rest is a minute of quiet away.
+    const id = await enqueue(database);
+    await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
+    proxy.refuse();
+    proxy.pass();
+    await untilSeen(database, () => station?.listening === false, "noticed");
+    await untilSeen(database, () => station?.listening === true, "listening again");
+    expect(station?.drain.isResting).toBe(false);
+  },
+  30_000,
+);
 
-test("without RELAY_IDLE a relay with nothing to do goes on asking", async () => {
+test.concurrent("without RELAY_IDLE a relay with nothing to do goes on asking", async () => {
   await using server = await startScriptedServer();
   await using database = await createDatabase();
   await using running = await openTestRelay(database, { smtpPort: server.port, clock: fastClock, graceMs: 1_000 });

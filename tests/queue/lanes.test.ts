@@ -109,10 +109,11 @@ test("a high mail that comes while low ones flow goes before those that wait in 
   await fillLanes(database, { low: 1_500 });
   let claimedAfter: number | undefined;
   const { server, subjects } = await startListeningServer(async ({ length }) => {
-    if (length < 700 || claimedAfter !== undefined) return;
+    if (length < 700 || subjects.includes("password")) return;
     if (length === 700) await enqueue(database, { subject: "password", priority: "high" });
+    // Each mail takes the server as long as a statement takes, and the relay needs one more for the content of what it has claimed.
     const claimed = await database.sql`select from mailchute.queue where lane = 0 and leased_by is not null`;
-    if (claimed.length > 0) claimedAfter = length;
+    if (claimed.length > 0) claimedAfter ??= length;
   });
   await using _server = server;
   await using running = await openTestRelay(database, { smtpPort: server.port, connections: 1 });

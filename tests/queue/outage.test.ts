@@ -115,7 +115,7 @@ test("one database's outage is unseen by the other database of the same relay, a
   await using home = await createDatabase();
   await using shop = await createDatabase();
   using state = temporaryDirectory();
-  const relay = startRelayProcess(["run"], {
+  await using relay = startRelayProcess(["run"], {
     DATABASE_URL: home.url,
     DATABASE_URL_SHOP: shop.url,
     SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,

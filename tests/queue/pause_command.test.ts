@@ -121,7 +121,7 @@ test(
     };
     await run(["pause", "--all", "--reason", "the server moves"], env);
     await enqueue(database);
-    const relay = startRelayProcess(["run"], env);
+    await using relay = startRelayProcess(["run"], env);
     await relay.printed('"msg":"serving"');
     expect(relay.output()).toMatch(/"msg":"paused","pause":"all","by":"postgres",.*"reason":"the server moves"/);
     const url = /"status":"(http[^"]+)"/.exec(relay.output())?.[1] as string;
@@ -136,7 +136,7 @@ test(
     relay.kill("SIGTERM");
     expect(await relay.exited).toBe(0);
 
-    const once = startRelayProcess(["run", "--once"], env);
+    await using once = startRelayProcess(["run", "--once"], env);
     expect(await once.exited).toBe(75);
     expect(once.output()).toMatch(/not all that is due is settled.*"waiting":1.*"pauses":\["all"\]/);
     expect(server.mails).toEqual([]);

@@ -133,7 +133,7 @@ test(
     const gone = await registerRelay(database.sql, { instance: randomUUID(), host: "gone", pid: 3 });
     await database.sql`update mailchute.relay set heartbeat_at = now() - interval '1 hour' where id = ${gone}::bigint`;
     // Its port is taken: it has registered by then, and ends.
-    const failed = startRelayProcess(["run"], {
+    await using failed = startRelayProcess(["run"], {
       ...on(database),
       SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`,
       RELAY_STATE_DIR: state.path,

@@ -54,7 +54,7 @@ test(
     using state = temporaryDirectory();
     using laterState = temporaryDirectory();
     await enqueueMany(database, MAILS / 3);
-    const relay = startRelayProcess(["run"], environment(database, { server, state }));
+    await using relay = startRelayProcess(["run"], environment(database, { server, state }));
     await server.whenMails(MAILS / 9);
     await database.sql.begin(async (tx) => {
       await tx`set local role mailchute_owner`;
@@ -62,7 +62,7 @@ test(
     });
     await enqueueMany(database, MAILS / 3);
     await server.whenMails(MAILS * 2 / 3);
-    const later = startRelayProcess(["run"], environment(database, { server, state: laterState }));
+    await using later = startRelayProcess(["run"], environment(database, { server, state: laterState }));
     await later.printed('"serving"');
     await enqueueMany(database, MAILS / 3);
     await until(() => isEmpty(database), "all is sent", 30_000);
@@ -98,7 +98,7 @@ test(
     });
     using state = temporaryDirectory();
     await enqueueMany(database, MAILS);
-    const relay = startRelayProcess(["run"], environment(database, { server, state }));
+    await using relay = startRelayProcess(["run"], environment(database, { server, state }));
     await reached.promise;
     await database.sql`update mailchute.schema_info set version = version + 1, oldest_program = '99.0.0'`;
     await relay.printed("nothing more is claimed");
@@ -116,7 +116,10 @@ test(
     const [left] = await database.sql`
     select count(*)::int as open, sum(attempts)::int as attempts, (select count(*)::int from mailchute.recipient where state = 'sent') as sent from mailchute.queue`;
     expect({ ...left }).toEqual({ open: MAILS - begun, attempts: 0, sent: begun });
-    const again = startRelayProcess(["run"], environment(database, { server, state: { path: `${state.path}/other` } }));
+    await using again = startRelayProcess(
+      ["run"],
+      environment(database, { server, state: { path: `${state.path}/other` } }),
+    );
     expect(await again.exited).toBe(1);
     expect(again.output()).toContain("needs mailchute 99.0.0");
 
@@ -156,7 +159,7 @@ test(
     const url = await database.as(role);
     await database.sql.unsafe(`grant mailchute_relay to ${role}; grant usage on schema mailchute to ${role};
     grant select on mailchute.schema_info to ${role}`).simple();
-    const refused = startRelayProcess(["run"], environment({ url }, { server, state }));
+    await using refused = startRelayProcess(["run"], environment({ url }, { server, state }));
     expect(await refused.exited).toBe(1);
     expect(refused.output()).toContain(
       `its schema is at version ${
@@ -166,13 +169,13 @@ test(
     const [before] = await database.sql`select version from mailchute.schema_info`;
     expect(before?.version).toBe(SCHEMA_VERSION - 1);
 
-    const owner = startRelayProcess(["run", "--once"], environment(database, { server, state }));
+    await using owner = startRelayProcess(["run", "--once"], environment(database, { server, state }));
     expect(await owner.exited).toBe(0);
     expect(owner.output()).toContain("schema migrated");
     expect(await migrate(database.sql)).toEqual([]);
     // And now the role without rights on the schema serves it.
     await enqueueMany(database, 1);
-    const served = startRelayProcess(["run", "--once"], environment({ url }, { server, state }));
+    await using served = startRelayProcess(["run", "--once"], environment({ url }, { server, state }));
     expect(await served.exited).toBe(0);
     expect(server.mails).toHaveLength(1);
   },

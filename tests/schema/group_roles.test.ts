@@ -33,7 +33,7 @@ test("a viewer reads states and attempts, but no content, and changes nothing", 
   const id = await send(database.sql);
   const env = { DATABASE_URL: await database.as(role) };
   for (const words of [["status"], ["list"], ["show", id]]) {
-    const command = startRelayProcess(words, env);
+    await using command = startRelayProcess(words, env);
     expect({ words, code: await command.exited }).toEqual({ words, code: 0 });
     expect(command.output()).toContain(words[0] === "status" ? "1 queued" : id);
   }

@@ -26,7 +26,7 @@ const FOR_APPS = [
 
 /** Gives rights by the real command. */
 async function grants(database: TestDatabase, words: readonly string[]): Promise<void> {
-  const command = startRelayProcess(["grants", ...words], { DATABASE_URL: database.url });
+  await using command = startRelayProcess(["grants", ...words], { DATABASE_URL: database.url });
   expect({ code: await command.exited, output: command.output() }).toMatchObject({ code: 0 });
 }
 
