@@ -69,13 +69,26 @@ begin
   return (select mailchute.describe(m.seq) from mailchute.message m where m.id = message_id and m.app = caller_app);
 end $$;
 
+-- Takes a row out of the queue; false: it is claimed, or gone. Who has waited for a claim has a lock on the claimed row then, and would keep it while the app's transaction
+-- is open: its relay could neither settle nor prolong that mail, nor all those that it names with it. So the wait is undone.
+create function mailchute.take_from_queue(message_seq bigint) returns boolean
+language plpgsql as $$
+begin
+  delete from mailchute.queue where seq = message_seq and leased_by is null;
+  if not found then
+    raise exception 'Undoes this block' using errcode = 'MC000';
+  end if;
+  return true;
+exception when sqlstate 'MC000' then
+  return false;
+end $$;
+
 -- Takes a message out of the queue. Answers `canceled`, `too_late` (being sent, or final) or `unknown`; a second cancel is `canceled` too.
 create function mailchute.cancel_message(message_seq bigint, why text) returns text
 language plpgsql as $$
 begin
   -- A claimed row stays: the relay that holds it decides what becomes of it.
-  delete from mailchute.queue where seq = message_seq and leased_by is null;
-  if found then
+  if mailchute.take_from_queue(message_seq) then
     update mailchute.recipient set state = 'canceled', reason = why, changed_at = statement_timestamp()
     where seq = message_seq and state in ('queued', 'deferred', 'held');
     return 'canceled';
@@ -124,13 +137,18 @@ begin
   if (select i.digest is null from mailchute.digest_item i where i.seq = message_seq) then
     perform mailchute.refuse('[{"path": "at", "message": "is not for an item of a digest, whose window says when it is sent: cancel it, and send it anew"}]');
   end if;
-  update mailchute.queue set due = greatest(at, statement_timestamp()), throttle = null
-  where seq = message_seq and leased_by is null and attempts = 0
-    -- Some recipients may have been tried while the route of the others was out, which gives the attempt back.
-    and not exists (select from mailchute.attempt a where a.seq = message_seq);
-  if not found then
+  begin
+    update mailchute.queue set due = greatest(at, statement_timestamp()), throttle = null
+    where seq = message_seq and leased_by is null and attempts = 0
+      -- Some recipients may have been tried while the route of the others was out, which gives the attempt back.
+      and not exists (select from mailchute.attempt a where a.seq = message_seq);
+    if not found then
+      raise exception 'Undoes this block' using errcode = 'MC000';
+    end if;
+  exception when sqlstate 'MC000' then
+    -- Undone as in take_from_queue.
     return 'too_late';
-  end if;
+  end;
   -- Before the first attempt the mail's Date is still open: the later of enqueue and schedule.
   update mailchute.message set scheduled_at = at, expires_at = expires where seq = message_seq;
   if exists (select from mailchute.relay where asleep and heartbeat_at > statement_timestamp() - interval '2 minutes') then

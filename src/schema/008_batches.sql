@@ -38,7 +38,9 @@ language plpgsql security definer set search_path = pg_catalog, mailchute, pg_te
 declare
   caller_app text := mailchute.current_app();
   batch_seq bigint;
+  wanted bigint[];
   canceled integer;
+  straggler bigint;
 begin
   if jsonb_typeof(request) is distinct from 'object' or request - array['batch', 'tag'] <> '{}'
     or coalesce(jsonb_typeof(request -> 'batch'), '') || coalesce(jsonb_typeof(request -> 'tag'), '') <> 'string' then
@@ -47,14 +49,16 @@ begin
   if request ? 'batch' then
     batch_seq := mailchute.find_batch(caller_app, request ->> 'batch');
   end if;
-  with chosen as materialized (
+  wanted := array(
     select m.seq from mailchute.message m where m.batch = batch_seq
     union all
     -- Only the queue is walked: what is final cannot be taken back.
     select q.seq from mailchute.queue q where request ? 'tag'
-      and (select m.app = caller_app and m.tags @> array[request ->> 'tag'] from mailchute.message m where m.seq = q.seq)
+      and (select m.app = caller_app and m.tags @> array[request ->> 'tag'] from mailchute.message m where m.seq = q.seq));
+  with free as materialized (
+    select q.seq from mailchute.queue q where q.seq = any (wanted) and q.leased_by is null order by q.seq for update skip locked
   ), ended as (
-    delete from mailchute.queue q where q.seq = any (array(select c.seq from chosen c order by c.seq)) and q.leased_by is null
+    delete from mailchute.queue q where q.seq = any (array(select f.seq from free f))
     returning q.seq
   ), moved as (
     update mailchute.recipient r set state = 'canceled', reason = 'Canceled by the app', changed_at = statement_timestamp()
@@ -62,5 +66,13 @@ begin
     returning 1
   )
   select count(*) into canceled from ended;
+  -- Those that somebody is at just now.
+  for straggler in select q.seq from mailchute.queue q where q.seq = any (wanted) and q.leased_by is null order by q.seq loop
+    if mailchute.take_from_queue(straggler) then
+      update mailchute.recipient r set state = 'canceled', reason = 'Canceled by the app', changed_at = statement_timestamp()
+      where r.seq = straggler and r.state in ('queued', 'deferred', 'held');
+      canceled := canceled + 1;
+    end if;
+  end loop;
   return canceled;
 end $$;

@@ -45,7 +45,7 @@ begin
     grant execute on function mailchute.pause_batch(uuid, text) to mailchute_relay;
     -- For the senders that a suppression is limited to.
     grant execute on function mailchute.like_patterns(text[]) to mailchute_relay;
-    grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_relay;
+    grant execute on function mailchute.cancel_message(bigint, text), mailchute.take_from_queue(bigint), mailchute.retry_message(bigint, boolean) to mailchute_relay;
     grant execute on function mailchute.close_digests(integer, timestamptz), mailchute.close_digest(text, text, text, timestamptz),
       mailchute.suppress_items(bigint[], text, text), mailchute.make_digest(bigint[], timestamptz),
       mailchute.digest_end(interval, time, text, timestamptz), mailchute.stream_life(text, text), mailchute.stream_of(text, text),
@@ -61,6 +61,6 @@ begin
     grant select, update on mailchute.suppression_home to mailchute_admin;
     grant delete on mailchute.digest_item, mailchute.template to mailchute_admin;
     grant execute on function mailchute.save_template(text, text, text, text, text, text) to mailchute_admin;
-    grant execute on function mailchute.cancel_message(bigint, text), mailchute.retry_message(bigint, boolean) to mailchute_admin;
+    grant execute on function mailchute.cancel_message(bigint, text), mailchute.take_from_queue(bigint), mailchute.retry_message(bigint, boolean) to mailchute_admin;
   end if;
 end $$;

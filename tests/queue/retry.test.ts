@@ -181,6 +181,63 @@ test("cancel waits for a claim in an open transaction and then answers too_late"
   expect((await describeMessage(database, id)).state).toBe("sending");
 });
 
+for (
+  const [name, statement, answer] of [
+    ["cancel", "select mailchute.cancel_v1($1::uuid) as answer", "too_late"],
+    ["reschedule", "select mailchute.reschedule_v1($1::uuid, now() + interval '1 hour') as answer", "too_late"],
+    [
+      "cancel of many",
+      `select mailchute.cancel_many_v1('{"tag": "order"}') as answer from mailchute.message where id = $1::uuid`,
+      0,
+    ],
+  ] as const
+) {
+  test(`a ${name} that has come too late keeps no relay waiting, however long its transaction is open`, async () => {
+    await using database = await createDatabase();
+    const id = await enqueue(database, { tags: ["order"] });
+    await using relays = openConnection(database);
+    // Who waits for the app would wait for ever here.
+    await relays`set lock_timeout = '1s'`;
+    const { queue, relayId } = await openQueue({ sql: relays });
+    await using claimer = openConnection(database);
+    await using app = openConnection(database);
+    const asked = Promise.withResolvers<void>();
+    const claimed = Promise.withResolvers<void>();
+    const claiming = claimer.begin(async (tx) => {
+      await tx`update mailchute.queue set leased_by = ${relayId}::bigint, lease = lease + 1, attempts = attempts + 1, due = now() + interval '1 minute'`;
+      claimed.resolve();
+      await asked.promise;
+    });
+    await claimed.promise;
+    await app.begin(async (tx) => {
+      const answering = tx.unsafe(statement, [id]);
+      const answered = answering.then(([row]) => row?.answer as unknown);
+      await waitForLocks(database, 1);
+      asked.resolve();
+      await claiming;
+      expect(await answered).toBe(answer);
+      const [row] = await database
+        .sql`select seq::text as seq, lease::text as lease from mailchute.queue where leased_by is not null`;
+      const held = row as { readonly seq: string; readonly lease: string };
+      expect(await queue.renew([held])).toEqual(new Set([held.seq]));
+    });
+  });
+}
+
+test("a cancel of many takes those too that somebody was at just then, and counts them", async () => {
+  await using database = await createDatabase();
+  const [first] = [await enqueue(database, { tags: ["order"] }), await enqueue(database, { tags: ["order"] })];
+  await using other = openConnection(database);
+  const canceling = await other.begin(async (tx) => {
+    await tx`select mailchute.reschedule_v1(${first}::uuid, now() + interval '1 hour')`;
+    const asked = database.sql`select mailchute.cancel_many_v1('{"tag": "order"}') as canceled`.execute();
+    await waitForLocks(database, 1);
+    return [asked];
+  });
+  expect((await canceling[0])?.[0]).toEqual({ canceled: 2 });
+  expect((await describeMessage(database, first)).state).toBe("canceled");
+});
+
 test("a claim skips a message whose cancel or retry is in an open transaction", async () => {
   await using database = await createDatabase();
   const [canceled, retried, free] = [await enqueue(database), await enqueue(database), await enqueue(database)];
