@@ -20,14 +20,14 @@ with input as materialized (
  * Index: the primary keys. What we say of a message and of its recipients is looked up by their numbers, and $3 has all outcomes in one list: joined
  * to rows, the planner takes the input for one row and compares all with all, and a set for each message is a scan for each.
  */
-export const SETTLE: string = settleOf("");
+export const SETTLE: string = settleOf();
 
 /**
- * The same where some of the outcomes are bounces that RELAY_ON_BOUNCE counts ($4), by its rules ($5). Index: the primary keys, bounce_address. Addresses in
- * order: of two relays that have the same ones, each would otherwise wait for the other. What is on the list for good, or for longer, stays as it is; but a mail that
- * must go passes no address that does not exist, so a hard bounce takes the place of a reason that it could pass, and only a person takes it off.
+ * The same where some of the outcomes are bounces that RELAY_ON_BOUNCE counts ($4), by its rules ($5). Index: the primary keys, bounce_address. What is on
+ * the list for good, or for longer, stays as it is (011_bounces.sql).
  */
-export const SETTLE_BOUNCES: string = settleOf(`, rules as materialized (
+export const SETTLE_BOUNCES: string = settleOf(
+  `, rules as materialized (
   select (v.r ->> 'hardFor')::float8 as hard_for, (v.r ->> 'softFor')::float8 as soft_for, (v.r ->> 'after')::int as after,
     (v.r ->> 'within')::float8 as within
   from (select $5::text::jsonb as r) v
@@ -45,29 +45,26 @@ export const SETTLE_BOUNCES: string = settleOf(`, rules as materialized (
   select f.seq, f.position, f.app, f.address, f.kind from failed f where f.kind is not null order by f.seq, f.position
   on conflict (seq, position) do update set kind = excluded.kind, at = now()
   returning 1
-), listed as (
-  insert into mailchute.suppression as s (address, scope, reason, until)
-  select f.address, 'app:' || f.app, 'bounce',
-    now() + make_interval(secs => (case when f.is_hard then u.hard_for else u.soft_for end) / 1000)
+), listed as materialized (
+  select mailchute.list_bounced(jsonb_agg(jsonb_build_object('address', l.address, 'app', l.app, 'hard', l.is_hard,
+    'seconds', (case when l.is_hard then l.hard_for else l.soft_for end) / 1000))) as done
   from (
-    select address, app, bool_or(kind = 'hard') as is_hard, count(*) filter (where kind = 'soft') as soft, array_agg(seq) as seqs
-    from failed where kind in ('hard', 'soft') group by address, app
-  ) f cross join rules u
-  where f.is_hard or f.soft > 0 and f.soft + (
-    select count(*) from mailchute.bounce b where b.address = f.address and b.app = f.app and b.kind = 'soft'
-      and b.at > now() - make_interval(secs => u.within / 1000) and b.seq <> all (f.seqs)) >= u.after
-  order by f.address, f.app
-  on conflict on constraint suppression_pkey do update
-  set reason = excluded.reason, created_by = excluded.created_by,
-    until = case when s.until is not null and excluded.until is not null then greatest(s.until, excluded.until) end
-  where s.until is not null and (excluded.until is null or excluded.until > s.until)
-    or s.reason in ('unsubscribe', 'manual') and exists (
-      select from failed f where f.kind = 'hard' and f.address = s.address and 'app:' || f.app = s.scope)
-  returning 1
-)`);
+    select f.address, f.app, f.is_hard, u.hard_for, u.soft_for
+    from (
+      select address, app, bool_or(kind = 'hard') as is_hard, count(*) filter (where kind = 'soft') as soft, array_agg(seq) as seqs
+      from failed where kind in ('hard', 'soft') group by address, app
+    ) f cross join rules u
+    where f.is_hard or f.soft > 0 and f.soft + (
+      select count(*) from mailchute.bounce b where b.address = f.address and b.app = f.app and b.kind = 'soft'
+        and b.at > now() - make_interval(secs => u.within / 1000) and b.seq <> all (f.seqs)) >= u.after
+  ) l
+)`,
+  // A part that changes nothing by itself is executed only where it is read.
+  "where exists (select from listed)",
+);
 
-/** `more`: further parts, which read `ours`. */
-function settleOf(more: string): string {
+/** `more`: further parts, which read `ours`; `reads`: and what reads them. */
+function settleOf(more = "", reads = ""): string {
   return `${LOCKED}, ended as (
   delete from mailchute.queue q
   where q.seq = any (array(select l.seq from locked l where (select by_seq from input) -> l.seq::text -> 'ends' = 'true'))
@@ -103,7 +100,7 @@ function settleOf(more: string): string {
   where r.seq = any (array(select seq from ours)) and (select by_seq from input) -> r.seq::text -> 'recipients' ? r.position::text
   returning 1
 )${more}
-select seq::text from ours`;
+select seq::text from ours ${reads}`;
 }
 
 /** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long their route is expected to be out or full. `throttle`: what they wait for. */

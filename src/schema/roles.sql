@@ -43,6 +43,7 @@ begin
     grant select on sequence mailchute.message_seq_seq to mailchute_relay;
     -- A batch that fails too often the relay pauses by itself; every other pause, and the end of one, is for people.
     grant execute on function mailchute.pause_batch(uuid, text) to mailchute_relay;
+    grant execute on function mailchute.list_bounced(jsonb) to mailchute_relay;
     -- For the senders that a suppression is limited to.
     grant execute on function mailchute.like_patterns(text[]) to mailchute_relay;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.take_from_queue(bigint), mailchute.retry_message(bigint, boolean) to mailchute_relay;

@@ -15,7 +15,7 @@ function startCandidServer(): Promise<ScriptedServer> {
   return startScriptedServer({
     on: {
       rcpt: (address) => {
-        const [code, enhanced] = address.split("@")[0]?.split("-") ?? [];
+        const [code, enhanced] = address.split(/[@+]/)[0]?.split("-") ?? [];
         return /^[45]\d\d$/.test(code ?? "") ? `${code} ${enhanced === undefined ? "" : `${enhanced} `}no` : undefined;
       },
     },
@@ -133,6 +133,25 @@ test("a word of the address's owner stays what it is after a soft bounce, and an
   const [removed] =
     await app`select mailchute.unsuppress_v1(${hard}) as hard, mailchute.unsuppress_v1(${soft}) as soft`;
   expect({ ...removed }).toEqual({ hard: false, soft: true });
+});
+
+test("an app whose open transaction has an address on the list keeps no outcome waiting, of that mail or of others", async () => {
+  await using server = await startCandidServer();
+  await using database = await createDatabase();
+  const held = ["550-5.1.1+a@example.com", "550-5.1.1+b@example.com"];
+  const ids = [await enqueue(database, { to: held }), await enqueue(database, { to: "550-5.1.1+c@example.com" })];
+  const app = await database.sql.reserve();
+  await app`begin`;
+  for (const address of held) await app`select mailchute.suppress_v1(${address}, 'manual')`;
+  await drain(database, server);
+  for (const id of ids) expect((await describeMessage(database, id)).state).toBe("bounced");
+  await app`commit`;
+  app.release();
+  expect((await suppressions(database)).map(([address, , reason]) => [address, reason])).toEqual([
+    ["550-5.1.1+a@example.com", "manual"],
+    ["550-5.1.1+b@example.com", "manual"],
+    ["550-5.1.1+c@example.com", "bounce"],
+  ]);
 });
 
 test("nothing is written without the setting, nor about the recipients of a mail that was redirected", async () => {
