@@ -85,8 +85,8 @@ export function metricsText(status: RelayStatus): string {
 function pauseSamples(pauses: readonly Pause[]): readonly Sample[] {
   const domains = pauses.filter(({ key }) => key.startsWith("domain="));
   const others = pauses.filter((pause) => !domains.includes(pause)).map(({ key }): Sample => {
-    const [of = "", stream] = key.split("=");
-    return [{ of, ...(stream === undefined ? {} : { stream }) }, 1];
+    const [of = "", name] = key.split("=");
+    return [{ of, ...(name === undefined ? {} : { [of]: name }) }, 1];
   });
   return domains.length === 0 ? others : [...others, [{ of: "domain" }, domains.length]];
 }

@@ -70,7 +70,7 @@ test("attack: a label with quotes, backslashes and newlines stays one label", ()
 
 test("each pause is a sample, but for those of domains, which are counted", () => {
   const since = new Date("2026-11-21T12:00:00Z");
-  const pauses = ["all", "domain=a.example", "domain=b.example", "stream=bulk"].map((key) => ({
+  const pauses = ["all", "batch=7", "domain=a.example", "domain=b.example", "stream=bulk"].map((key) => ({
     key,
     since,
     by: "ops",
@@ -78,6 +78,7 @@ test("each pause is a sample, but for those of domains, which are counted", () =
   const text = metricsText({ ...STATUS, pauses });
   expect(text.split("\n").filter((line) => line.startsWith("mailchute_paused"))).toEqual([
     'mailchute_paused{of="all"} 1',
+    'mailchute_paused{of="batch",batch="7"} 1',
     'mailchute_paused{of="stream",stream="bulk"} 1',
     'mailchute_paused{of="domain"} 2',
   ]);
