@@ -51,6 +51,7 @@ interface Described {
   readonly scheduledAt?: string;
   readonly expiresAt?: string;
   readonly overrideSuppression?: boolean;
+  readonly digest?: NonNullable<ExplainedMail["digest"]>;
   readonly recipients: readonly ExplainedRecipient[];
   readonly attempts: ExplainedMail["attempts"];
 }

@@ -30,13 +30,18 @@ export type ReasonCode =
   | "suppressed"
   | "overridden"
   | "scheduled"
+  | "digest"
   | "throttled"
+  | "left_to_relay"
   | "route_out"
   | "deferred"
   | "tried_alone"
   | "given_back"
   | "due"
   | "final";
+
+/** Before the reason, in the throttle of a mail that a Worker cannot carry (worker/left_to_relay.ts). */
+const LEFT = "relay:";
 
 const OPEN: ReadonlySet<string> = new Set(["scheduled", "queued", "sending", "deferred"]);
 
@@ -46,7 +51,7 @@ const OPEN: ReadonlySet<string> = new Set(["scheduled", "queued", "sending", "de
  */
 export function explain(mail: ExplainedMail, around: Surroundings): readonly Reason[] {
   const { row } = mail;
-  if (row === undefined) return ends(mail, around);
+  if (row === undefined) return [...inDigest(mail), ...ends(mail, around)];
   const open = mail.recipients.filter(({ state }) => OPEN.has(state));
   const others = [
     ...unserved(around),
@@ -59,6 +64,16 @@ export function explain(mail: ExplainedMail, around: Surroundings): readonly Rea
   ];
   const ended = mail.recipients.some(({ state }) => !OPEN.has(state) && state !== "held") ? ends(mail, around) : [];
   return [...others, ...ended];
+}
+
+/** What becomes of an item, its digest says. */
+function inDigest({ id, digest }: ExplainedMail): readonly Reason[] {
+  if (digest?.id === undefined || digest.id === id) return [];
+  return [{
+    code: "digest",
+    text: `It is in the digest ${digest.key}, which is the mail ${digest.id}.`,
+    fix: `mailchute explain ${digest.id}`,
+  }];
 }
 
 interface Context {
@@ -163,11 +178,22 @@ function waits(
   const { now } = around;
   const reasons: Reason[] = [];
   const isLater = row.due !== undefined && row.due > now;
+  if (mail.digest !== undefined && mail.digest.id === undefined && mail.digest.items === undefined) {
+    return [waitsForDigest(mail, mail.digest, now)];
+  }
   if (mail.state === "scheduled" && mail.scheduledAt !== undefined) {
     const at = formatMoment(new Date(mail.scheduledAt), now);
     return [{ code: "scheduled", text: `It is scheduled for ${at}.`, fix: `mailchute retry ${mail.id} (send it now)` }];
   }
-  if (row.throttle !== undefined && !row.throttle.startsWith("paused:")) reasons.push(throttled(row.throttle, around));
+  if (row.throttle?.startsWith(LEFT)) {
+    reasons.push({
+      code: "left_to_relay",
+      text: `A Worker has left it to a relay: ${row.throttle.slice(LEFT.length)}.`,
+      fix: "mailchute run (a relay takes it within 30 seconds)",
+    });
+  } else if (row.throttle !== undefined && !row.throttle.startsWith("paused:")) {
+    reasons.push(throttled(row.throttle, around));
+  }
   const deferred = open.filter(({ state }) => state === "deferred");
   const last = mail.attempts.findLast(({ address }) => deferred.some((recipient) => recipient.address === address));
   if (deferred.length > 0) {
@@ -198,6 +224,18 @@ function waits(
     reasons.push({ code: "due", text: `It is due since ${formatMoment(row.due, now)}, and ${order}.` });
   }
   return reasons;
+}
+
+function waitsForDigest({ id, scheduledAt }: ExplainedMail, { key }: { readonly key: string }, now: Date): Reason {
+  const end = scheduledAt === undefined ? undefined : new Date(scheduledAt);
+  const until = end === undefined || end <= now
+    ? "a relay closes it when it has ended"
+    : `it ends at ${formatMoment(end, now)} at the latest`;
+  return {
+    code: "digest",
+    text: `It waits for the window of the digest ${key}: ${until}.`,
+    fix: `mailchute retry ${id} (send it now, on its own)`,
+  };
 }
 
 function throttled(throttle: string, { throttleFullAt, now }: Surroundings): Reason {

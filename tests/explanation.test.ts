@@ -124,6 +124,28 @@ test("a schedule, a deferral, a route that is out and a person who has to decide
   expect(explained(mail({ crashes: 3 })).codes).toEqual(["tried_alone", "due"]);
 });
 
+test("an item says which window it waits for, and later in which digest it is", () => {
+  const item = { state: "scheduled", scheduledAt: inMinutes(60).toISOString() };
+  const waiting = explained(mail({ due: undefined }, { ...item, digest: { key: "replies" } }));
+  expect(waiting.codes).toEqual(["digest"]);
+  expect(waiting.text).toContain("the digest replies: it ends at 2026-11-21T13:00:00Z (in 1 hour) at the latest.");
+  const late = explained(mail({ due: undefined }, { digest: { key: "replies" } }));
+  expect(late.text).toContain("the digest replies: a relay closes it when it has ended.");
+  const digest = "018f0000-0000-7000-8000-0000000000d1";
+  const inside = explained(mail({}, { row: undefined, digest: { key: "replies", id: digest } }));
+  expect(inside.codes).toEqual(["digest"]);
+  expect(inside.text).toBe(`It is in the digest replies, which is the mail ${digest}. → mailchute explain ${digest}`);
+  // The digest itself, and an item that went out alone, are mails as any other.
+  expect(explained(mail({}, { digest: { key: "replies", items: 3 } })).codes).toEqual(["due"]);
+  expect(explained(mail({}, { digest: { key: "replies", id: ID } })).codes).toEqual(["due"]);
+});
+
+test("what a Worker has left to a relay says why, and waits for no limit", () => {
+  const left = explained(mail({ due: inMinutes(60), throttle: "relay:an address needs SMTPUTF8" }));
+  expect(left.codes).toEqual(["left_to_relay"]);
+  expect(left.text).toContain("A Worker has left it to a relay: an address needs SMTPUTF8.");
+});
+
 test("a mail that has ended says how for each recipient, and names the row of the suppression list", () => {
   const at = inMinutes(-1).toISOString();
   const row = { address: "ann@example.com", scope: "app:shop", reason: "complaint", by: "ops", createdAt: at };
