@@ -155,7 +155,7 @@ export class Drain {
     await this.#workers.finished();
   }
 
-  /** Works until nothing is due or waits for a limit, or what is due waits for routes that are out and one probe of each has failed, or the database does not answer. */
+  /** Works until nothing is due or waits for a limit, or what does waits for routes that are out and one probe of each has failed, or the database does not answer. */
   async runOnce(): Promise<void> {
     await this.discover();
     const { clock, log } = this.#options;
@@ -171,7 +171,7 @@ export class Drain {
       const idle = this.#workers.size === 0;
       if (look === "failed" || look === "refused" || look === "paused" || this.#outage.isGone) break;
       if (idle && (look === "nothing" || look === "no_room")) {
-        const untilMs = this.#workers.worthWaitingUntilMs(probed) ?? await this.#intake.worthWaitingUntilMs();
+        const untilMs = await this.#workers.worthWaitingUntilMs(probed);
         if (untilMs !== undefined) await this.#pause(untilMs + RELEASE_MS - this.#options.clock.now());
         else if (look === "no_room" || !await this.#waitsForDeadLease()) break;
       } else if (look !== "filled" && !idle) {

@@ -172,9 +172,9 @@ select extract(epoch from min(q.due) - now()) * 1000 as wait_ms
 from mailchute.queue q join mailchute.relay r on r.id = q.leased_by
 where r.id <> $1::bigint and (r.stopped_at is not null or r.heartbeat_at < now() - interval '1 minute')`;
 
-/** What waits though it was due: also what was given back for a route that was out, or for a pause. Counted for the last words of `run --once`. */
+/** What waits though it was due: also what was given back for a route that was out, for a limit or for a pause. Counted for the last words of `run --once`. */
 export const REMAINING = `
-select count(*) filter (where leased_by is null and (due <= now() or throttle like 'paused:%'
+select count(*) filter (where leased_by is null and (due <= now() or throttle is not null
     or seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))))::int as waiting,
   count(*) filter (where leased_by is null and throttle like 'paused:%')::int as paused,
   count(*) filter (where leased_by is not null)::int as leased

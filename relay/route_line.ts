@@ -60,9 +60,17 @@ export class RouteLine {
     return this.#working;
   }
 
+  /** For the rest of `run --once`: the route has been probed, and was still out. Mail for it waits for nothing, and no limit is waited for on its account. */
+  isGivenUp = false;
+
   /** No mail may be begun on this route now. */
   get isOut(): boolean {
-    return this.route.breaker.allowance(this.#options.clock.now()).limit === 0;
+    return this.isLeftAlone || this.route.breaker.allowance(this.#options.clock.now()).limit === 0;
+  }
+
+  /** It was given up, and has not been found to work since, by another database. */
+  get isLeftAlone(): boolean {
+    return this.isGivenUp && this.state !== "closed";
   }
 
   /** The state of the route's circuit breaker. */
@@ -82,7 +90,7 @@ export class RouteLine {
     const free = limit - this.#held;
     const isFull = free < limit / 4;
     this.#fullSinceMs = isFull ? this.#fullSinceMs ?? nowMs : undefined;
-    const allowance = this.route.breaker.allowance(nowMs);
+    const allowance = this.isLeftAlone ? { limit: 0, retryAtMs: undefined } : this.route.breaker.allowance(nowMs);
     return {
       limit: allowance.limit,
       retryAtMs: allowance.retryAtMs,

@@ -18,6 +18,11 @@ export class RouteLines {
     return [...this.#lines.values()];
   }
 
+  /** `run --once` has given up all routes. */
+  get areLeftAlone(): boolean {
+    return this.all.every((line) => line.isLeftAlone);
+  }
+
   /** The line of the first of a leg's routes that is not out; those before it are struck off. @returns how the leg ends when all are out */
   choose(leg: Leg): RouteLine | LegResult {
     for (let [name] = leg.routes; name !== undefined; [name] = leg.routes) {

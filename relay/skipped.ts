@@ -39,10 +39,13 @@ export class Skipped {
     for (const line of lines) {
       const { name } = line.route;
       if (line.state === "closed") {
+        line.isGivenUp = false;
         if (probed.delete(name)) ends.push(...times);
       } else if (!probed.has(name)) {
         probed.add(name);
         ends.push(line.probedAgainMs());
+      } else {
+        line.isGivenUp = true;
       }
     }
     return ends.length === 0 ? undefined : ends.reduce((last, end) => Math.max(last, end));

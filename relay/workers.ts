@@ -112,9 +112,11 @@ export class Workers {
     return roomFor(this.#lines.rooms(), this.#options.clock.now(), patienceMs);
   }
 
-  /** Until when `run --once` should wait for what was given back; see there. */
-  worthWaitingUntilMs(probed: Set<string>): number | undefined {
-    return this.skipped.worthWaitingUntilMs(this.#lines.all, probed);
+  /** Until when `run --once` should wait for what was given back, or for a limit; see there. */
+  async worthWaitingUntilMs(probed: Set<string>): Promise<number | undefined> {
+    const untilMs = this.skipped.worthWaitingUntilMs(this.#lines.all, probed);
+    // What waits for a limit goes nowhere while all routes are out.
+    return untilMs ?? (this.#lines.areLeftAlone ? undefined : await this.#options.intake.worthWaitingUntilMs());
   }
 
   /** Takes in what was claimed, as soon as that is known; `claimedMs`: when, by our clock. @returns what is to be begun */

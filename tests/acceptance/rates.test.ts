@@ -251,3 +251,27 @@ test(
   },
   30_000,
 );
+
+for (const [what, rate] of [["domain", "domain:*=20/s"], ["stream", "stream:bulk=20/s"]] as const) {
+  test(
+    `run --once ends while a route is out, though its mail waits for the limit of a ${what}, and takes all other mail along`,
+    async () => {
+      await using server = await startScriptedServer();
+      await using gone = await startScriptedServer({ on: { connect: () => ({ close: "421 4.3.2 not now" }) } });
+      await using database = await createDatabase();
+      const send = (to: string) => enqueue(database, { to, stream: "bulk" });
+      for (let number = 1; number <= 25; number++) await send(`u${number}@out.example`);
+      {
+        await using running = await openTestRelay(database, { smtpPort: gone.port, rate });
+        expect(await running.relay.runOnce()).toEqual({ waiting: 25, leased: 0 });
+      }
+      for (let number = 1; number <= 25; number++) await send(`u${number}@example.com`);
+      await database.sql`update mailchute.queue set due = now() where throttle is null`;
+      const routes = { out: gone.port, up: server.port };
+      await using running = await openTestRelay(database, { routes, rules: "to:out.example=out, *=up", rate });
+      expect(await running.relay.runOnce()).toEqual({ waiting: 25, leased: 0 });
+      expect(server.mails).toHaveLength(25);
+    },
+    15_000,
+  );
+}
