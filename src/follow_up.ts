@@ -2,8 +2,9 @@ import type { Address, Mailbox } from "./address.ts";
 import { type Driver, run } from "./connection.ts";
 import { type Fault, field, mailbox, time } from "./field.ts";
 import { refuse } from "./finding.ts";
+import { isUuid } from "./is_uuid.ts";
 import type { CallOptions, Mailer } from "./mailer.ts";
-import { CALL, check, KEY, TIMEOUT } from "./options.ts";
+import { CALL, check, KEY } from "./options.ts";
 import {
   batchStatus,
   cancel,
@@ -17,7 +18,6 @@ import {
 import type { Query } from "./statement.ts";
 import { type BatchStatus, type MessageStatus, parseDated, parseStatus } from "./status.ts";
 import { type Suppression, suppressionReason } from "./suppression.ts";
-import { isUuid } from "./uuid.ts";
 import { wait } from "./wait.ts";
 
 /** Where calls run. */
@@ -108,14 +108,7 @@ export function followUp(
       return await askAbout<"rescheduled" | "too_late">(id, reschedule(id, parsed), { what, options }) ?? "unknown";
     },
 
-    async wait(id, { tx, signal, ...options } = {}) {
-      const { timeoutMs } = check<{ readonly timeoutMs?: number }>(
-        { timeoutMs: TIMEOUT },
-        options,
-        "Cannot wait for the mail",
-      );
-      return await wait(() => getOne(id, { tx }), { timeoutMs, signal });
-    },
+    wait: (id, options) => wait((call) => getOne(id, call), options),
 
     suppressions: {
       async add(address, reason = "manual", options) {

@@ -1,5 +1,3 @@
-const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
-
 /**
  * Makes a UUIDv7 (RFC 9562 section 5.7): 48 bits of time, the rest random, so that ids sort by time and indexes grow at one end.
  *
@@ -14,16 +12,4 @@ const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
 export function uuidv7(nowMs: number, random: string): string {
   const time = nowMs.toString(16).padStart(12, "0");
   return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(15)}`;
-}
-
-/**
- * Tells whether a text is a UUID of any version.
- *
- * @example
- * ```ts
- * if (!isUuid("017f22e2-79b0-7000-8000-000000000000") || isUuid("42")) throw new Error("unexpected");
- * ```
- */
-export function isUuid(text: string): boolean {
-  return UUID.test(text);
 }

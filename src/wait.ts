@@ -1,5 +1,8 @@
 import type { Connection } from "./connection.ts";
 import { MailchuteError } from "./error.ts";
+import { field } from "./field.ts";
+import { refuse } from "./finding.ts";
+import { CALL, check, TIMEOUT } from "./options.ts";
 import { isFinal } from "./state.ts";
 import type { MessageStatus } from "./status.ts";
 
@@ -19,20 +22,28 @@ const DEFAULT_MS = 60_000;
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 2_000;
 
+const OPTIONS = {
+  ...CALL,
+  timeoutMs: TIMEOUT,
+  signal: field((signal, fault) => {
+    if (!(signal instanceof AbortSignal)) fault("it is not an AbortSignal");
+    return signal;
+  }),
+};
+
 /** See {@linkcode Mailer.wait}. */
 export async function wait(
-  get: () => Promise<MessageStatus | undefined>,
-  { timeoutMs = DEFAULT_MS, signal }: WaitOptions,
+  get: (options: Pick<WaitOptions, "tx">) => Promise<MessageStatus | undefined>,
+  options: WaitOptions = {},
 ): Promise<MessageStatus> {
+  const { timeoutMs = DEFAULT_MS, signal, tx } = check<WaitOptions>(OPTIONS, options, WHAT);
   const late = AbortSignal.timeout(timeoutMs);
   const ended = signal === undefined ? late : AbortSignal.any([late, signal]);
   for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
     signal?.throwIfAborted();
-    const status = await get();
+    const status = await get({ tx });
     if (status === undefined) {
-      throw new MailchuteError("validation_error", `${WHAT}: id: this app has no committed mail with it`, {
-        issues: [{ path: "id", message: "this app has no committed mail with it" }],
-      });
+      return refuse(WHAT, [{ path: "id", message: "this app has no committed mail with it" }]) as never;
     }
     if (isFinal(status.state)) return status;
     await pause(pauseMs, ended);

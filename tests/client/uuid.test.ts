@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { isUuid, uuidv7 } from "../../src/uuid.ts";
+import { isUuid } from "../../src/is_uuid.ts";
+import { uuidv7 } from "../../src/uuid.ts";
 
 const RANDOM = "ffffffff-ffff-4fff-bfff-ffffffffffff";
 

@@ -53,3 +53,27 @@ test("wait() refuses a deadline that is none, and options that it does not know"
   }
   await rejects(mail.wait("x", { timeout: 5 } as object), "validation_error", "timeout");
 });
+
+test("wait() names the option that is at fault, where odd ones ended in a TypeError", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql);
+  const { id } = await mail.send(MESSAGE);
+  for (const signal of [null, 7, "now", {}, new AbortController(), new Event("abort")]) {
+    await rejects(mail.wait(id, { signal } as object), "validation_error", "signal");
+  }
+  await rejects(mail.wait(id, { tx: null } as object), "connection_unsupported");
+  await rejects(mail.wait(id, database.sql as object), "validation_error", "options");
+  // As everywhere else, no options.
+  await rejects(mail.wait(crypto.randomUUID(), null as never), "validation_error", "id");
+});
+
+test("an id of any kind that is none is the id of no mail, where some ended in a TypeError", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql);
+  for (const id of [Symbol("id"), 7n, null, undefined, [Symbol("id")], Object.create(null)]) {
+    await rejects(mail.wait(id as never), "validation_error");
+    expect<string>(await mail.reschedule(id as never, new Date())).toBe("unknown");
+  }
+  expect(await mail.get(Symbol("id") as never)).toBeUndefined();
+  expect<unknown>(await mail.cancel(Symbol("id") as never)).toBe("unknown");
+});
