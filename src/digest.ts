@@ -1,5 +1,6 @@
-import { type Field, field, key, over } from "./field.ts";
+import { type Field, field, key, oneOf, over } from "./field.ts";
 import { checkFields, type Finding } from "./finding.ts";
+import { fitting, isWhole } from "./fitting.ts";
 import type { Message } from "./message.ts";
 import { octets } from "./octets.ts";
 
@@ -57,27 +58,31 @@ const LINE_BYTES = 998;
 /** Text and HTML of an item. As much as a digest shows, so that the first item always has room. */
 const ITEM_BYTES = 1_000_000;
 
-const SPAN = fitting("a time such as 15m", (value) => /^[1-9]\d{0,6}[smhd]$/.test(value));
+const SPAN = fittingText("a time such as 15m", (value) => /^[1-9]\d{0,6}[smhd]$/.test(value));
 const LINE = field((value, fault) => key(value, LINE_BYTES, fault));
 const FIELDS = {
   key: field((value, fault) => key(value, KEY_BYTES, fault)),
   wait: SPAN,
-  debounce: field((value) => value),
+  debounce: field(oneOf(true, false)),
   atMost: SPAN,
-  at: fitting("a time of day such as 09:00", (value) => /^([01]\d|2[0-3]):[0-5]\d$/.test(value)),
-  timeZone: fitting("a time zone such as Europe/Vienna", (timeZone) => !!new Intl.DateTimeFormat("en", { timeZone })),
+  at: fittingText("a time of day such as 09:00", (value) => /^([01]\d|2[0-3]):[0-5]\d$/.test(value)),
+  timeZone: fittingText(
+    "a time zone such as Europe/Vienna",
+    (timeZone) => !!new Intl.DateTimeFormat("en", { timeZone }),
+  ),
   subject: LINE,
   more: LINE,
-  maxItems: field((value) => value),
+  maxItems: fitting("a whole number from 1 to 500", (value) => isWhole(value, 500)),
 };
 
 /** What was read of a mail, each field on its own. */
 type Read = { readonly [Name in keyof Message]?: Message[Name] | undefined };
 
 /** Reads the digest of a mail into what was read of the mail, and adds what is wrong. */
-export function withDigest(read: Read, given: object, all: Finding[]): Read {
+export function withDigest(read: Read, given: Partial<Digest>, all: Finding[]): Read {
   const { output: digest, findings } = checkFields<Digest>(FIELDS, { ...given }, "it is no field of a digest");
   for (const finding of findings) all.push({ ...finding, path: `digest.${finding.path}` });
+  if (given.key === undefined) all.push({ path: "digest.key", message: "it is missing" });
   const add = (path: string, reason: string) => all.push({ path, message: `${reason} with digest`, limit: false });
   for (const name of ["cc", "bcc", "attachments"] as const) if (read[name]?.length) add(name, "it does not go");
   for (const name of ["scheduledAt", "expiresAt"] as const) if (read[name] !== undefined) add(name, "it does not go");
@@ -89,14 +94,7 @@ export function withDigest(read: Read, given: object, all: Finding[]): Read {
   return { ...read, digest };
 }
 
-function fitting(what: string, fits: (value: string) => boolean): Field<unknown> {
-  return field((value, fault) => {
-    try {
-      if (typeof value === "string" && fits(value)) return value;
-    } catch {
-      // The runtime knows no such zone.
-    }
-    fault(`it is not ${what}`);
-    return value;
-  });
+/** A text that fits: what only becomes one, such as a list with one text in it, the database would refuse. */
+function fittingText(what: string, fits: (value: string) => boolean): Field<unknown> {
+  return fitting(what, (value) => typeof value === "string" && fits(value));
 }

@@ -132,7 +132,7 @@ export function stream(value: unknown, fault: Fault): string {
 }
 
 /** Makes a reader for a field that has few values. */
-export function oneOf<const T extends string>(
+export function oneOf<const T extends string | boolean>(
   ...values: readonly T[]
 ): (value: unknown, fault: Fault) => T | undefined {
   return (value, fault) => {

@@ -202,7 +202,7 @@ const FIELDS = {
   // Few mails have these, so what checks them is loaded for those.
   digest: field(Object),
   template: field(Object),
-  overrideSuppression: field((value) => value),
+  overrideSuppression: field(oneOf(true, false)),
 };
 
 /** What the fields were read as, each on its own. */

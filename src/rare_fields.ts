@@ -10,5 +10,5 @@ type Read = { readonly [Name in keyof Message]?: Message[Name] | undefined };
 export function withRareFields(read: Read, given: Readonly<Record<string, unknown>>, all: Finding[]): Read {
   const { digest, template } = given;
   const filled = template === undefined ? read : withTemplate(read, Object(template), all);
-  return digest === undefined ? filled : withDigest(filled, digest as object, all);
+  return digest === undefined ? filled : withDigest(filled, Object(digest), all);
 }

@@ -2,6 +2,7 @@ import { type Connection, type Driver, type Row, run } from "./connection.ts";
 import { type Issue, MailchuteError } from "./error.ts";
 import { type Fault, field, key, mailbox, oneOf, over, quote } from "./field.ts";
 import { type Finding, refuse } from "./finding.ts";
+import { fitting } from "./fitting.ts";
 import { LIMITS } from "./limits.ts";
 import { type Defaults, type Message, type MessageInput, parseMessage } from "./message.ts";
 import { unsubscribeProblem } from "./mime/unsubscribe.ts";
@@ -10,7 +11,7 @@ import { enqueueMany } from "./enqueue_many.ts";
 import { octets } from "./octets.ts";
 import { refuseLarge } from "./statement.ts";
 import { readVariables } from "./stored_template.ts";
-import { isTemplate, merge, namesIn, type Values } from "./template.ts";
+import { fill, isTemplate, namesIn, type Values } from "./template.ts";
 import { valueFault } from "./template_value.ts";
 import { uuidv7 } from "./uuid.ts";
 
@@ -27,7 +28,7 @@ export interface SendManyOptions {
   readonly batch?: string | undefined;
   /** `skip` leaves out recipients with a fault, and tells of them in the result. @default {"throw"} */
   readonly onInvalid?: "throw" | "skip" | undefined;
-  /** Called after each part. */
+  /** Called after each part; a promise is waited for, and its error is that of the call. */
   readonly onProgress?: ((progress: ManyProgress) => void) | undefined;
 }
 
@@ -74,7 +75,7 @@ const OPTIONS = {
   ...CALL,
   batch: KEY,
   onInvalid: field(oneOf("throw", "skip")),
-  onProgress: field((onProgress) => onProgress),
+  onProgress: fitting("a function", (value) => typeof value === "function"),
 };
 
 /** The names that a template has. */
@@ -146,7 +147,7 @@ export async function sendMany(
   let atOnce = 1;
   try {
     const left = (index: number, issues: readonly Issue[]) => {
-      if (!skips) refuse(WHAT, issues.map((issue) => ({ ...issue, limit: false })));
+      if (!skips) refuse(WHAT, issues);
       skipped.push({ index, issues });
     };
     for await (const part of partsOf(listed(recipients), { names: namesOf(mail), takenChars: json.length, left })) {
@@ -201,12 +202,13 @@ function readRecipient(recipient: unknown, names: Names, fault: Fault): readonly
   const { to, key: ownKey, variables = {}, ...others } = Object(recipient);
   for (const other of Object.keys(others)) fault("it is no field of a recipient", [quote(other)]);
   const { email, name = null } = mailbox(to, (reason) => fault(reason, ["to"])) ?? {};
-  const at = (reason: string) => fault(reason, ["key"]);
-  const given = ownKey === undefined ? null : key(ownKey, LIMITS.idempotencyKeyBytes, at);
+  const maxBytes = LIMITS.idempotencyKeyBytes;
+  const given = ownKey === undefined ? null : key(ownKey, maxBytes, (reason) => fault(reason, ["key"]));
   const byName = names.hasOthers
     ? readVariables(variables, (reason, at = []) => fault(reason, ["variables", ...at]), names)
     : readNamed(variables, names, fault);
-  const problem = names.unsubscribe && unsubscribeProblem(merge(names.unsubscribe, byName, "url"));
+  const inUrl = (name: string) => encodeURIComponent(byName[name] ?? "");
+  const problem = names.unsubscribe && unsubscribeProblem(fill(names.unsubscribe, inUrl));
   if (problem) fault(`merged into unsubscribe: ${problem}`, ["variables"]);
   return [email, name, given, byName];
 }
@@ -246,7 +248,9 @@ async function readTemplate(template: object, defaults: Defaults): Promise<Omit<
     WHAT,
     odd.map(([path]) => finding(path, "it has {{ without a name like {{name}}: give a literal {{ as a variable")),
   );
-  const fixed = (mail.headers ?? []).filter(([name, text]) => isMerged(name) || (isSender(name) && isMerged(text)));
+  const fixed = (mail.headers ?? []).filter(([name, text]) =>
+    isMerged(name) || (/^sender$/i.test(name) && isMerged(text))
+  );
   const same = "a header's name, and the address in Sender, are the same for all: no {{name}} can stand there";
   refuse(WHAT, fixed.map(([name]) => finding(`headers.${name}`, same)));
   return mail;
@@ -273,10 +277,6 @@ function isMerged(text = ""): boolean {
   return text.includes("{{");
 }
 
-function isSender(name: string): boolean {
-  return name.toLowerCase() === "sender";
-}
-
 /** What can be iterated over. A string can be too, and is no list. */
 function listed(recipients: unknown): Iterable<unknown> | AsyncIterable<unknown> {
   const list = Object(recipients);
@@ -286,7 +286,7 @@ function listed(recipients: unknown): Iterable<unknown> | AsyncIterable<unknown>
 }
 
 function finding(path: string, message: string): Finding {
-  return { path, message, limit: false };
+  return { path, message };
 }
 
 /** Parts that were committed stay: whoever runs it again has to know. */

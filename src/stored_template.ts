@@ -1,5 +1,6 @@
 import { type Fault, field, key, over, quote } from "./field.ts";
 import { checkFields, type Finding } from "./finding.ts";
+import { fitting, isWhole } from "./fitting.ts";
 import type { Message } from "./message.ts";
 import { octets } from "./octets.ts";
 import type { Values } from "./template.ts";
@@ -44,16 +45,8 @@ export function languageKey(language: string): string {
 
 const FIELDS = {
   name: field((value, fault) => key(value, NAME_BYTES, fault)),
-  language: field((value, fault) => {
-    if (typeof value !== "string" || !LANGUAGE.test(value)) fault("it is no language such as de or de-AT");
-    return value;
-  }),
-  version: field((value, fault) => {
-    if (!Number.isInteger(value) || Number(value) < 1 || Number(value) > MAX_VERSION) {
-      fault("it is no whole number from 1");
-    }
-    return value;
-  }),
+  language: fitting("a language such as de or de-AT", (value) => typeof value === "string" && LANGUAGE.test(value)),
+  version: fitting("a whole number from 1", (value) => isWhole(value, MAX_VERSION)),
   variables: field((value, fault) => readVariables(value, fault)),
 };
 

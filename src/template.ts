@@ -26,6 +26,18 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? "");
 }
 
+/**
+ * Puts something in the place of each name.
+ *
+ * @example
+ * ```ts
+ * if (fill("Dear {{ name }}", (name) => name.toUpperCase()) !== "Dear NAME") throw new Error("unexpected");
+ * ```
+ */
+export function fill(text: string, valueOf: (name: string) => string): string {
+  return text.replace(PLACEHOLDER, (_, name: string) => valueOf(name));
+}
+
 /** The values of one recipient, by name. */
 export type Values = Readonly<Record<string, string>>;
 
@@ -71,7 +83,7 @@ export function isTemplate(text: string): boolean {
 export function merge(text: string, values: Values, place: TextPlace = "text"): string {
   // Most texts of most mails have none.
   if (!text.includes("{{")) return text;
-  return text.replace(PLACEHOLDER, (_, name: string) => {
+  return fill(text, (name) => {
     const value = Object.hasOwn(values, name) ? values[name] : undefined;
     if (value === undefined) {
       throw new MailchuteError("validation_error", `Cannot merge the mail: the variable ${name} is missing`, {

@@ -21,8 +21,7 @@ export function checkDigest(message: Message): void {
   const add = (path: string, text: string) => void issues.push({ path, message: text });
   // What the client takes: its types may have been left out.
   const given: Readonly<Record<string, unknown>> = { ...message.digest };
-  const { key, wait, at, timeZone, debounce, atMost, maxItems } = given;
-  if (key === undefined) add("digest.key", "must have 1 to 256 bytes without control characters");
+  const { wait, at, timeZone, debounce, atMost } = given;
   if (wait === undefined && at === undefined) add("digest.wait", "is missing, and at too");
   else if (wait !== undefined && at !== undefined) {
     add("digest.wait", "does not go with at: a window ends after a time or at a time of day");
@@ -30,8 +29,7 @@ export function checkDigest(message: Message): void {
   if (wait !== undefined && !(msOf(wait) <= MAX_SPAN_MS)) {
     add("digest.wait", "must be a time of 1s to 31d, such as 90s, 15m, 1h or 7d");
   }
-  if (debounce !== undefined && typeof debounce !== "boolean") add("digest.debounce", "must be true or false");
-  else if (debounce === true && wait === undefined) add("digest.debounce", "goes with wait only");
+  if (debounce === true && wait === undefined) add("digest.debounce", "goes with wait only");
   if (atMost !== undefined && debounce !== true) {
     add("digest.atMost", "goes with debounce only: without it the first item says when the window ends");
   } else if (atMost !== undefined && !(msOf(atMost) <= MAX_SPAN_MS && !(msOf(atMost) < msOf(wait)))) {
@@ -46,10 +44,6 @@ export function checkDigest(message: Message): void {
     if (!isTemplate(text) || namesIn(text).some((found) => found !== known)) {
       add(`digest.${name}`, `must be a line of at most 998 bytes, with no other name than {{${known}}}`);
     }
-  }
-  const most = Number(maxItems ?? 1);
-  if (maxItems !== undefined && (typeof maxItems !== "number" || !Number.isInteger(most) || most < 1 || most > 500)) {
-    add("digest.maxItems", "must be a whole number from 1 to 500");
   }
   for (const [name, text] of Object.entries(EXCLUDED)) {
     if (message[name as keyof typeof EXCLUDED] !== undefined) add(name, text);

@@ -61,11 +61,7 @@ export function messageTimes(message: Message, nowMs: number): MessageTimes {
     const text = message[name];
     return text === undefined ? undefined : timestampMs(text) ?? refuseIssue(name, "is not a time");
   };
-  const { digest, overrideSuppression: override } = message;
-  // What the client hands on, whatever it is.
-  if (override !== undefined && override !== null && typeof override !== "boolean") {
-    refuseIssue("overrideSuppression", "must be true or false");
-  }
+  const { digest } = message;
   if (digest !== undefined) checkDigest(message);
   const scheduledAtMs = digest === undefined ? timeOf("scheduledAt") : digestLatestMs(digest, nowMs);
   const expiresAtMs = timeOf("expiresAt");

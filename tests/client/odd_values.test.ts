@@ -71,6 +71,40 @@ test("a value that throws when it is read is a fault of its field, and what was 
   }
 });
 
+/** What JSON has no place for, what it would change, and what only the database would refuse. */
+const NO_KIND = [7n, NaN, "true", "5", {}, [], new Date(NaN), Symbol("x"), () => {}, null];
+
+test("a digest's debounce and maxItems, and overrideSuppression, of another kind are refused before the database is asked", async () => {
+  const digest = { key: "k", wait: "1h" };
+  for (const value of NO_KIND) {
+    await refused({ overrideSuppression: value }, "overrideSuppression");
+    await refused({ digest: { ...digest, debounce: value } }, "digest.debounce");
+    await refused({ digest: { ...digest, maxItems: value } }, "digest.maxItems");
+  }
+  for (const maxItems of [0, -1, 1.5, 501]) await refused({ digest: { ...digest, maxItems } }, "digest.maxItems");
+  for (const value of [7, true, null, [], () => {}]) await refused({ digest: value }, "digest.key");
+  for (const maxItems of [1, 500]) {
+    expect((await requestOf({ digest: { ...digest, maxItems, debounce: false } })).digest).toEqual({
+      ...{ ...digest, maxItems, debounce: false },
+    });
+  }
+});
+
+test("a list or an object in the place of a digest's text is refused, though it would become one that fits", async () => {
+  const of = (fields: object) => ({ digest: { key: "k", ...fields } });
+  await refused(of({ wait: ["1h"] }), "digest.wait");
+  await refused(of({ at: ["09:00"], timeZone: "Europe/Vienna" }), "digest.at");
+  await refused(of({ at: "09:00", timeZone: ["Europe/Vienna"] }), "digest.timeZone");
+});
+
+test("an onProgress that is no function is refused before anything is queued", async () => {
+  for (const onProgress of [7, "x", {}, null]) {
+    const { to, ...template } = MESSAGE;
+    const sending = offline.sendMany(template, [{ to }], { onProgress } as object);
+    await rejects(sending, "validation_error", "onProgress");
+  }
+});
+
 test("a contentId of null is none", async () => {
   const { attachments } = await requestOf({ attachments: [{ ...FILE, contentId: null }] });
   expect(attachments).toEqual([{ filename: "a.txt", contentType: "application/octet-stream", base64: "aGk=" }]);
