@@ -136,7 +136,7 @@ export async function sendMany(
     }
     for (const [index, issues] of refused) skipped.push({ index, issues });
     if (driver.isRoot) atOnce = AT_ONCE;
-    onProgress?.({ created, existing, skipped: skipped.length });
+    await onProgress?.({ created, existing, skipped: skipped.length });
   }
 
   // One that has failed stays, so that whoever waits next learns of it.

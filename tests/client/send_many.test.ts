@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import { neon, neonConfig } from "@neondatabase/serverless";
 import postgres from "postgres";
-import { type Connection, createMailer, type Mailer } from "../../mod.ts";
+import { type Connection, createMailer, type Mailer, type ManyProgress } from "../../mod.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { startNeonStandin } from "../neon_standin.ts";
 import { openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { rejects } from "./cases.ts";
+import { rejection, rejects } from "./cases.ts";
 import { grantShop } from "./shop.ts";
 
 const TEMPLATE = { subject: "News for {{name}}", text: "Dear {{name}}", html: "<p>Dear {{name}}</p>" } as const;
@@ -208,6 +208,20 @@ test("a list of any length is read as it is needed, in parts, with progress", as
   expect(sent.created).toBe(60_000);
   expect(progress.length).toBeGreaterThan(3);
   expect(progress.at(-1)).toBe(60_000);
+});
+
+test("an onProgress that returns a promise is waited for, and its error is that of the call", async () => {
+  await using shop = await openShop();
+  const lost = new Error("the page is gone");
+  const sending = shop.mail.sendMany(TEMPLATE, [ANN], { onProgress: () => Promise.reject(lost) });
+  expect(await rejection(sending)).toBe(lost);
+  let noted = 0;
+  const onProgress = async ({ created }: ManyProgress) => {
+    await shop.rows("message");
+    noted = created;
+  };
+  await shop.mail.sendMany(TEMPLATE, [ANN, BOB], { onProgress });
+  expect(noted).toBe(2);
 });
 
 test("after the first part two are under way at a time, in a transaction one after the other", async () => {
