@@ -74,6 +74,7 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
 
   return {
     async send(message, options = {}) {
+      heedHtml(message);
       const { tx, idempotencyKey } = check<SendOptions>({ ...CALL, idempotencyKey: KEY }, options, SEND);
       const driver = choose(tx, SEND);
       const statement = await prepare(message, idempotencyKey);
@@ -83,6 +84,7 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
     },
 
     async statement(message, options = {}) {
+      heedHtml(message);
       const { idempotencyKey } = check<KeyOptions>({ idempotencyKey: KEY }, options, SEND);
       const statement = await prepare(message, idempotencyKey);
       refuseLarge(driverOf(db, "db"), statement, { what: SEND, path: "message" });
@@ -90,6 +92,7 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
     },
 
     async sendMany(template, recipients, options) {
+      heedHtml(template);
       const { sendMany } = await import("./send_many.ts");
       return await sendMany({ choose, defaults, timeoutMs }, template, recipients, options);
     },
@@ -104,4 +107,9 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
       remove: async (...call) => (await later()).suppressions.remove(...call),
     },
   };
+}
+
+/** HTML that is still rendered may fail before it is waited for, or when an option is refused and nobody waits: that must not end the process. */
+function heedHtml(mail: object): void {
+  Object(mail).html?.catch?.(() => {});
 }

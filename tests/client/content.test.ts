@@ -21,6 +21,27 @@ test("html that does not render itself is refused, and one that fails is the cau
   expect(error.cause).toBe(failure);
 });
 
+test("HTML that fails to render ends no process, though an option or another field is refused first", async () => {
+  const mail = () => ({ ...MESSAGE, html: Promise.reject(new Error("no template")) });
+  const template = () => ({ ...mail(), to: undefined });
+  const bad = { key: "a" } as object;
+  // A rejection that nobody has taken care of fails this test, as it ends a process of Node: each has a turn of the event loop for it.
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  for (
+    const send of [
+      () => offline.send(mail(), bad),
+      () => offline.statement(mail(), bad),
+      () => offline.sendMany(template() as never, [], bad),
+      () => offline.sendMany(mail() as never, []),
+    ]
+  ) {
+    await rejects(send(), "validation_error");
+    await turn();
+  }
+  await rejects(offline.send(mail(), { tx: 7 as never }), "connection_unsupported");
+  await turn();
+});
+
 test("attachments come as File, Blob, bytes, UTF-8 and base64, and are the same bytes", async () => {
   const bytes = new TextEncoder().encode("grüß");
   const { attachments } = await requestOf({
