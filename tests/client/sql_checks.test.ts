@@ -132,7 +132,9 @@ for (const [what, [request, path]] of Object.entries(BAD)) {
 
 test("what is no object is refused", async () => {
   await using db = await createDatabase();
-  for (const request of [[], "text", 7, null]) expect((await asked(db.sql, ENQUEUE, request))[0]).toBe("MC001");
+  for (const call of [ENQUEUE, SEND]) {
+    for (const request of [[], "text", 7, true, null]) expect((await asked(db.sql, call, request))[0]).toBe("MC001");
+  }
   for (const id of [null, "", "42", 7, `${ID}\n`]) {
     expect((await asked(db.sql, ENQUEUE, { ...REQUEST, id }))[0]).toBe("MC001");
   }

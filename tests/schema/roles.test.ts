@@ -304,3 +304,27 @@ test("an app's own objects on its search_path do not run inside the functions of
   });
   expect(id).toBeString();
 });
+
+test("what another app has put into the caller's search_path does not run in the functions that run as their caller", async () => {
+  await using database = await createDatabase();
+  const [role, other] = [newRole(), newRole()];
+  await using app = await connectAs(database, role);
+  await using foreign = await connectAs(database, other);
+  await grants(database, [role, "--from", "*@shop.example.com"]);
+  // As every role may until Postgres 14, and as the app that owns the tables may in all.
+  await database.sql.unsafe(`grant create on schema public to ${other}`);
+  // Better fits than those of pg_catalog, which win wherever in the path they are.
+  await foreign.unsafe(`
+    create function public.trapped_jsonb(jsonb, jsonb) returns jsonb language plpgsql as $$ begin raise 'trapped %', $1; end $$;
+    create operator public.-> (function = public.trapped_jsonb, leftarg = jsonb, rightarg = jsonb);
+    create operator public.- (function = public.trapped_jsonb, leftarg = jsonb, rightarg = jsonb);
+    create function public.trapped_number(numeric, integer) returns numeric language plpgsql as $$ begin raise 'trapped'; end $$;
+    create operator public.* (function = public.trapped_number, leftarg = numeric, rightarg = integer)`);
+  await send(app);
+  const [row] = await app`select mailchute.new_id() as id`;
+  expect(row?.id).toBeString();
+  const rows = await database.sql`
+    select proname as name, prosqlbody is not null or proconfig::text like '%search_path=%' as bound from pg_proc
+    where pronamespace = 'mailchute'::regnamespace and proname in ${database.sql(FOR_APPS)}`;
+  expect(rows.filter(({ bound }) => !bound)).toEqual([]);
+});
