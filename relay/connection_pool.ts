@@ -160,7 +160,8 @@ export class ConnectionPool implements Statements {
   }
 }
 
-function isOfPooler(error: unknown): boolean {
+/** Tells whether a pooler has refused a connection for a parameter of the server. */
+export function isOfPooler(error: unknown): boolean {
   return codeOf(error) === NOT_CONNECTED && error instanceof Error && /startup parameter/i.test(error.message);
 }
 

@@ -81,10 +81,22 @@ const KEEP_ALIVE_S = 30;
  */
 const PLANS = { enable_seqscan: "off" };
 
-/** Connects, without looking at the schema. @param keepsPlans for the statements of the queue */
+/**
+ * What is ours is named with its schema, all else is Postgres'. In the role's own path any app may have put a function that fits an argument better
+ * than one of pg_catalog, which then wins: it would run with the rights of this role, which reads all mails.
+ */
+const PATH = { search_path: "pg_catalog" };
+
+/**
+ * Connects, without looking at the schema.
+ *
+ * @param keepsPlans for the statements of the queue
+ * @param pinsPath looks for nothing in the role's own search_path. Poolers refuse it as they do `keepsPlans`.
+ */
 export function connect(
-  { url, pooled, keepsPlans, onClose }: Pick<ConnectOptions, "url" | "pooled"> & {
+  { url, pooled, keepsPlans, pinsPath, onClose }: Pick<ConnectOptions, "url" | "pooled"> & {
     readonly keepsPlans?: boolean;
+    readonly pinsPath?: boolean;
     readonly onClose?: () => void;
   },
 ): Sql {
@@ -93,7 +105,11 @@ export function connect(
     prepare: !pooled,
     connect_timeout: CONNECT_TIMEOUT_S,
     keep_alive: KEEP_ALIVE_S,
-    connection: { application_name: APPLICATION, ...(keepsPlans === true ? PLANS : {}) },
+    connection: {
+      application_name: APPLICATION,
+      ...(keepsPlans === true ? PLANS : {}),
+      ...(pinsPath === true ? PATH : {}),
+    },
     onnotice: () => {},
     ...(onClose === undefined ? {} : { onclose: onClose }),
     fetch_types: false,
@@ -130,8 +146,8 @@ function openSession(url: string, { onNotify, onClose }: SessionHooks): Listenin
 export async function openDatabase(options: ConnectOptions, timing: Timing): Promise<RelayDatabase> {
   const { name, display, url } = options;
   const sql = new ConnectionPool({
-    // A pooler keeps no plans, and knows no such parameter.
-    open: ({ prepare, onClose }) => connect({ url, pooled: !prepare, keepsPlans: prepare, onClose }),
+    // A pooler keeps no plans, and knows no such parameters.
+    open: ({ prepare, onClose }) => connect({ url, pooled: !prepare, keepsPlans: prepare, pinsPath: prepare, onClose }),
     prepare: !options.pooled,
     statementMs: statementLimitMs(timing.leaseMs),
     clock: timing.clock,

@@ -39,7 +39,7 @@ export function adoptCommand({ clock, stopAsked }: AdoptMachine): Command {
         now: () => clock.now(),
         format: context.terminal ? "pretty" : "json",
       });
-      return await withDatabase(context, { name: options.database }, async (sql, { display }) => {
+      return await withDatabase(context, { name: options.database, ownPath: true }, async (sql, { display }) => {
         const source = await EmailRelayTable.find(sql);
         if (source === undefined) {
           context.tell(

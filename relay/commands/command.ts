@@ -1,6 +1,7 @@
 import type { ParseArgsConfig } from "node:util";
 import type { Sql } from "postgres";
 import { readDatabases } from "../config.ts";
+import { isOfPooler } from "../connection_pool.ts";
 import { connect, type ConnectOptions, DatabaseProblem, unreachable } from "../database.ts";
 import { schemaState } from "../schema_state.ts";
 import { PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
@@ -94,16 +95,21 @@ export function chooseDatabase(context: CommandContext, name: unknown): FoundDat
   throw new UsageError(`No database is called ${wanted}: there are ${databases.map((each) => each.name).join(", ")}`);
 }
 
-/** Runs `work` on the database that `--database` names (default: home), whose schema must be there unless `anySchema`. */
+/** Runs `work` on the database that `--database` names (default: home), whose schema must be there unless `anySchema`. With `ownPath` the role's search_path holds: for tables that are not ours. */
 export async function withDatabase<T>(
   context: CommandContext,
-  options: { readonly name: unknown; readonly anySchema?: boolean },
+  options: { readonly name: unknown; readonly anySchema?: boolean; readonly ownPath?: boolean },
   work: (sql: Sql, database: ConnectOptions) => Promise<T>,
 ): Promise<T> {
   const database = chooseDatabase(context, options.name);
-  const sql = connect(database);
+  let sql = connect({ ...database, pinsPath: !database.pooled && options.ownPath !== true });
   try {
-    const state = await schemaState(sql).catch((cause: unknown) => {
+    const state = await schemaState(sql).catch(async (cause: unknown) => {
+      if (!isOfPooler(cause)) throw cause;
+      await sql.end({ timeout: 0 });
+      sql = connect(database);
+      return schemaState(sql);
+    }).catch((cause: unknown) => {
       if (database.isEmbedded && cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED") {
         throw new DatabaseProblem(
           `Cannot use the database ${database.display}: the embedded Postgres does not run now; start the relay (mailchute run)`,

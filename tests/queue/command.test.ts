@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { PROGRAM_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
+import { startTransactionPooler } from "../doctor/transaction_pooler.ts";
 import { enqueue } from "../relay.ts";
 import { on, run, UNKNOWN_ID } from "./command.ts";
 import { openQueue, settlement } from "./setup.ts";
@@ -130,4 +131,12 @@ test("cancel: canceled is 0; too late and unknown are 1 and change nothing", asy
   const left = await database.sql`
     select m.id from mailchute.queue q join mailchute.message m on m.seq = q.seq where q.leased_by is not null`;
   expect(left.map(({ id }) => id)).toEqual([sending]);
+});
+
+test("a command works through a pooler that takes no parameter of the server, though its URL does not say so", async () => {
+  await using database = await createDatabase();
+  const id = await enqueue(database, {});
+  await using pooler = await startTransactionPooler(database.url);
+  const shown = await run(["show", id], { DATABASE_URL: pooler.url });
+  expect(shown).toMatchObject({ code: 0, stdout: expect.stringContaining(id) });
 });

@@ -2,7 +2,9 @@ import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import type { Sql } from "postgres";
 import { createDatabase, type TestDatabase } from "../database.ts";
+import { openTestRelay } from "../relay.ts";
 import { startRelayProcess } from "../relay_process.ts";
+import { startScriptedServer } from "../scripted_server.ts";
 import { connectAs, MAIL, newRole, refusal, send } from "./role.ts";
 
 /** What apps may call; all other functions of the schema are none of their business. */
@@ -327,4 +329,32 @@ test("what another app has put into the caller's search_path does not run in the
     select proname as name, prosqlbody is not null or proconfig::text like '%search_path=%' as bound from pg_proc
     where pronamespace = 'mailchute'::regnamespace and proname in ${database.sql(FOR_APPS)}`;
   expect(rows.filter(({ bound }) => !bound)).toEqual([]);
+});
+
+test("what an app has put into the search_path of the relay's role does not run with the rights of the relay and its commands", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  const role = newRole();
+  await using app = await connectAs(database, role);
+  await grants(database, [role, "--from", "*@shop.example.com"]);
+  await database.sql.unsafe(`grant create on schema public to ${role}`);
+  await app.unsafe("create table public.seen (by text, what text); grant insert on public.seen to public");
+  for (
+    const [call, kind] of [["to_jsonb", "text[]"], ["to_jsonb", "text"], ["to_jsonb", "jsonb"], ["unnest", "text[]"]]
+  ) {
+    const result = call === "unnest" ? "setof text" : "jsonb";
+    const answer = call === "unnest" ? "return query select pg_catalog.unnest($1)" : "return pg_catalog.to_jsonb($1)";
+    await app.unsafe(`
+      create function public.${call}(${kind}) returns ${result} language plpgsql volatile as $$ begin
+        insert into public.seen values (current_user, (select string_agg(text, ' ') from mailchute.content));
+        ${answer};
+      end $$`);
+  }
+  const id = await send(app, { tags: ["a"], text: "For Ann alone" });
+  await using relay = await openTestRelay(database, { smtpPort: server.port });
+  await relay.relay.runOnce();
+  const show = startRelayProcess(["show", id], { DATABASE_URL: database.url });
+  expect({ code: await show.exited, output: show.output() }).toMatchObject({ code: 0 });
+  expect([...await app`select * from public.seen`]).toEqual([]);
+  expect(server.mails).toHaveLength(1);
 });
