@@ -30,6 +30,8 @@ export async function migrate(sql: Sql): Promise<readonly string[]> {
 }
 
 async function migrateIn(tx: TransactionSql): Promise<readonly string[]> {
+  // What others have put into the role's own path would be bound into our functions for good, or run now.
+  await tx.unsafe(`set local search_path = ${PATH}`).simple();
   await tx.unsafe("select pg_advisory_xact_lock(hashtext('mailchute.migrate'))");
   const before = await schemaState(tx);
   if (before.oldestProgram !== undefined && isOlder(PROGRAM_VERSION, before.oldestProgram)) return [];
@@ -45,6 +47,9 @@ async function migrateIn(tx: TransactionSql): Promise<readonly string[]> {
   await tx.unsafe(ROLES).simple();
   return pending.map((migration) => migration.name);
 }
+
+/** In which the migrations are read. */
+const PATH = "pg_catalog, mailchute";
 
 /** Makes the group roles and the owner where this role may; leaves out what it may not. */
 export const MAKE_ROLES = `do $$
@@ -81,6 +86,11 @@ end $$;`;
 const AS_OWNER =
   `select set_config('role', pg_get_userbyid(nspowner), false) from pg_namespace where nspname = 'mailchute';`;
 
+/** As `migrate` does; what the other tool has set comes back in the end. */
+const IN_PATH = `select set_config('mailchute.search_path', current_setting('search_path'), false);
+set search_path = ${PATH};`;
+const OUT_OF_PATH = "select set_config('search_path', current_setting('mailchute.search_path'), false);";
+
 function recordVersion(): string {
   return `insert into mailchute.schema_info (version, oldest_program) values (${SCHEMA_VERSION}, '${OLDEST_PROGRAM}')
 on conflict (only_row) do update set version = excluded.version, oldest_program = excluded.oldest_program, changed_at = now();`;
@@ -91,11 +101,13 @@ export function migrationText(from: number): string {
   const pending = MIGRATIONS.filter((migration) => migration.version > from);
   const files = pending.map((migration) => `-- ${migration.name}.sql\n${migration.text}`);
   return [
+    IN_PATH,
     ...(from === 0 ? [MAKE_ROLES, MAKE_SCHEMA] : []),
     AS_OWNER,
     ...files,
     recordVersion(),
     `-- roles.sql\n${ROLES}`,
     "reset role;",
+    OUT_OF_PATH,
   ].join("\n");
 }

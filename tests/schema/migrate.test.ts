@@ -233,3 +233,20 @@ async function waitsForLock(database: TestDatabase): Promise<void> {
     if (row?.waiting > 0) return;
   }
 }
+
+test("what an app has put into the search_path of the role that migrates is not bound into the functions of the schema", async () => {
+  for (const how of ["migrate", "the text for another tool"]) {
+    await using database = await createDatabase({ empty: true });
+    await database.sql.unsafe(`
+      create function public.trapped(numeric, integer) returns numeric language plpgsql as $$ begin raise 'trapped'; end $$;
+      create operator public.* (function = public.trapped, leftarg = numeric, rightarg = integer)`);
+    const sql = postgres(database.url, { max: 1, onnotice: () => {}, connection: { search_path: "public" } });
+    if (how === "migrate") await migrate(sql);
+    else await sql.unsafe(migrationText(0)).simple();
+    const [row] = await database.sql`select mailchute.new_id() as id`;
+    expect(row?.id).toBeString();
+    // As it was.
+    expect(await sql`show search_path`).toMatchObject([{ search_path: "public" }]);
+    await sql.end();
+  }
+});
