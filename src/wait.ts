@@ -39,19 +39,24 @@ export async function wait(
   const { timeoutMs = DEFAULT_MS, signal, tx } = check<WaitOptions>(OPTIONS, options, WHAT);
   const late = AbortSignal.timeout(timeoutMs);
   const ended = signal === undefined ? late : AbortSignal.any([late, signal]);
+  // A database that is silent has a deadline of its own, which may be later.
+  const over = new Promise<undefined>((resolve) => {
+    ended.addEventListener("abort", () => resolve(undefined));
+  });
+  let state = "not known";
   for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
     signal?.throwIfAborted();
-    const status = await get({ tx });
-    if (status === undefined) {
-      return refuse(WHAT, [{ path: "id", message: "this app has no committed mail with it" }]) as never;
-    }
-    if (isFinal(status.state)) return status;
-    await pause(pauseMs, ended);
+    const status = await Promise.race([get({ tx }), over]);
+    if (status !== undefined) {
+      if (isFinal(status.state)) return status;
+      state = status.state;
+      await pause(pauseMs, ended);
+    } else if (!ended.aborted) refuse(WHAT, [{ path: "id", message: "this app has no committed mail with it" }]);
     signal?.throwIfAborted();
     if (late.aborted) {
       throw new MailchuteError(
         "timeout",
-        `${WHAT}: it is ${status.state} after ${timeoutMs} ms, and goes on without us`,
+        `${WHAT}: it is ${state} after ${timeoutMs} ms, and goes on without us`,
       );
     }
   }

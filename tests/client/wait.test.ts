@@ -22,7 +22,8 @@ test("wait() ends in `timeout`, which says what state the mail is in", async () 
   await using database = await createDatabase();
   const mail = createMailer(database.sql);
   const { id } = await mail.send(MESSAGE);
-  const error = await rejects(mail.wait(id, { timeoutMs: 20 }), "timeout");
+  // Long enough for one answer of a busy machine.
+  const error = await rejects(mail.wait(id, { timeoutMs: 400 }), "timeout");
   expect(error.message).toContain("queued");
 });
 
@@ -76,4 +77,15 @@ test("an id of any kind that is none is the id of no mail, where some ended in a
   }
   expect(await mail.get(Symbol("id") as never)).toBeUndefined();
   expect<unknown>(await mail.cancel(Symbol("id") as never)).toBe("unknown");
+});
+
+test("wait() keeps its own deadline, and ends with the signal's reason, while the database is silent", async () => {
+  const mail = createMailer({ query: () => new Promise(() => {}) });
+  const error = await rejects(mail.wait(crypto.randomUUID(), { timeoutMs: 20 }), "timeout");
+  expect(error.message).toBe("Cannot wait for the mail: it is not known after 20 ms, and goes on without us");
+  const controller = new AbortController();
+  const waiting = rejection(mail.wait(crypto.randomUUID(), { signal: controller.signal }));
+  const reason = new Error("the user has left");
+  controller.abort(reason);
+  expect(await waiting).toBe(reason);
 });
