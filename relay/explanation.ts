@@ -55,7 +55,7 @@ export function explain(mail: ExplainedMail, around: Surroundings): readonly Rea
   const open = mail.recipients.filter(({ state }) => OPEN.has(state));
   const others = [
     ...unserved(around),
-    ...held(mail),
+    ...held(mail, around),
     ...leased(row, around),
     ...paused(mail, { open, around }),
     ...suppressed(mail, { open, around }),
@@ -76,17 +76,36 @@ function inDigest({ id, digest }: ExplainedMail): readonly Reason[] {
   }];
 }
 
+/** Every command but `explain` means the home database unless it is told another. */
+function inDatabase({ database }: Surroundings): string {
+  return database === "home" ? "" : ` --database ${database}`;
+}
+
+/** The command that tries a mail again; as `retry_message`, it wants to be told that somebody may get it twice. */
+function retryOf(mail: ExplainedMail, { what, around }: { readonly what: string; readonly around: Surroundings }) {
+  const waiting = mail.recipients.filter(({ state }) => !["sent", "bounced", "suppressed"].includes(state));
+  const mayHaveIt = waiting.some(({ address, state }) =>
+    state === "held" || mail.attempts.some((each) => each.outcome === "uncertain" && each.address === address)
+  );
+  const accept = mayHaveIt ? " --accept-duplicate" : "";
+  const twice = mayHaveIt ? "; the server may have it already" : "";
+  return `mailchute retry ${mail.id}${accept}${inDatabase(around)} (${what}${twice})`;
+}
+
 interface Context {
   readonly open: readonly ExplainedRecipient[];
   readonly around: Surroundings;
 }
 
-function unserved({ copyOf, database, relays, now }: Surroundings): readonly Reason[] {
+function unserved(around: Surroundings): readonly Reason[] {
+  const { copyOf, database, relays, now } = around;
   if (copyOf !== undefined) {
     return [{
       code: "copy",
       text: `The database ${database} is a copy: its queue is drained at ${copyOf}, and nothing is sent from here.`,
-      fix: "mailchute adopt-copy --keep (it has moved here) or --discard (cancel the mails of the copy)",
+      fix: `mailchute adopt-copy --keep${
+        inDatabase(around)
+      } (it has moved here) or --discard (cancel the mails of the copy)`,
     }];
   }
   if (relays.alive > 0) return [];
@@ -96,7 +115,8 @@ function unserved({ copyOf, database, relays, now }: Surroundings): readonly Rea
   return [{ code: "no_relay", text: `No relay serves the database ${database}: ${last}.`, fix: "mailchute run" }];
 }
 
-function held({ id, recipients, attempts }: ExplainedMail): readonly Reason[] {
+function held(mail: ExplainedMail, around: Surroundings): readonly Reason[] {
+  const { id, recipients, attempts } = mail;
   const waiting = recipients.filter(({ state }) => state === "held").map(({ address }) => address);
   if (waiting.length === 0) return [];
   const last = attempts.findLast(({ outcome }) => outcome === "uncertain");
@@ -104,7 +124,7 @@ function held({ id, recipients, attempts }: ExplainedMail): readonly Reason[] {
   return [{
     code: "held",
     text: `It is held for a person: nobody knows whether ${waiting.join(", ")} got it${because}.`,
-    fix: `mailchute retry ${id} --accept-duplicate (send it again) or mailchute cancel ${id}`,
+    fix: `${retryOf(mail, { what: "send it again", around })} or mailchute cancel ${id}${inDatabase(around)}`,
   }];
 }
 
@@ -157,7 +177,7 @@ function suppressed(
     return {
       code: "suppressed",
       text: `${row.address} will end as suppressed: ${why}.`,
-      fix: `mailchute suppress --remove ${row.address} --scope ${row.scope}`,
+      fix: `mailchute suppress --remove ${row.address} --scope ${row.scope}${inDatabase(around)}`,
     };
   });
 }
@@ -179,11 +199,12 @@ function waits(
   const reasons: Reason[] = [];
   const isLater = row.due !== undefined && row.due > now;
   if (mail.digest !== undefined && mail.digest.id === undefined && mail.digest.items === undefined) {
-    return [waitsForDigest(mail, mail.digest, now)];
+    return [waitsForDigest(mail, mail.digest, around)];
   }
   if (mail.state === "scheduled" && mail.scheduledAt !== undefined) {
     const at = formatMoment(new Date(mail.scheduledAt), now);
-    return [{ code: "scheduled", text: `It is scheduled for ${at}.`, fix: `mailchute retry ${mail.id} (send it now)` }];
+    const text = `It is scheduled for ${at}.`;
+    return [{ code: "scheduled", text, fix: retryOf(mail, { what: "send it now", around }) }];
   }
   if (row.throttle?.startsWith(LEFT)) {
     reasons.push({
@@ -203,7 +224,7 @@ function waits(
       : `Attempt ${last.number} for ${last.address} by ${last.route} at ${
         formatMoment(new Date(last.at), now)
       } was ${last.outcome}: ${last.reply}.`;
-    reasons.push({ code: "deferred", text: said + next, fix: `mailchute retry ${mail.id} (try it now)` });
+    reasons.push({ code: "deferred", text: said + next, fix: retryOf(mail, { what: "try it now", around }) });
   } else if (isLater && row.throttle === undefined && row.due !== undefined) {
     const at = formatMoment(row.due, now);
     reasons.push({
@@ -226,15 +247,16 @@ function waits(
   return reasons;
 }
 
-function waitsForDigest({ id, scheduledAt }: ExplainedMail, { key }: { readonly key: string }, now: Date): Reason {
-  const end = scheduledAt === undefined ? undefined : new Date(scheduledAt);
+function waitsForDigest(mail: ExplainedMail, { key }: { readonly key: string }, around: Surroundings): Reason {
+  const { now } = around;
+  const end = mail.scheduledAt === undefined ? undefined : new Date(mail.scheduledAt);
   const until = end === undefined || end <= now
     ? "a relay closes it when it has ended"
     : `it ends at ${formatMoment(end, now)} at the latest`;
   return {
     code: "digest",
     text: `It waits for the window of the digest ${key}: ${until}.`,
-    fix: `mailchute retry ${id} (send it now, on its own)`,
+    fix: retryOf(mail, { what: "send it now, on its own", around }),
   };
 }
 
@@ -265,7 +287,8 @@ function routesOut({ routes, now }: Surroundings): readonly Reason[] {
   });
 }
 
-function ends(mail: ExplainedMail, { now }: Surroundings): readonly Reason[] {
+function ends(mail: ExplainedMail, around: Surroundings): readonly Reason[] {
+  const { now } = around;
   return mail.recipients.filter(({ state }) => !OPEN.has(state) && state !== "held").map((recipient) => {
     const { address, state, reason, at } = recipient;
     const because = reason === undefined ? "" : `: ${reason}`;
@@ -276,12 +299,7 @@ function ends(mail: ExplainedMail, { now }: Surroundings): readonly Reason[] {
       ? "; it is not on the list any more"
       : `; ${describeRow(row, now)}`;
     const text = `${address} is ${state} since ${formatMoment(new Date(at), now)}${because}${still}.`;
-    return { code: "final", text, ...fixOf(mail.id, state) };
+    if (!["bounced", "failed", "expired", "canceled"].includes(state)) return { code: "final", text };
+    return { code: "final", text, fix: retryOf(mail, { what: "try it once more, once the cause is gone", around }) };
   });
-}
-
-function fixOf(id: string, state: string): { readonly fix?: string } {
-  return ["bounced", "failed", "expired", "canceled"].includes(state)
-    ? { fix: `mailchute retry ${id} (try it once more, once the cause is gone)` }
-    : {};
 }

@@ -146,6 +146,35 @@ test("what a Worker has left to a relay says why, and waits for no limit", () =>
   expect(left.text).toContain("A Worker has left it to a relay: an address needs SMTPUTF8.");
 });
 
+test("a mail that the server may have already names the retry that is not refused", () => {
+  const attempt = { number: 1, at: NOW.toISOString(), address: "Ann@example.com", route: "default", reply: "lost" };
+  const uncertain = { attempts: [{ ...attempt, outcome: "uncertain" }] };
+  const as = (state: string) => ({
+    ...{ state, ...uncertain },
+    recipients: [{ position: 0, address: "Ann@example.com", state, at: NOW.toISOString() }],
+  });
+  const named = `mailchute retry ${ID} --accept-duplicate (`;
+  expect(explained(mail({ due: inMinutes(5) }, as("deferred"))).text).toContain(named);
+  expect(explained({ ...mail({}), ...as("expired"), row: undefined }).text).toContain(named);
+  // A refusal since then says that the server has it not.
+  expect(explained({ ...mail({}), ...as("bounced"), row: undefined }).text).toContain(`mailchute retry ${ID} (`);
+});
+
+test("a mail of another database than home names commands that find it", () => {
+  const crm = { database: "crm" };
+  const suppressions = [{
+    ...{ address: "ann@example.com", scope: "all", reason: "complaint", by: "ops", createdAt: NOW.toISOString() },
+  }];
+  const recipients = [{ position: 0, address: "ann@example.com", state: "held", at: NOW.toISOString() }];
+  const scheduled = { state: "scheduled", scheduledAt: inMinutes(30).toISOString() };
+  const held = explained(mail({ due: undefined }, { state: "held", recipients }), crm).text;
+  expect(held).toContain(`retry ${ID} --accept-duplicate --database crm`);
+  expect(held).toContain(`cancel ${ID} --database crm`);
+  expect(explained(mail({ due: inMinutes(30) }, scheduled), crm).text).toContain(`retry ${ID} --database crm`);
+  expect(explained(mail({}, { suppressions }), crm).text).toContain("--scope all --database crm");
+  expect(explained(mail({}), { ...crm, copyOf: "db:5432/crm" }).text).toContain("adopt-copy --keep --database crm");
+});
+
 test("a mail that has ended says how for each recipient, and names the row of the suppression list", () => {
   const at = inMinutes(-1).toISOString();
   const row = { address: "ann@example.com", scope: "app:shop", reason: "complaint", by: "ops", createdAt: at };
