@@ -1,31 +1,37 @@
 import type { DatabaseUnderTest } from "./database.ts";
-import { type Finding, ok, warn } from "./finding.ts";
+import { type Finding, inDatabase, ok, warn } from "./finding.ts";
 
 const APPS = `
-select a.name, to_jsonb(a.senders) as senders, a.may_override_suppression as "mayOverride", to_jsonb(array(
+select a.name, to_jsonb(a.senders) as senders, to_jsonb(a.recipients) as recipients, a.may_override_suppression as "mayOverride", to_jsonb(array(
   select r.role::text from mailchute.app_role r join pg_roles p on p.rolname = r.role where r.app = a.name order by 1)) as roles
 from mailchute.app a order by a.name`;
 
 const MOST_SHOWN = 10;
 
 /** Who may send, and whether under any address: behind the relay stands a server that trusts it. */
-export async function checkApps({ sql }: DatabaseUnderTest): Promise<readonly Finding[]> {
+export async function checkApps({ sql, database }: DatabaseUnderTest): Promise<readonly Finding[]> {
   const apps = await sql.unsafe(APPS) as unknown as readonly App[];
   if (apps.length === 0) {
-    const fix = "let the owner of the database run: mailchute grants ROLE --app NAME --from '*@example.com'";
+    const fix = `let the owner of the database run: mailchute grants ROLE --app NAME --from '*@example.com'${
+      inDatabase(database)
+    }`;
     return [warn("apps", "none: no role may send but the owner", fix)];
   }
   const findings: Finding[] = [];
-  for (const { name, senders, roles } of apps) {
+  for (const app of apps) {
+    const { name, senders, roles } = app;
+    // What was granted before is replaced: the command says again what is to stay.
+    const grants = (sender: string) =>
+      `mailchute grants ${roles[0] ?? "ROLE"} --app ${name} --from '${sender}'${kept(app)}${inDatabase(database)}`;
     if (senders.includes("*")) {
-      const fix = `name its addresses: mailchute grants ${roles[0] ?? "ROLE"} --app ${name} --from '*@example.com'`;
+      const fix = `name its addresses: ${grants("*@example.com")}`;
       findings.push(warn("apps", `${name} may send under any address`, fix));
     }
     if (roles.length === 0) {
       findings.push(warn(
         "apps",
         `${name} has no role, so nobody sends for it`,
-        `mailchute grants ROLE --app ${name} --from '${senders[0] ?? "*@example.com"}'`,
+        grants(senders.join("' --from '")),
       ));
     }
   }
@@ -37,9 +43,15 @@ export async function checkApps({ sql }: DatabaseUnderTest): Promise<readonly Fi
   return [ok("apps", `${shown}${more}`)];
 }
 
+function kept({ recipients, mayOverride }: App): string {
+  const to = (recipients ?? []).map((pattern) => ` --to '${pattern}'`).join("");
+  return `${to}${mayOverride ? " --may-override-suppression" : ""}`;
+}
+
 interface App {
   readonly name: string;
   readonly senders: readonly string[];
+  readonly recipients: readonly string[] | null;
   readonly roles: readonly string[];
   readonly mayOverride: boolean;
 }

@@ -28,6 +28,11 @@ export function fail(check: string, found: string, fix: string): Finding {
   return { check, level: "fail", found, fix };
 }
 
+/** What a command needs for another database than home, which it means unless told. */
+export function inDatabase({ name }: { readonly name: string }): string {
+  return name === "home" ? "" : ` --database ${name}`;
+}
+
 /** Runs a check; what it throws is a finding too, so that the others still run. */
 export async function checked(
   check: string,

@@ -1,7 +1,7 @@
 import { describePause, type Pause, PAUSE_OF_ALL } from "../pause.ts";
 import { readPauses } from "../pause_table.ts";
 import type { DatabaseUnderTest } from "./database.ts";
-import { type Finding, ok, warn } from "./finding.ts";
+import { type Finding, inDatabase, ok, warn } from "./finding.ts";
 
 /** Whether somebody has paused something, and forgotten it perhaps. */
 export async function checkPauses({ sql, database }: DatabaseUnderTest): Promise<readonly Finding[]> {
@@ -15,7 +15,7 @@ export async function checkPauses({ sql, database }: DatabaseUnderTest): Promise
       `${describePause(pause.key)} is paused ${aboutPause(pause)}${
         isHome ? "" : ", by relays whose home this database is, and no others"
       }`,
-      `when it may go out: mailchute ${resumeOf(pause.key)}${isHome ? "" : ` --database ${database.name}`}`,
+      `when it may go out: mailchute ${resumeOf(pause.key)}${inDatabase(database)}`,
     )
   );
 }

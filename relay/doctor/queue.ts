@@ -1,7 +1,7 @@
 import { PAUSE_OF_ALL } from "../pause.ts";
 import { readPauses } from "../pause_table.ts";
 import type { DatabaseUnderTest } from "./database.ts";
-import { fail, type Finding, ok, span, warn } from "./finding.ts";
+import { fail, type Finding, inDatabase, ok, span, warn } from "./finding.ts";
 
 const MOST = 10_000;
 
@@ -53,10 +53,11 @@ export async function checkQueue({ sql, database }: DatabaseUnderTest): Promise<
     else findings.push(ok("queue", found));
   }
   if (held > 0) {
+    const on = inDatabase(database);
     findings.push(warn(
       "queue",
       `${counted(held)} held: the server may have them already`,
-      "decide: mailchute list --state held, then mailchute retry --accept-duplicate ID or mailchute cancel ID",
+      `decide: mailchute list --state held${on}, then mailchute retry --accept-duplicate ID${on} or mailchute cancel ID${on}`,
     ));
   }
   return findings;

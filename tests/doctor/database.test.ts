@@ -215,25 +215,6 @@ test("a schema that is newer is good as long as it says so", async () => {
   expect(found(await look(database.url), "schema")[0]).toContain("→ install mailchute 99.0.0 or later");
 });
 
-test("a role without rights, or with too few, is told what the owner has to run", async () => {
-  await using database = await createDatabase();
-  const role = newRole();
-  const url = await database.as(role);
-  const blind = await look(url);
-  expect(found(blind, "schema")[0]).toBe(
-    `fail: the role ${role} may not look at it → let the owner of the database run: grant mailchute_relay to ${role}`,
-  );
-  await database.sql.unsafe(`grant mailchute_viewer to ${role}`);
-  const viewer = await look(url);
-  expect(found(viewer, "rights")[0]).toBe(
-    `fail: the role ${role} lacks delete, insert, select, update on attachment and 12 more tables → ` +
-      `let the owner of the database run: grant mailchute_relay to ${role}`,
-  );
-  expect(viewer.at(-1)?.check).toBe("rights");
-  await database.sql.unsafe(`grant mailchute_relay to ${role}`);
-  expect(found(await look(url), "rights")).toEqual([`ok: the role ${role} may claim and settle`]);
-});
-
 test("a database that may only be read cannot be served", async () => {
   await using database = await createDatabase();
   const [row] = await database.sql`select current_database() as name`;
@@ -241,19 +222,6 @@ test("a database that may only be read cannot be served", async () => {
   expect(found(await look(database.url), "rights")[0]).toStartWith(
     "fail: transactions are read-only here → let it write",
   );
-});
-
-test("no app, an app that may use any address, and an app without a role are worth a word", async () => {
-  await using database = await createDatabase();
-  expect(found(await look(database.url), "apps")[0]).toStartWith("warn: none: no role may send but the owner → ");
-  const role = newRole();
-  await database.as(role);
-  await database.sql`insert into mailchute.app (name, senders) values ('any', '{*}'), ('lonely', '{*@lonely.example}')`;
-  await database.sql`insert into mailchute.app_role (role, app) values (${role}, 'any')`;
-  expect(found(await look(database.url), "apps")).toEqual([
-    `warn: any may send under any address → name its addresses: mailchute grants ${role} --app any --from '*@example.com'`,
-    "warn: lonely has no role, so nobody sends for it → mailchute grants ROLE --app lonely --from '*@lonely.example'",
-  ]);
 });
 
 test("a relay that is gone without a word is named with what it holds, one that stopped or started again is not", async () => {
@@ -292,6 +260,9 @@ test("mail that is held waits for a person, and mail of the future for nobody", 
   await database.sql`update mailchute.queue set due = 'infinity' where seq = 2`;
   expect(found(await look(database.url), "queue")).toEqual([
     "ok: nothing is due",
-    expect.stringMatching(/^warn: 1 message is held: .* → decide: mailchute list --state held/),
+    expect.stringMatching(/^warn: 1 message is held: .* → decide: mailchute list --state held, /),
   ]);
+  expect(found(await look(database.url, { name: "crm" }), "queue")[1]).toEndWith(
+    "mailchute list --state held --database crm, then mailchute retry --accept-duplicate ID --database crm or mailchute cancel ID --database crm",
+  );
 });

@@ -5,6 +5,7 @@ import type { Finding, Level } from "../../relay/doctor/finding.ts";
 /** What a test may choose of a look at a database. */
 export interface LookOptions {
   readonly variable?: string;
+  readonly name?: string;
   readonly pooled?: boolean;
   readonly isEmbedded?: boolean;
   readonly clock?: Clock;
@@ -12,9 +13,9 @@ export interface LookOptions {
 
 /** Looks at a database as `doctor` does. */
 export function look(url: string, options: LookOptions = {}): Promise<readonly Finding[]> {
-  const { variable = "DATABASE_URL", pooled = false, isEmbedded = false, clock = systemClock } = options;
+  const { variable = "DATABASE_URL", name = "home", pooled = false, isEmbedded = false, clock = systemClock } = options;
   return checkDatabase({
-    database: { name: "home", display: "test", url, pooled },
+    database: { name, display: "test", url, pooled },
     variable,
     isEmbedded,
     clock,
