@@ -5,8 +5,8 @@ import { ConnectionPool } from "./connection_pool.ts";
 import { statementLimitMs } from "./lease.ts";
 import { addressOf } from "./place.ts";
 import { migrate } from "./migrate.ts";
+import { rightsAdvice } from "./rights_advice.ts";
 import { schemaProblem, schemaState } from "./schema_state.ts";
-import type { Statements } from "./statements.ts";
 
 /** A database that this relay serves, with its schema in order. */
 export interface RelayDatabase {
@@ -159,7 +159,7 @@ export async function openDatabase(options: ConnectOptions, timing: Timing): Pro
     const after = await schemaState(sql);
     const remaining = schemaProblem(after, display);
     if (remaining !== undefined) throw new DatabaseProblem(remaining);
-    await checkRights(sql, display);
+    if (!(await sql.unsafe(RIGHTS))[0]?.allowed) throw await missingRights(options);
     return {
       ...{ name, display, sql, migrated, address: placeOf(options), schemaVersion: after.version },
       openSession: (hooks) => openSession(url, hooks),
@@ -167,7 +167,7 @@ export async function openDatabase(options: ConnectOptions, timing: Timing): Pro
   } catch (cause) {
     await sql.end({ timeout: 0 });
     if (cause instanceof DatabaseProblem) throw cause;
-    if (codeOf(cause) === "42501") throw missingRights(display, new URL(options.url).username, cause);
+    if (codeOf(cause) === "42501") throw await missingRights(options, cause);
     throw unreachable(name, display, cause);
   }
 }
@@ -187,20 +187,19 @@ async function migrateIfAllowed(options: ConnectOptions, problem: string): Promi
 
 /** What the relay works on: each of these rights on each of these tables, and what it only reads. A list in one call would ask for any of them. */
 const RIGHTS = `
-select bool_and(has_table_privilege('mailchute.' || t, p)) and has_table_privilege('mailchute.pause', 'select') as allowed, current_user as role
+select bool_and(has_table_privilege('mailchute.' || t, p)) and has_table_privilege('mailchute.pause', 'select') as allowed
 from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle']) as t,
   unnest(array['select', 'insert', 'update', 'delete']) as p`;
 
-async function checkRights(sql: Statements, display: string): Promise<void> {
-  const [row] = await sql.unsafe(RIGHTS);
-  if (!row?.allowed) throw missingRights(display, row?.role as string);
-}
-
-function missingRights(display: string, role: string, cause?: unknown): DatabaseProblem {
-  return new DatabaseProblem(
-    `Cannot serve the database ${display}: the role ${role} may not work on the queue; its owner runs: grant mailchute_relay to ${role}`,
-    { cause },
-  );
+async function missingRights(options: ConnectOptions, cause?: unknown): Promise<DatabaseProblem> {
+  const sql = connect(options);
+  try {
+    const { role, advice } = await rightsAdvice(sql);
+    const problem = `Cannot serve the database ${options.display}: the role ${role} may not work on the queue`;
+    return new DatabaseProblem(`${problem}; ${advice}`, { cause });
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
 }
 
 /** Says why a database cannot be used, with the variable that names it. */

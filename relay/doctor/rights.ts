@@ -1,3 +1,4 @@
+import { rightsAdvice } from "../rights_advice.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { fail, type Finding, ok } from "./finding.ts";
 
@@ -34,6 +35,6 @@ export async function checkRights({ sql, variable }: DatabaseUnderTest): Promise
   return [fail(
     "rights",
     `the role ${state?.role} lacks ${first?.missing} on ${first?.table}${more}`,
-    `let the owner of the database run: grant mailchute_relay to ${state?.role}`,
+    (await rightsAdvice(sql)).advice,
   )];
 }

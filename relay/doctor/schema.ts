@@ -1,3 +1,4 @@
+import { rightsAdvice } from "../rights_advice.ts";
 import { schemaProblem, schemaState } from "../schema_state.ts";
 import { isOlder, PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 import type { DatabaseUnderTest } from "./database.ts";
@@ -16,9 +17,8 @@ export async function checkSchema({ sql, database }: DatabaseUnderTest): Promise
     state = await schemaState(sql);
   } catch (error) {
     if (codeOf(error) !== "42501") throw error;
-    const [me] = await sql.unsafe("select current_user::text as role");
-    const fix = `let the owner of the database run: grant mailchute_relay to ${me?.role}`;
-    return [fail("schema", `the role ${me?.role} may not look at it`, fix)];
+    const { role, advice } = await rightsAdvice(sql);
+    return [fail("schema", `the role ${role} may not look at it`, advice)];
   }
   if (schemaProblem(state, database.display) === undefined) {
     const newer = state.version > SCHEMA_VERSION
