@@ -3,6 +3,7 @@ import { PROGRAM_VERSION } from "../relay/version.ts";
 import { createDatabase } from "./database.ts";
 import { on, run, UNKNOWN_ID } from "./queue/command.ts";
 import { startRelayProcess, temporaryDirectory } from "./relay_process.ts";
+import { newRole } from "./schema/role.ts";
 import { startScriptedServer } from "./scripted_server.ts";
 
 // Every command as a real process: what it prints for programs (stdout), what it tells people (stderr), and its exit code. What each one
@@ -150,6 +151,24 @@ test("a database without the schema exits with 1 and names the command", async (
   const { code, stderr } = await run(["status"], on(database));
   expect(code).toBe(1);
   expect(stderr).toContain("run mailchute migrate");
+});
+
+test("a role without the right exits with 1, and names itself, what was refused and who may", async () => {
+  await using database = await createDatabase();
+  const env = { DATABASE_URL: await database.as(newRole()) };
+  const role = new URL(env.DATABASE_URL).username;
+  const name = new URL(env.DATABASE_URL).pathname;
+  const refused = (what: string) => ({
+    ...{ code: 1, stdout: "" },
+    stderr: expect.stringMatching(
+      new RegExp(
+        `The role ${role} may not do that on [^ ]+${name} \\(permission denied for ${what}\\): .* mailchute_admin`,
+      ),
+    ),
+  });
+  expect(await run(["status"], env)).toEqual(refused("schema mailchute"));
+  await database.sql.unsafe(`grant mailchute_viewer to ${role}`);
+  expect(await run(["pause", "--all"], env)).toEqual(refused("table pause"));
 });
 
 test("healthcheck exits with 0 against a running relay and with 1 against none", async () => {

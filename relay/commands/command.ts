@@ -116,6 +116,7 @@ export async function withDatabase<T>(
           { cause },
         );
       }
+      if (isRefused(cause)) throw cause;
       throw unreachable(database.name, database.display, cause);
     });
     if (!options.anySchema && state.version < SCHEMA_VERSION) {
@@ -124,9 +125,22 @@ export async function withDatabase<T>(
       );
     }
     return await work(sql, database);
+  } catch (cause) {
+    if (!isRefused(cause)) throw cause;
+    const [me] = await sql`select current_user as role`;
+    throw new DatabaseProblem(
+      `The role ${me?.role} may not do that on ${database.display} (${cause.message}): ` +
+        "do it as the owner of the database, or as a member of mailchute_admin (mailchute_viewer, to look)",
+      { cause },
+    );
   } finally {
     await sql.end({ timeout: 1 });
   }
+}
+
+/** The role lacks a right (SQLSTATE 42501). */
+function isRefused(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && error.code === "42501";
 }
 
 /** The text of a table with aligned columns. */
