@@ -112,6 +112,8 @@ const USAGE: readonly (readonly [fault: string, words: readonly string[], says: 
   ["adopt-copy with two decisions", ["adopt-copy", "--keep", "--discard"], "--discard"],
   ["adopt-copy with a word", ["adopt-copy", "shop", "--keep"], "'shop'"],
   ["migrate --from that is no number", ["migrate", "--sql", "--from", "two"], "--from"],
+  ["migrate --from of a version to come", ["migrate", "--sql", "--from", "9999"], "the version that the schema has"],
+  ["migrate --from without --sql", ["migrate", "--from", "3"], "--from is for --sql"],
   ["run with an unknown setting", ["run"], "RELAY_CONECTIONS"],
 ];
 

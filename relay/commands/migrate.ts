@@ -1,20 +1,27 @@
 import { MAKE_ROLES, migrate, migrationText } from "../migrate.ts";
 import { schemaProblem, schemaState } from "../schema_state.ts";
 import { MIGRATIONS } from "../schema.ts";
-import { isOlder, PROGRAM_VERSION } from "../version.ts";
+import { isOlder, PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 import { type Command, DATABASE_OPTION, EXIT, findDatabases, UsageError, withDatabase } from "./command.ts";
 
 /** `migrate`: brings the schema to this program's version. */
 export const migrateCommand: Command = {
   name: "migrate",
   usage: "[--dry-run | --sql [--from N]] [--database NAME]",
-  summary: "bring the schema of every database (or of one) up to date",
+  summary:
+    "bring the schema of every database (or of one) up to date; --dry-run says what is missing; --sql prints it for another migration tool, all of it or what comes after version N",
   options: { "dry-run": { type: "boolean" }, sql: { type: "boolean" }, from: { type: "string" }, ...DATABASE_OPTION },
   async run(context, _words, options) {
+    if (options.from !== undefined && !options.sql) {
+      throw new UsageError("--from is for --sql: migrate looks itself what the schema lacks");
+    }
     if (options.sql) {
       const from = Number(options.from ?? 0);
-      if (!Number.isInteger(from) || from < 0) {
-        throw new UsageError("--from takes the number of a migration, such as --from 3");
+      // What came after a number that there is not yet would be left out, and the schema called up to date.
+      if (!Number.isInteger(from) || from < 0 || from > SCHEMA_VERSION) {
+        throw new UsageError(
+          `--from takes the version that the schema has, a number up to ${SCHEMA_VERSION} (see mailchute doctor)`,
+        );
       }
       context.print(migrationText(from));
       return EXIT.ok;
