@@ -34,11 +34,18 @@ export interface MatchingWork {
 
 const PAGE = 500;
 
-/** Tells whether a command line has filters, and no ids. @throws {UsageError} when it has both, or neither */
+/** What a command line says beside filters: how to go about those that match. */
+const ABOUT_MATCHES = ["dry-run", "yes", "all", "limit"] as const;
+
+/** Tells whether a command line means those that match, and names no ids. @throws {UsageError} when it says what only goes with the other */
 export function hasFilters(words: readonly string[], options: Options): boolean {
-  const isFiltered = [...Object.keys(MATCHING_OPTIONS)].some((name) => options[name] !== undefined);
-  if (isFiltered && words.length > 0) throw new UsageError("Name messages by their ids or by filters, not by both");
-  return isFiltered;
+  if (words.length === 0) return true;
+  if (Object.keys(FILTER_OPTIONS).some((name) => options[name] !== undefined)) {
+    throw new UsageError("Name messages by their ids or by filters, not by both");
+  }
+  const idle = ABOUT_MATCHES.find((name) => options[name] !== undefined);
+  if (idle === undefined) return false;
+  throw new UsageError(`--${idle} is for filters such as --state: what is named by its id is done at once, without it`);
 }
 
 /** Does the work with all that match. @returns the exit code: 1 when something matches and `--yes` is missing, or something was not done */

@@ -1,5 +1,5 @@
 import type { Sql } from "postgres";
-import { type CommandContext, EXIT, UsageError, withDatabase } from "./command.ts";
+import { type CommandContext, EXIT, findDatabases, UsageError, withDatabase } from "./command.ts";
 
 /** Index: message_id. Two apps may have used the same id. */
 const FIND = "select seq::text as seq from mailchute.message where id = $1::uuid order by seq";
@@ -30,12 +30,17 @@ export async function onMessages(
   work: MessageWork,
 ): Promise<number> {
   const ids = idsOf(named.words);
-  return await withDatabase(context, { name: named.database }, async (sql) => {
+  return await withDatabase(context, { name: named.database }, async (sql, { name }) => {
+    const others = findDatabases(context).length > 1;
     let code: number = EXIT.ok;
     for (const id of ids) {
       const found = await sql.unsafe(FIND, [id]);
       if (found.length === 0) {
-        context.tell(`No message has the id ${id}.`);
+        context.tell(
+          others
+            ? `No message of the database ${name} has the id ${id}: mailchute explain ${id} looks into all of them.`
+            : `No message has the id ${id}.`,
+        );
         code = EXIT.failed;
       }
       for (const row of found) {

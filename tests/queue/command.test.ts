@@ -140,3 +140,17 @@ test("a command works through a pooler that takes no parameter of the server, th
   const shown = await run(["show", id], { DATABASE_URL: pooler.url });
   expect(shown).toMatchObject({ code: 0, stdout: expect.stringContaining(id) });
 });
+
+test("an id that the home database does not know, beside others, names the command that looks into all", async () => {
+  await using home = await createDatabase();
+  await using shop = await createDatabase();
+  const env = { ...on(home), DATABASE_URL_SHOP: shop.url };
+  for (const command of ["show", "retry", "cancel"]) {
+    const { code, stderr } = await run([command, UNKNOWN_ID], env);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr:
+        `No message of the database home has the id ${UNKNOWN_ID}: mailchute explain ${UNKNOWN_ID} looks into all of them.\n`,
+    });
+  }
+});
