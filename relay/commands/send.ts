@@ -6,7 +6,7 @@ import { enqueue } from "../../src/statement.ts";
 import { uuidv7 } from "../../src/uuid.ts";
 import type { Clock } from "../clock.ts";
 import { SettingsError } from "../config.ts";
-import { connect, DatabaseProblem } from "../database.ts";
+import { connect, DatabaseProblem, unreachable } from "../database.ts";
 import { readSubmitted, type SubmittedMail, UnreadableMail } from "../submitted_mail.ts";
 import {
   chooseDatabase,
@@ -100,7 +100,9 @@ async function send(context: CommandContext, given: Given): Promise<number> {
   try {
     // Not as other commands do: a role that may enqueue, and nothing else, need not see the version of the schema.
     await sql.unsafe(text, values).catch((error) => {
-      throw refusalOf(error, SEND);
+      const refusal = refusalOf(error, SEND);
+      // Of this one the client's words send to the cause, which nobody sees here.
+      throw refusal.code === "database_error" ? unreachable(database.name, database.display, error) : refusal;
     });
   } finally {
     await sql.end({ timeout: 1 });

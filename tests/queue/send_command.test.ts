@@ -185,6 +185,8 @@ test(
     await using database = await createDatabase();
     await using empty = await createDatabase({ empty: true });
     const away = { DATABASE_URL: "postgres://relay:secret@127.0.0.1:1/shop" };
+    const stranger = new URL(database.url);
+    [stranger.username, stranger.password] = ["nobody", "secret"];
     const flags = ["send", "--to", "a@b.example", "--subject", "Hi", "--text", "Hi", "-f", "a@b.example"];
     const cases: readonly (readonly [
       words: readonly string[],
@@ -193,7 +195,8 @@ test(
       code: number,
       says: string,
     ])[] = [
-      [flags, away, "", 75, "the database or the connection failed"],
+      [flags, away, "", 75, "ECONNREFUSED 127.0.0.1:1; check DATABASE_URL"],
+      [flags, { DATABASE_URL: stranger.href }, "", 75, 'user "nobody"; check DATABASE_URL'],
       [flags, { DATABASE_URL: empty.url }, "", 75, "mailchute migrate"],
       [flags, { DATABASE_URL: "mysql://x" }, "", 78, "DATABASE_URL"],
       [["send"], away, "", 64, "-t"],
