@@ -10,7 +10,7 @@ export type MailchuteErrorCode =
   | "recipient_not_allowed"
   /** The app's role may not send to addresses that are suppressed (`mailchute grants --may-override-suppression`). */
   | "override_not_allowed"
-  /** The idempotency key was used before, for a different mail. */
+  /** The idempotency key, or the name of the batch, was used before, for a different mail. */
   | "idempotency_conflict"
   /** What is given as `tx` is no open transaction; or it is missing, and the mailer was made with `transaction: "required"`. */
   | "transaction_required"

@@ -11,7 +11,7 @@ const MEANINGS: Readonly<Record<string, readonly [code: MailchuteErrorCode, beca
   MC001: ["validation_error", "the database refused it"],
   MC002: ["sender_not_allowed", `the sender is not allowed ${GRANT}`],
   MC003: ["recipient_not_allowed", `a recipient is not allowed ${GRANT}`],
-  MC004: ["idempotency_conflict", "its idempotency key was used for another mail: use a new key for a new mail"],
+  MC004: ["idempotency_conflict", "its idempotency key or batch was used for another mail: use a new one"],
   MC005: ["queue_full", "the queue is full: try again later"],
   MC006: ["override_not_allowed", `overrideSuppression is not allowed ${GRANT} with --may-override-suppression`],
   // No such function, schema, table.

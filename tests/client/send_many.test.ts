@@ -107,7 +107,7 @@ test("the same batch with another mail is a conflict", async () => {
   await using shop = await openShop();
   await shop.mail.sendMany(TEMPLATE, [ANN], { batch: "news/1" });
   const other = shop.mail.sendMany({ ...TEMPLATE, text: "Hello {{name}}" }, [BOB], { batch: "news/1" });
-  await rejects(other, "idempotency_conflict");
+  expect((await rejects(other, "idempotency_conflict")).message).toContain("batch was used for another mail");
   expect(await shop.rows("message")).toBe(1);
 });
 
