@@ -24,6 +24,11 @@ export interface SubmittedMail {
   }[];
 }
 
+/** What takes mails apart is not installed: nothing is wrong with the mail. */
+export class MissingReader extends Error {
+  override readonly name = "MissingReader";
+}
+
 /** A mail that cannot be taken apart. */
 export class UnreadableMail extends Error {
   override readonly name = "UnreadableMail";
@@ -37,10 +42,13 @@ const NESTING = { maxNestingDepth: 64, maxRfc822NestingDepth: 2, forceRfc822Atta
  *
  * @param qualify makes an address of a bare name such as `root`
  * @throws {UnreadableMail}
+ * @throws {MissingReader}
  */
 export async function readSubmitted(content: Uint8Array, qualify: (name: string) => string): Promise<SubmittedMail> {
   const { decodeWords, default: PostalMime } = await import("postal-mime").catch((cause: unknown) => {
-    throw new UnreadableMail("the package postal-mime is missing; run npm install postal-mime", { cause });
+    throw new MissingReader("Cannot read the mail: the package postal-mime is missing; run npm install postal-mime", {
+      cause,
+    });
   });
   const email = await PostalMime.parse(content, NESTING).catch((cause: unknown) => {
     throw new UnreadableMail(cause instanceof Error ? cause.message : String(cause), { cause });

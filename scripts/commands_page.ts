@@ -46,17 +46,19 @@ For cron, PHP's \`mail()\`, \`mailx\` and whatever else calls sendmail: a mail t
 \`\`\`sh
 cat > /usr/sbin/sendmail <<'END'
 #!/bin/sh
-export DATABASE_URL_FILE=/etc/mailchute/database_url   # of a role that mailchute grants lets send, and nothing else
+export DATABASE_URL_FILE=/etc/mailchute-send/database_url   # readable for all who send; of a role that mailchute grants lets send, and nothing else
 exec mailchute send --domain web1.example.com "$@"
 END
 chmod 755 /usr/sbin/sendmail
 \`\`\`
 
+- It reads mails with a package that neither the image nor the recipe for systemd has, and \`npm install mailchute\` does not bring: \`npm install mailchute bun postal-mime\`. A mail of flags
+  (\`--to\`, \`--subject\`) needs none.
 - Bare names (\`root\`) become addresses of \`--domain\`, else of this machine's name. Aliases are not looked up: let the domain's mail server do it.
 - Date and Message-ID are the queue's; Received, DKIM and other signatures are left out, since the mail is composed anew. Texts, attachments and all other headers stay.
 - Without \`-t\` those named on the command line get it. Somebody whom To or Cc names and the command line does not is an error (65): in the queue, whom a header names gets the mail.
-- It exits with 0 when the mail is queued, 64 for a wrong command line, 65 for a mail that cannot be sent, 75 when the database is away or the queue full (try again), 77
-  when the role may not send it, 78 for a wrong setting.
+- It exits with 0 when the mail is queued, 64 for a wrong command line, 65 for a mail that cannot be sent, 75 when the database is away or
+  refuses the login, the queue is full or that package is missing (try again), 77 when the role may not send it, 78 for a wrong setting.
 `;
 
 /** All commands, none of which is run here. */

@@ -7,7 +7,7 @@ import { uuidv7 } from "../../src/uuid.ts";
 import type { Clock } from "../clock.ts";
 import { SettingsError } from "../config.ts";
 import { connect, DatabaseProblem, unreachable } from "../database.ts";
-import { readSubmitted, type SubmittedMail, UnreadableMail } from "../submitted_mail.ts";
+import { MissingReader, readSubmitted, type SubmittedMail, UnreadableMail } from "../submitted_mail.ts";
 import {
   chooseDatabase,
   type Command,
@@ -235,7 +235,7 @@ function decode(bytes: Uint8Array): string {
 function exitOf(error: unknown): number | undefined {
   if (error instanceof UnreadableMail) return SYSEXITS.data;
   if (error instanceof SettingsError) return SYSEXITS.config;
-  if (error instanceof DatabaseProblem) return SYSEXITS.tryAgain;
+  if (error instanceof DatabaseProblem || error instanceof MissingReader) return SYSEXITS.tryAgain;
   return error instanceof MailchuteError ? EXITS[error.code] ?? SYSEXITS.tryAgain : undefined;
 }
 

@@ -152,6 +152,15 @@ test("the command runs the relay's commands with the Bun on the path", async () 
   expect(unknown.stderr).toContain("No command is called sned");
 });
 
+test("a finished mail is worth keeping (75) where the package that reads it is not installed", async () => {
+  const env = { DATABASE_URL: "postgres://shop:secret@127.0.0.1:1/shop" };
+  const command = [process.execPath, join(project.path, "node_modules/.bin/mailchute"), "send", "-t"];
+  expect(await execute(command, { env })).toEqual({
+    ...{ code: 75, stdout: "" },
+    stderr: "mailchute: Cannot read the mail: the package postal-mime is missing; run npm install postal-mime\n",
+  });
+});
+
 test("the command runs by Bun itself, as bunx --bun does", async () => {
   const command = join(project.path, "node_modules/.bin/mailchute");
   expect(await printed([process.execPath, command, "--version"])).toBe(`${packageJson.version}\n`);
