@@ -29,7 +29,8 @@ export function metricsText(status: RelayStatus): string {
     family("database_schema_version gauge Version of the schema.", perDatabase((it) => it.schemaVersion)),
     family("queue_messages gauge Messages by state.", messages),
     family(
-      "queue_oldest_seconds gauge Age of the oldest due message; 0 when nothing is due.",
+      // A mail that is given back is due at the next probe: while a route is out this says nothing of how old its mail is.
+      "queue_oldest_seconds gauge How long the longest due message has been due; 0 when nothing is. A route that is out, a limit and a pause begin it anew.",
       perDatabase((it) => it.reachable ? it.oldestDueSeconds ?? 0 : undefined),
     ),
     family(
