@@ -130,7 +130,7 @@ export async function withDatabase<T>(
     const [me] = await sql`select current_user as role`;
     throw new DatabaseProblem(
       `The role ${me?.role} may not do that on ${database.display} (${cause.message}): ` +
-        "do it as the owner of the database, or as a member of mailchute_admin (mailchute_viewer, to look)",
+        "do it as the owner of the database, or as a member of mailchute_viewer (to look), mailchute_admin (to change) or mailchute_relay (to purge)",
       { cause },
     );
   } finally {
