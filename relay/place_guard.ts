@@ -10,6 +10,8 @@ import { lookAtPlace, rememberPlace } from "./place_record.ts";
 export interface PlaceGuardOptions {
   readonly sql: ConnectionPool;
   readonly address: string;
+  /** As `--database` names it. */
+  readonly name: string;
   /** Called once for each time that it turns out to be no copy after it was one. */
   readonly onAdopted: () => Promise<void>;
   readonly clock: Clock;
@@ -35,7 +37,7 @@ export class PlaceGuard {
 
   /** Tells whether the queue may be drained here. */
   async mayDrain(): Promise<boolean> {
-    const { sql, address, clock, log, onAdopted } = this.#options;
+    const { sql, address, name, clock, log, onAdopted } = this.#options;
     const { generation } = sql;
     if (this.#proof?.generation === generation && this.#proof.untilMs > clock.now()) return true;
     this.#proof = undefined;
@@ -45,7 +47,8 @@ export class PlaceGuard {
       if (this.#copy === undefined) {
         log.error("this database is a copy: nothing is sent from it", {
           reason: `its queue is drained at ${remembered?.addresses[0]}, and ${difference}`,
-          fix: "mailchute adopt-copy --keep, if it has moved here for good; --discard cancels what it copied",
+          fix:
+            `mailchute adopt-copy --keep --database ${name}, if it has moved here for good; --discard cancels what it copied`,
         });
       }
       this.#copy = `a copy of ${remembered?.addresses[0]} (${difference}): mailchute adopt-copy decides`;

@@ -72,7 +72,7 @@ export class Station {
     const log = options.log.with({ database: database.name });
     this.#clocks = new ClockWatch({ clock, log });
     this.#place = new PlaceGuard({
-      ...{ sql: database.sql, address: database.address, clock, log },
+      ...{ sql: database.sql, address: database.address, name: database.name, clock, log },
       onAdopted: () => this.#beginToServe(),
     });
     this.#schema = new SchemaGuard({

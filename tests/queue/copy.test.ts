@@ -113,6 +113,7 @@ test("a template copy sends nothing, says so once, is named by /readyz and docto
   });
   running.relay.start();
   await untilLogged(copy, running, SAID);
+  expect(running.lines.find((line) => line.includes(SAID))).toContain("mailchute adopt-copy --keep --database home, ");
   const clock: Clock = fastClock;
   const seen = watch({ relay: running.relay, routes: [], clock, version: "0", playground: false, pollMs: 5_000 });
   expect(await seen.ready()).toEqual({ ok: false, reasons: ["database home is a copy"] });
