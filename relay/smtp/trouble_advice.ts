@@ -128,7 +128,7 @@ export const TROUBLE_ADVICE: Readonly<Record<string, readonly TroubleAdvice[]>> 
     {
       problem: "{host} does not accept user and password ({code})",
       fix:
-        "correct them in SMTP_URL (@ is written %40, : %3A, / %2F); providers often want an API key or an app password instead of the account's own",
+        "correct user and password in SMTP_URL (@ is written %40, : %3A, / %2F); providers often want an API key or an app password instead of the account's own",
     },
   ],
   auth_unavailable: [

@@ -27,7 +27,7 @@ const SERVERS: readonly {
     script: { auth: { user: "ann", password: "other" } },
     options: { auth: LOGIN, allowPlaintextAuth: true },
     problem: "127.0.0.1 does not accept user and password (535)",
-    fix: "correct them in SMTP_URL",
+    fix: "correct user and password in SMTP_URL",
   },
   {
     wrong: "an access token that has ended",
