@@ -1,6 +1,16 @@
 import { Database } from "bun:sqlite";
 import { randomUUID } from "node:crypto";
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
 
 /** The folder in which a relay remembers who it is. Held by one relay at a time. */
@@ -26,13 +36,14 @@ export function openStateDirectory(directory: string): StateDirectory {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     makePrivate(path);
+    checkKept(path);
     // Made before SQLite does, which would let others read it.
     closeSync(openSync(join(path, "lock.sqlite"), "a", 0o600));
     lock = new Database(join(path, "lock.sqlite"), { create: true });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new Error(
-      `Cannot write to the state directory ${path}: ${reason}; set RELAY_STATE_DIR to a folder of this user`,
+      `Cannot write to the state directory ${path}: ${reason}; set RELAY_STATE_DIR to a folder of this user, who may write all that is in it`,
       { cause },
     );
   }
@@ -46,6 +57,25 @@ export function openStateDirectory(directory: string): StateDirectory {
     );
   }
   return { path, instance: readInstance(join(path, "instance")), release: () => lock.close() };
+}
+
+/** Throws at the first thing in a state directory that this user may not write: a relay that was run there as root leaves its files behind. */
+export function checkKept(path: string): void {
+  for (const name of ["lock.sqlite", "instance"]) mayWrite(join(path, name));
+  const journal = join(path, "journal");
+  if (!mayWrite(journal, constants.X_OK)) return;
+  for (const name of readdirSync(journal)) mayWrite(join(journal, name));
+}
+
+/** @returns whether it is there: a relay that works in the folder deletes what it needs no longer */
+function mayWrite(path: string, more = 0): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK | more);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    throw error;
+  }
 }
 
 /** Shuts the folder to others, if it is ours: a volume may belong to root and let us in by its group (fsGroup in Kubernetes). */

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { checkKept } from "../state_directory.ts";
 import { codeOf, fail, type Finding, ok, reasonOf } from "./finding.ts";
 
 /**
@@ -8,7 +9,8 @@ import { codeOf, fail, type Finding, ok, reasonOf } from "./finding.ts";
  */
 export function checkStateDirectory(directory: string): readonly Finding[] {
   const path = resolve(directory);
-  const fix = "set RELAY_STATE_DIR to a folder that the relay's user may write to, on a local or block volume";
+  const fix =
+    "set RELAY_STATE_DIR to a folder of the relay's user, who may write all that is in it, on a local or block volume";
   try {
     if (!existsSync(path)) {
       accessSync(firstExisting(path), constants.W_OK | constants.X_OK);
@@ -16,9 +18,11 @@ export function checkStateDirectory(directory: string): readonly Finding[] {
     }
     if (!statSync(path).isDirectory()) return [fail("state", `${path} is no folder`, fix)];
     accessSync(path, constants.W_OK | constants.X_OK);
+    checkKept(path);
     return [ok("state", `${path} is writable`)];
   } catch (error) {
-    return [fail("state", `${path} cannot be written to: ${codeOf(error) || reasonOf(error)}`, fix)];
+    const inside = error instanceof Error && "path" in error && error.path !== path ? ` (${error.path})` : "";
+    return [fail("state", `${path} cannot be written to: ${codeOf(error) || reasonOf(error)}${inside}`, fix)];
   }
 }
 
