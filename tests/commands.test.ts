@@ -173,6 +173,9 @@ test("a role without the right exits with 1, and names itself, what was refused 
   expect(await run(["status"], env)).toEqual(refused("schema mailchute"));
   await database.sql.unsafe(`grant mailchute_viewer to ${role}`);
   expect(await run(["pause", "--all"], env)).toEqual(refused("table pause"));
+  expect((await run(["grants", role, "--from", "*"], env)).stderr).toEndWith(
+    "(permission denied for table app): do it as the owner of the database\n",
+  );
 });
 
 test("healthcheck exits with 0 against a running relay and with 1 against none", async () => {

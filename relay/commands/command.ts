@@ -98,7 +98,12 @@ export function chooseDatabase(context: CommandContext, name: unknown): FoundDat
 /** Runs `work` on the database that `--database` names (default: home), whose schema must be there unless `anySchema`. With `ownPath` the role's search_path holds: for tables that are not ours. */
 export async function withDatabase<T>(
   context: CommandContext,
-  options: { readonly name: unknown; readonly anySchema?: boolean; readonly ownPath?: boolean },
+  options: {
+    readonly name: unknown;
+    readonly anySchema?: boolean;
+    readonly ownPath?: boolean;
+    readonly isForOwner?: boolean;
+  },
   work: (sql: Sql, database: ConnectOptions) => Promise<T>,
 ): Promise<T> {
   const database = chooseDatabase(context, options.name);
@@ -128,9 +133,10 @@ export async function withDatabase<T>(
   } catch (cause) {
     if (!isRefused(cause)) throw cause;
     const [me] = await sql`select current_user as role`;
+    const groups = "mailchute_viewer (to look), mailchute_admin (to change) or mailchute_relay (to purge)";
     throw new DatabaseProblem(
       `The role ${me?.role} may not do that on ${database.display} (${cause.message}): ` +
-        "do it as the owner of the database, or as a member of mailchute_viewer (to look), mailchute_admin (to change) or mailchute_relay (to purge)",
+        `do it as the owner of the database${options.isForOwner === true ? "" : `, or as a member of ${groups}`}`,
       { cause },
     );
   } finally {

@@ -37,7 +37,7 @@ export const grantsCommand: Command = {
         `--app ${app} is no name of an app: letters, digits and _ . - (at most 63); without --app it is the role's name`,
       );
     }
-    return await withDatabase(context, { name: options.database }, async (sql, { display }) => {
+    return await withDatabase(context, { name: options.database, isForOwner: true }, async (sql, { display }) => {
       const [known] = await sql`select from pg_roles where rolname = ${role}`;
       if (!known) {
         context.tell(

@@ -33,7 +33,7 @@ export const migrateCommand: Command = {
     for (const name of names) {
       code = Math.max(
         code,
-        await withDatabase(context, { name, anySchema: true }, async (sql, { display }) => {
+        await withDatabase(context, { name, anySchema: true, isForOwner: true }, async (sql, { display }) => {
           const before = await schemaState(sql);
           if (before.oldestProgram !== undefined && isOlder(PROGRAM_VERSION, before.oldestProgram)) {
             context.tell(schemaProblem(before, display) as string);
