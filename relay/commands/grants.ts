@@ -1,6 +1,9 @@
 import { ROLES } from "../schema.ts";
 import { type Command, DATABASE_OPTION, EXIT, UsageError, withDatabase } from "./command.ts";
 
+const APP = `
+select to_jsonb(senders) as senders, to_jsonb(recipients) as recipients, may_override_suppression as "mayOverride" from mailchute.app where name = $1`;
+
 const SAVE_APP = `
 insert into mailchute.app (name, senders, recipients, may_override_suppression) values ($1, array(select jsonb_array_elements_text($2::text::jsonb)),
   case when $3::text is null then null else array(select jsonb_array_elements_text($3::text::jsonb)) end, $4)
@@ -45,7 +48,8 @@ export const grantsCommand: Command = {
         );
         return EXIT.failed;
       }
-      await sql.begin(async (tx) => {
+      const before = await sql.begin(async (tx) => {
+        const [found] = await tx.unsafe(APP, [app]);
         await tx.unsafe(SAVE_APP, [
           app,
           JSON.stringify(senders),
@@ -57,16 +61,32 @@ export const grantsCommand: Command = {
         await tx.unsafe(`set local role ${owner?.name}`).simple();
         // Not membership in mailchute_client: that would take a right on the role, which the owner of a database may lack.
         await tx.unsafe(ROLES).simple();
+        return found === undefined ? undefined : flagsOf(found as unknown as Granted);
       });
       const to = recipients.length > 0 ? ` to ${recipients.join(", ")}` : "";
       const more = mayOverride ? ", also past the suppression list where a mail asks for it" : "";
       context.tell(
         `Role ${role} on ${display} may now enqueue for the app ${app} as ${senders.join(", ")}${to}${more}.`,
       );
+      if (before !== undefined && before !== flagsOf({ senders, recipients, mayOverride })) {
+        context.tell(`Before, the app ${app} had ${before}: what is not named anew is gone.`);
+      }
       return EXIT.ok;
     });
   },
 };
+
+interface Granted {
+  readonly senders: readonly string[];
+  readonly recipients: readonly string[] | null;
+  readonly mayOverride: boolean;
+}
+
+/** What was granted, as one would write it. */
+function flagsOf({ senders, recipients, mayOverride }: Granted): string {
+  const flags = [...senders.map((it) => `--from '${it}'`), ...(recipients ?? []).map((it) => `--to '${it}'`)];
+  return [...flags, ...(mayOverride ? ["--may-override-suppression"] : [])].join(" ");
+}
 
 function patterns(option: string, given: unknown): readonly string[] {
   const list = (Array.isArray(given) ? given : []) as readonly string[];

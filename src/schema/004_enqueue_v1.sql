@@ -1,3 +1,8 @@
+-- Not a whole command: that would take from the app what it does not name.
+create function mailchute.grants_hint(missing text) returns text
+language sql immutable parallel safe
+return 'An administrator allows it with mailchute grants, which replaces what the app has: ' || missing || ' beside all that it has already';
+
 -- Refuses a request whose senders or recipients the app's allow-lists do not name.
 create function mailchute.check_allowed(request jsonb, app text, senders text[], recipients text[]) returns void
 language plpgsql immutable as $$
@@ -16,7 +21,7 @@ begin
       if not mailchute.is_address(address) or not mailchute.address_matches(address, senders) then
         raise exception 'App % may not send as %', app, address using errcode = 'MC002',
           detail = jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not one of the app''s senders'))::text,
-          hint = 'An administrator allows it with: mailchute grants ROLE --app ' || app || ' --from ' || quote_literal(address);
+          hint = mailchute.grants_hint('--from ' || quote_literal(address));
       end if;
     end loop;
   end if;
@@ -34,7 +39,7 @@ begin
       if not mailchute.address_matches(address, recipients) then
         raise exception 'App % may not send to %', app, address using errcode = 'MC003',
           detail = jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not one of the app''s recipients'))::text,
-          hint = 'An administrator allows it with: mailchute grants ROLE --app ' || app || ' --to ' || quote_literal(address);
+          hint = mailchute.grants_hint('--to ' || quote_literal(address));
       end if;
     end loop;
   end if;

@@ -23,7 +23,7 @@ begin
   if (select not a.may_override_suppression from mailchute.app_role r join mailchute.app a on a.name = r.app where r.role = session_user) then
     raise exception 'App % may not override the suppression list', app using errcode = 'MC006',
       detail = '[{"path": "overrideSuppression", "message": "is not allowed for this app"}]',
-      hint = format('An administrator allows it with: mailchute grants %s --app %s --from PATTERN --may-override-suppression', session_user, app);
+      hint = mailchute.grants_hint('--may-override-suppression');
   end if;
 end $$;
 

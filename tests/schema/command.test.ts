@@ -90,4 +90,9 @@ test("grants tells what the role may do now", async () => {
   expect(rows.map((row) => ({ ...row }))).toEqual([
     { name: "shop", senders: ["*@shop.example", "ceo@corp.example"], recipients: ["*@corp.example"] },
   ]);
+  expect((await run(words, on(database))).stderr).not.toContain("Before");
+  const less = await run(["grants", "web app", "--app", "shop", "--from", "new@shop.example"], on(database));
+  expect(less.stderr).toContain(
+    "Before, the app shop had --from '*@shop.example' --from 'ceo@corp.example' --to '*@corp.example': what is not named anew is gone.",
+  );
 });

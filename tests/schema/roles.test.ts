@@ -275,6 +275,10 @@ test("set role does not change who an app is: the login role counts", async () =
     await tx`select mailchute.send(${JSON.stringify({ ...MAIL, from: "ceo@example.com" })}::text::jsonb)`;
   }));
   expect(refused.message).toContain("App mine may not send as ceo@example.com");
+  // No command that, run as it stands, would take from the app what it has.
+  expect(refused.message).toEndWith(
+    "An administrator allows it with mailchute grants, which replaces what the app has: --from 'ceo@example.com' beside all that it has already",
+  );
 });
 
 test("an app's own objects on its search_path do not run inside the functions of the schema", async () => {
