@@ -50,7 +50,6 @@ interface Described {
   readonly stream?: string;
   readonly scheduledAt?: string;
   readonly expiresAt?: string;
-  readonly digest?: { readonly key: string };
   readonly overrideSuppression?: boolean;
   readonly digest?: NonNullable<ExplainedMail["digest"]>;
   readonly recipients: readonly ExplainedRecipient[];

@@ -20,8 +20,6 @@ export interface ExplainedMail {
   readonly batchId?: string | undefined;
   readonly scheduledAt?: string;
   readonly expiresAt?: string;
-  /** It is an item of this digest, or the digest itself. */
-  readonly digest?: { readonly key: string };
   /** It goes past a suppression as `unsubscribe` or `manual`. */
   readonly overrideSuppression?: boolean;
   readonly recipients: readonly ExplainedRecipient[];

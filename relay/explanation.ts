@@ -1,3 +1,4 @@
+import { inDatabase, retryOf } from "./explained_command.ts";
 import { isOverridable } from "../src/suppression.ts";
 import { formatMoment } from "./moment.ts";
 import type {
@@ -74,22 +75,6 @@ function inDigest({ id, digest }: ExplainedMail): readonly Reason[] {
     text: `It is in the digest ${digest.key}, which is the mail ${digest.id}.`,
     fix: `mailchute explain ${digest.id}`,
   }];
-}
-
-/** Every command but `explain` means the home database unless it is told another. */
-function inDatabase({ database }: Surroundings): string {
-  return database === "home" ? "" : ` --database ${database}`;
-}
-
-/** The command that tries a mail again; as `retry_message`, it wants to be told that somebody may get it twice. */
-function retryOf(mail: ExplainedMail, { what, around }: { readonly what: string; readonly around: Surroundings }) {
-  const waiting = mail.recipients.filter(({ state }) => !["sent", "bounced", "suppressed"].includes(state));
-  const mayHaveIt = waiting.some(({ address, state }) =>
-    state === "held" || mail.attempts.some((each) => each.outcome === "uncertain" && each.address === address)
-  );
-  const accept = mayHaveIt ? " --accept-duplicate" : "";
-  const twice = mayHaveIt ? "; the server may have it already" : "";
-  return `mailchute retry ${mail.id}${accept}${inDatabase(around)} (${what}${twice})`;
 }
 
 interface Context {
