@@ -66,4 +66,11 @@ export type {
 export type { IsSeen, NamesIn, Texts, Trimmed } from "./src/template_variables.ts";
 export type { Suppression, SuppressionReason } from "./src/suppression.ts";
 export type { WaitOptions } from "./src/wait.ts";
-export type { AttemptStatus, BatchStatus, DigestStatus, MessageStatus, RecipientStatus } from "./src/status.ts";
+export type {
+  AttemptStatus,
+  BatchStatus,
+  DigestStatus,
+  EventStatus,
+  MessageStatus,
+  RecipientStatus,
+} from "./src/status.ts";

@@ -30,9 +30,12 @@ export function bouncesInput(
   if (rules === undefined) return undefined;
   const counted = settlements.flatMap((settlement) => countedOf(settlement, rules));
   if (counted.length === 0) return undefined;
-  const { hard, soft } = rules;
-  const limits = { hardFor: hard?.forMs, softFor: soft?.forMs, after: soft?.after, within: soft?.withinMs };
-  return [JSON.stringify(counted), JSON.stringify(limits)];
+  return [JSON.stringify(counted), limitsInput(rules)];
+}
+
+/** The rules as statements are told of them; a kind without a rule is not counted, and so needs no limits. */
+export function limitsInput({ hard, soft }: BounceRules): string {
+  return JSON.stringify({ hardFor: hard?.forMs, softFor: soft?.forMs, after: soft?.after, within: soft?.withinMs });
 }
 
 function countedOf({ seq, recipients, outcomes }: Settlement, rules: BounceRules): readonly Counted[] {

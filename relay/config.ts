@@ -141,6 +141,11 @@ export function readSettings(
   return { ...common, playground: false, databases: [home, ...others], ...found, limits, safety };
 }
 
+/** Reads only RELAY_ON_BOUNCE, for the command that takes in reports: it may run where no relay does. */
+export function readBounceRules(env: Variables, readFile: (path: string) => string): BounceRules | undefined {
+  return parseBounceRules(createEnvironment(env, readFile).get("RELAY_ON_BOUNCE") ?? "ignore");
+}
+
 /** Reads only the databases, for commands such as `migrate` that send nothing and so need no SMTP server. */
 export function readDatabases(env: Variables, readFile: (path: string) => string): readonly DatabaseSettings[] {
   const environment = createEnvironment(env, readFile);

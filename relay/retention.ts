@@ -95,6 +95,8 @@ with old as materialized (
   delete from mailchute.content where id = any (array(select content_id from stale)) returning 1
 ), deleted_attempts as (
   delete from mailchute.attempt where seq = any (array(select seq from gone))
+), deleted_feedback as (
+  delete from mailchute.feedback where seq = any (array(select seq from gone))
 ), deleted_recipients as (
   delete from mailchute.recipient where seq = any (array(select seq from gone))
 ), deleted_items as (

@@ -76,8 +76,26 @@ export interface MessageStatus {
   readonly recipients: readonly RecipientStatus[];
   /** Oldest first, one entry for each recipient. */
   readonly attempts: readonly AttemptStatus[];
-  /** News after sending, such as a complaint; always empty in this version. */
-  readonly events: readonly unknown[];
+  /** What came back after sending (`mailchute bounce`), oldest first; empty where no reports are taken in. */
+  readonly events: readonly EventStatus[];
+}
+
+/** What a server has reported of one recipient after it had taken the mail (RFC 3464, RFC 5965). Whoever knows the mail's id can forge it. */
+export interface EventStatus {
+  /** `bounced`: the recipient's state is that too; `complained`: the reader has called it spam. */
+  readonly type: "delivered" | "delayed" | "bounced" | "complained";
+  /** When it was taken in. */
+  readonly at: Date;
+  /** The recipient. */
+  readonly address: string;
+  /** The code of the reply that it tells of, 200 to 599. */
+  readonly code?: number;
+  /** The RFC 3463 code, such as `5.1.1`. */
+  readonly enhanced?: string;
+  /** What the server said, or what the report says instead. */
+  readonly reply: string;
+  /** The server that has refused it, or that reports. */
+  readonly reporter?: string;
 }
 
 /** How a mail stands to a digest. An item that is in one tells the digest's state, recipients and attempts as its own. */
@@ -105,11 +123,13 @@ export interface BatchStatus {
 /** Reads the answer of the database; its times become Dates. */
 export function parseStatus(json: string): MessageStatus {
   const message = JSON.parse(json);
+  const dated = (entries: readonly object[]) => entries.map((entry) => withDates(entry, ["at"]));
   return {
     ...withDates(message, ["createdAt", "scheduledAt", "expiresAt", "nextAttemptAt"]),
-    recipients: message.recipients.map((recipient: object) => withDates(recipient, ["at"])),
-    attempts: message.attempts.map((attempt: object) => withDates(attempt, ["at"])),
-  } as MessageStatus;
+    recipients: dated(message.recipients),
+    attempts: dated(message.attempts),
+    events: dated(message.events),
+  } as unknown as MessageStatus;
 }
 
 /** Reads a flat answer of the database; its times become Dates. */

@@ -1,6 +1,7 @@
 import { adoptCommand } from "./adopt.ts";
 import { adoptCopyCommand } from "./adopt_copy.ts";
 import { batchCommand } from "./batch.ts";
+import { bounceCommand } from "./bounce.ts";
 import { cancelCommand } from "./cancel.ts";
 import { doctorCommand } from "./doctor.ts";
 import { explainCommand } from "./explain.ts";
@@ -38,6 +39,7 @@ export function commandsOf(machine: Parameters<typeof runCommand>[0]): readonly 
     streamCommand,
     batchCommand,
     suppressCommand,
+    bounceCommand,
     templateCommand,
     sendCommand(machine),
     purgeCommand,

@@ -23,6 +23,16 @@ interface Described {
     readonly reason?: string;
   }[];
   readonly attempts: readonly Attempt[];
+  readonly events: readonly News[];
+}
+
+/** What came back. */
+interface News {
+  readonly type: string;
+  readonly at: string;
+  readonly address: string;
+  readonly reply: string;
+  readonly reporter?: string;
 }
 
 interface Attempt {
@@ -56,7 +66,8 @@ order by 1, 3`;
 export const showCommand: Command = {
   name: "show",
   usage: "ID… [--json] [--database NAME]",
-  summary: "one message: its sender, subject and recipients, and every attempt with what the server said",
+  summary:
+    "one message: its sender, subject and recipients, and every attempt with what the server said, and what came back",
   options: { ...JSON_OPTION, ...DATABASE_OPTION },
   async run(context, words, options) {
     return await onMessages(context, { words, database: options.database }, async (sql, { seq }) => {
@@ -102,6 +113,9 @@ function describe(
       }`
     ),
     ...message.attempts.map(describeAttempt),
+    ...message.events.map(({ type, at, address, reporter, reply }) =>
+      `  report at ${at} for ${address}: ${type}${reporter === undefined ? "" : ` (${reporter})`}: ${reply}`
+    ),
   ].join("\n");
 }
 

@@ -183,6 +183,21 @@ create table mailchute.attempt (
   primary key (seq, number, position)
 );
 
+-- What was heard of a recipient after its mail was sent: by a report that came back as a mail (RFC 3464, RFC 5965). One row for each kind of news.
+create table mailchute.feedback (
+  seq bigint not null,
+  position smallint not null,
+  kind text not null check (kind in ('delivered', 'delayed', 'bounced', 'complained')),
+  code smallint,
+  enhanced text,
+  -- What the server said that could not deliver it, or what the report says instead.
+  reply text not null,
+  -- The server that reports.
+  reporter text,
+  at timestamptz not null default now(),
+  primary key (seq, position, kind)
+);
+
 -- The messages that are not final: narrow, hot, and nothing else. A row exists exactly as long as a recipient is open.
 create table mailchute.queue (
   seq bigint primary key,

@@ -32,7 +32,8 @@ language sql stable as $$
     select r.position, mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts) as state,
       jsonb_strip_nulls(jsonb_build_object('position', r.position, 'kind', r.kind, 'address', r.email,
         'state', mailchute.shown_state(r.state, m.leased, m.scheduled_at, m.attempts), 'at', r.changed_at,
-        'code', a.code, 'enhanced', a.enhanced, 'reason', coalesce(
+        'code', case when f.seq is null then a.code else f.code end, 'enhanced', case when f.seq is null then a.enhanced else f.enhanced end,
+        'reason', coalesce(
           -- All that are open wait for it, those too that have been tried before.
           case when m.throttle like 'paused:%' and r.state in ('queued', 'deferred') then 'Paused: ' || substr(m.throttle, 8)
             when m.throttle like 'relay:%' and r.state in ('queued', 'deferred') then 'Left to a relay: ' || substr(m.throttle, 7) end,
@@ -41,8 +42,10 @@ language sql stable as $$
             when m.throttle is not null then 'Waits for its turn: the limit is ' || m.throttle
             when m.crashes >= 3 then 'Was in flight at ' || m.crashes || ' crashes of the relay in a row: it is tried alone' end))) as shown
     from message m join mailchute.recipient r on r.seq = m.seq
-    left join lateral (select code, enhanced, reply from mailchute.attempt a
+    left join lateral (select code, enhanced, reply, at from mailchute.attempt a
       where a.seq = r.seq and a.position = r.position order by a.number desc limit 1) a on true
+    -- What came back after the server had taken it.
+    left join mailchute.feedback f on f.seq = r.seq and f.position = r.position and f.kind = 'bounced' and r.state = 'bounced' and f.at >= a.at
   )
   select jsonb_strip_nulls(jsonb_build_object(
     'id', m.id, 'app', m.app,
@@ -55,7 +58,9 @@ language sql stable as $$
         'outcome', a.outcome, 'phase', a.phase, 'blame', case when a.outcome <> 'sent' then a.blame end, 'code', a.code, 'enhanced', a.enhanced, 'reply', a.reply, 'route', a.route))
         order by a.number, a.position)
       from mailchute.attempt a join mailchute.recipient r on r.seq = a.seq and r.position = a.position where a.seq = m.seq), '[]'),
-    'events', '[]'::jsonb))
+    'events', coalesce((select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('type', f.kind, 'at', f.at, 'address', r.email,
+        'code', f.code, 'enhanced', f.enhanced, 'reply', f.reply, 'reporter', f.reporter)) order by f.at, f.position, f.kind)
+      from mailchute.feedback f join mailchute.recipient r on r.seq = f.seq and r.position = f.position where f.seq = m.seq), '[]')))
   from message m
 $$;
 

@@ -12,7 +12,8 @@ create table mailchute.bounce (
 create index bounce_address on mailchute.bounce (address, app, at);
 create index bounce_at on mailchute.bounce (at);
 
--- Puts addresses on the list of their apps that have refused mail for good, or too often: [{"address", "app", "hard", "seconds": for so long; null: for good}, …].
+-- Puts addresses on the list of their apps that have refused mail for good, or too often: [{"address", "app", "hard", "seconds": for so long; null: for good,
+-- "reason": bounce, if it is left out}, …].
 -- What is there for good, or for longer, stays as it is; but a mail that must go passes no address that does not exist, so a hard bounce takes the place of a
 -- reason that it could pass, and only a person takes it off. Waits a moment for who else writes such an address, and no longer: an app may have it in a
 -- transaction that is open for hours, and the outcomes of other mails are written with this. Such an address is listed when it refuses the next mail.
@@ -23,12 +24,12 @@ declare
 begin
   -- In order: of two relays that have the same ones, each would otherwise wait for the other.
   for found_one in
-    select x.address, 'app:' || x.app as scope, x.hard, now() + make_interval(secs => x.seconds) as ends
-    from jsonb_to_recordset(bounced) as x(address text, app text, hard boolean, seconds float8) order by x.address, x.app
+    select x.address, 'app:' || x.app as scope, coalesce(x.reason, 'bounce') as reason, x.hard, now() + make_interval(secs => x.seconds) as ends
+    from jsonb_to_recordset(bounced) as x(address text, app text, hard boolean, seconds float8, reason text) order by x.address, x.app
   loop
     begin
       insert into mailchute.suppression as s (address, scope, reason, until)
-      values (found_one.address, found_one.scope, 'bounce', found_one.ends)
+      values (found_one.address, found_one.scope, found_one.reason, found_one.ends)
       on conflict on constraint suppression_pkey do update
       set reason = excluded.reason, created_by = excluded.created_by,
         until = case when s.until is not null and excluded.until is not null then greatest(s.until, excluded.until) end
@@ -39,4 +40,57 @@ begin
       perform set_config('lock_timeout', '1ms', true);
     end;
   end loop;
+end $$;
+
+-- Takes in what reports say of recipients of a mail: [{"position", "kind", "code", "enhanced", "reply", "reporter", "says": what a refusal says about the address, as in
+-- bounce.kind; null: nothing that counts}, …]. rules: {"hardFor", "softFor": milliseconds, "after", "within": milliseconds} as RELAY_ON_BOUNCE has them; null: nobody comes
+-- onto the list. Answers in the same order with [{"isNews", "state": of the recipient now}, …]: a report that comes twice is news once.
+create function mailchute.note_feedback(message_seq bigint, reports jsonb, rules jsonb) returns jsonb
+language plpgsql set enable_seqscan = off as $$
+declare
+  report record;
+  recipient record;
+  is_news boolean;
+  is_listed boolean;
+  noted jsonb := '[]';
+begin
+  for report in
+    select * from jsonb_to_recordset(reports) as x(position smallint, kind text, code smallint, enhanced text, reply text, reporter text, says text)
+  loop
+    select lower(r.email) as address, m.app, r.state into recipient
+    from mailchute.recipient r join mailchute.message m on m.seq = r.seq
+    where r.seq = message_seq and r.position = report.position for update of r;
+    insert into mailchute.feedback as f (seq, position, kind, code, enhanced, reply, reporter)
+    values (message_seq, report.position, report.kind, report.code, report.enhanced, report.reply, report.reporter)
+    -- A person has had it sent again since.
+    on conflict (seq, position, kind) do update
+    set code = excluded.code, enhanced = excluded.enhanced, reply = excluded.reply, reporter = excluded.reporter, at = excluded.at
+    where f.at < (select max(a.at) from mailchute.attempt a where a.seq = f.seq and a.position = f.position);
+    is_news := found;
+
+    -- One that is open is tried again, or is held for a person, who sees the report.
+    if is_news and report.kind = 'bounced' and recipient.state = 'sent' then
+      update mailchute.recipient r set state = 'bounced', reason = 'Came back: ' || report.reply, changed_at = now()
+      where r.seq = message_seq and r.position = report.position
+      returning r.state into recipient.state;
+    end if;
+
+    is_listed := report.kind = 'complained';
+    if is_news and rules is not null and report.says is not null then
+      insert into mailchute.bounce (seq, position, app, address, kind)
+      values (message_seq, report.position, recipient.app, recipient.address, report.says)
+      on conflict (seq, position) do update set kind = excluded.kind, at = now();
+      is_listed := report.says = 'hard' or (
+        select count(*) >= (rules ->> 'after')::int from mailchute.bounce b where b.address = recipient.address and b.app = recipient.app
+          and b.kind = 'soft' and b.at > now() - make_interval(secs => (rules ->> 'within')::float8 / 1000));
+    end if;
+    if is_news and rules is not null and is_listed then
+      perform mailchute.list_bounced(jsonb_build_array(jsonb_build_object('address', recipient.address, 'app', recipient.app,
+        'hard', report.says is distinct from 'soft',
+        'reason', case when report.kind = 'complained' then 'complaint' end,
+        'seconds', (rules ->> (case report.says when 'hard' then 'hardFor' when 'soft' then 'softFor' end))::float8 / 1000)));
+    end if;
+    noted := noted || jsonb_build_object('isNews', is_news, 'state', recipient.state);
+  end loop;
+  return noted;
 end $$;

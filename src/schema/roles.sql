@@ -24,7 +24,7 @@ begin
 
   for target in select rolname as role from pg_roles where rolname in ('mailchute_relay', 'mailchute_viewer', 'mailchute_admin') loop
     execute format('grant usage on schema mailchute to %I', target.role);
-    execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.queue,
+    execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.feedback, mailchute.queue,
       mailchute.suppression, mailchute.suppression_copy, mailchute.batch, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.pause, mailchute.throttle,
       mailchute.app, mailchute.app_role, mailchute.template, mailchute.stream to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
@@ -32,7 +32,7 @@ begin
   end loop;
   if exists (select from pg_roles where rolname = 'mailchute_relay') then
     grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.batch, mailchute.message, mailchute.recipient,
-      mailchute.attempt, mailchute.queue, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.throttle, mailchute.adopted, mailchute.bounce to mailchute_relay;
+      mailchute.attempt, mailchute.feedback, mailchute.queue, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.throttle, mailchute.adopted, mailchute.bounce to mailchute_relay;
     grant insert, update on mailchute.suppression to mailchute_relay;
     -- What a home database says of all apps, and its copies elsewhere, which end as it says.
     grant delete on mailchute.suppression to mailchute_relay;
@@ -43,7 +43,7 @@ begin
     grant select on sequence mailchute.message_seq_seq to mailchute_relay;
     -- A batch that fails too often the relay pauses by itself; every other pause, and the end of one, is for people.
     grant execute on function mailchute.pause_batch(uuid, text) to mailchute_relay;
-    grant execute on function mailchute.list_bounced(jsonb) to mailchute_relay;
+    grant execute on function mailchute.list_bounced(jsonb), mailchute.note_feedback(bigint, jsonb, jsonb) to mailchute_relay;
     -- For the senders that a suppression is limited to.
     grant execute on function mailchute.like_patterns(text[]) to mailchute_relay;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.take_from_queue(bigint), mailchute.retry_message(bigint, boolean) to mailchute_relay;

@@ -9,6 +9,7 @@ export interface Daemon {
   readonly name: string;
   readonly command: readonly string[];
   readonly ports: Readonly<Partial<Record<Entrance, number>>>;
+  readonly onward: number;
   readonly ca: string;
   /** The folder of the boxes, each a maildir. */
   readonly boxes: string;
@@ -42,6 +43,7 @@ export async function startDaemon(daemon: Daemon): Promise<MailServer> {
   }
   return {
     port: (entrance) => daemon.ports[entrance],
+    onward: daemon.onward,
     ca: daemon.ca,
     mails: (box, count) => readMaildir(join(daemon.boxes, box), count, log),
     [Symbol.asyncDispose]: end,

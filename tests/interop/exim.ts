@@ -16,14 +16,14 @@ export const EXIM = fetchedProgram(PROGRAM);
 /** Starts Exim with GnuTLS and its plaintext authenticator, in a jail. */
 export async function startExim(): Promise<MailServer> {
   const jail = makeJail([PROGRAM], { "Debian-exim": EXIM_UID });
-  const [plain, submission, login, implicit] = await freePorts(4) as [number, number, number, number];
+  const [plain, submission, login, implicit, onward] = await freePorts(5) as [number, number, number, number, number];
   const ports: Readonly<Record<Entrance, number>> = { plain, submission, login, implicit };
   const authority = createAuthority();
   const { cert, key } = authority.issue([HOST]);
   jail.write("etc/cert.pem", cert);
   jail.write("etc/key.pem", key);
   jail.write("etc/boxes", BOXES.map((box) => `${box}: ${box}\n`).join(""));
-  jail.write("etc/exim4/exim4.conf", configuration(ports));
+  jail.write("etc/exim4/exim4.conf", configuration(ports, onward));
   for (const path of ["var/spool/exim4", "var/log/exim4"]) {
     mkdirSync(join(jail.root, path), { recursive: true });
     chownSync(join(jail.root, path), EXIM_UID, EXIM_UID);
@@ -34,6 +34,7 @@ export async function startExim(): Promise<MailServer> {
     name: "Exim",
     command: jail.command(PROGRAM, "-bdf"),
     ports,
+    onward,
     ca: authority.ca,
     boxes: join(jail.root, "mail"),
     logs: join(jail.root, "var/log/exim4"),
@@ -41,7 +42,10 @@ export async function startExim(): Promise<MailServer> {
   });
 }
 
-function configuration({ plain, submission, login, implicit }: Readonly<Record<Entrance, number>>): string {
+function configuration(
+  { plain, submission, login, implicit }: Readonly<Record<Entrance, number>>,
+  onward: number,
+): string {
   const correct = (user: string, password: string) =>
     `\${if and{{eq{$${user}}{${CREDENTIALS.user}}}{eq{$${password}}{${CREDENTIALS.password}}}}}`;
   return `primary_hostname = ${HOST}
@@ -78,6 +82,13 @@ check_rcpt:
   accept
 
 begin routers
+onward:
+  driver = manualroute
+  domains = ${DOMAIN}
+  local_parts = gone
+  route_list = * 127.0.0.1
+  self = send
+  transport = onward
 box:
   driver = accept
   domains = ${DOMAIN}
@@ -85,6 +96,10 @@ box:
   transport = maildir
 
 begin transports
+onward:
+  driver = smtp
+  port = ${onward}
+  allow_localhost
 maildir:
   driver = appendfile
   directory = /mail/$local_part_data

@@ -13,6 +13,8 @@ export type Entrance =
 export interface MailServer extends AsyncDisposable {
   /** Undefined for an entrance that this server does not have. */
   port(entrance: Entrance): number | undefined;
+  /** The port of this machine that mail for `PASSED_ON` is passed on to; undefined: it passes nothing on. */
+  readonly onward?: number | undefined;
   /** The certificate of its authority. */
   readonly ca: string;
   /** What lies in a box, as soon as there are as many mails as that. Lines end in LF, as Unix mailboxes have it. */
@@ -28,7 +30,10 @@ export const MAX_MAIL_BYTES = 10_000_000;
 /** The local parts that exist: each test has its own, so that no other's mail lies there. */
 export const BOXES = [
   ...["bytes", "starttls", "plain", "login", "implicit", "wrong", "some", "others", "size", "dsn"] as const,
-  ...["many", "large", "larger", "corpus", "evil", "attacks", "jörg"] as const,
+  ...["bounces", "many", "large", "larger", "corpus", "evil", "attacks", "jörg"] as const,
 ] as const;
+
+/** Whose mail a server takes, and passes on. */
+export const PASSED_ON = `gone@${DOMAIN}`;
 
 export type Box = (typeof BOXES)[number];

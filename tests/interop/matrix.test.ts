@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { readReportMail } from "../../relay/report_mail.ts";
 import type { StreamedContent } from "../../relay/transport.ts";
 import { attachmentOf, compose } from "../../src/mime/compose.ts";
 import { testWith } from "../debian.ts";
 import { outcomesOf, troubleIn } from "../smtp/setup.ts";
-import { DOMAIN, type MailServer, MAX_MAIL_BYTES } from "./mail_server.ts";
+import { startScriptedServer } from "../scripted_server.ts";
+import { DOMAIN, type MailServer, MAX_MAIL_BYTES, PASSED_ON } from "./mail_server.ts";
 import { SERVERS } from "./servers.ts";
 import { addressOf, bodyOf, headersOf, numberedMail, openWay } from "./setup.ts";
 
@@ -127,6 +129,31 @@ for (const { name, needed, start } of SERVERS) {
       expect(asked).toHaveLength(name === "smtp-server" ? 0 : 2);
       expect(await server.mails("dsn", 1)).toHaveLength(1);
     });
+
+    if (name !== "smtp-server") {
+      testServer("reports a mail that the next server refuses, and the report tells which mail and who", async () => {
+        await using refusing = await startScriptedServer({
+          port: server.onward as number,
+          on: { rcpt: (address) => `550 5.1.1 <${address}>: no such user here` },
+        });
+        await using way = openWay(server, "plain");
+        const mail = numberedMail(15);
+        const delivery = await way.transport.send(
+          {
+            ...{ reversePath: addressOf("bounces"), envelopeId: mail.id },
+            recipients: [{ position: 0, email: PASSED_ON }],
+          },
+          compose(mail),
+          AbortSignal.timeout(20_000),
+        );
+        expect(outcomesOf(delivery)).toEqual(["sent final 250"]);
+        const [content] = await server.mails("bounces", 1);
+        expect(refusing.mails).toHaveLength(0);
+        const report = await readReportMail(content as Uint8Array);
+        expect(report).toMatchObject({ ids: [mail.id], reports: [{ kind: "bounced", code: 550, enhanced: "5.1.1" }] });
+        expect(report?.reports[0]?.addresses).toContain(PASSED_ON);
+      });
+    }
 
     testServer("is spoken with in groups of commands if it offers PIPELINING, else one by one", async () => {
       await using way = openWay(server, "plain");

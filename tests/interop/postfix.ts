@@ -15,7 +15,16 @@ import { program } from "../debian.ts";
 import { freePorts } from "../port.ts";
 import { createAuthority } from "../smtp/certificate.ts";
 import { startDaemon } from "./daemon.ts";
-import { BOXES, CREDENTIALS, DOMAIN, type Entrance, HOST, type MailServer, MAX_MAIL_BYTES } from "./mail_server.ts";
+import {
+  BOXES,
+  CREDENTIALS,
+  DOMAIN,
+  type Entrance,
+  HOST,
+  type MailServer,
+  MAX_MAIL_BYTES,
+  PASSED_ON,
+} from "./mail_server.ts";
 import { makeMaildir } from "./maildir.ts";
 
 const DAEMONS = "/usr/lib/postfix/sbin";
@@ -31,11 +40,12 @@ export const POSTFIX = SASL !== undefined && process.getuid?.() === 0 ? program(
 export async function startPostfix(): Promise<MailServer> {
   const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "mailchute-postfix-"));
   chmodSync(folder, 0o755);
-  const [plain, submission, login, implicit] = await freePorts(4) as [number, number, number, number];
+  const [plain, submission, login, implicit, onward] = await freePorts(5) as [number, number, number, number, number];
   const authority = createAuthority();
   const owner = userId("postfix");
   configure(folder, authority.issue([HOST]), {
     services: { plain, submission, login, implicit },
+    onward,
     owner,
   });
   const ports: Readonly<Record<Entrance, number>> = { plain, submission, login, implicit };
@@ -44,6 +54,7 @@ export async function startPostfix(): Promise<MailServer> {
     name: "Postfix",
     command: [POSTFIX as string, "-c", folder, "-d"],
     ports,
+    onward,
     ca: authority.ca,
     boxes: join(folder, "mail"),
     logs: join(folder, "logs"),
@@ -52,6 +63,7 @@ export async function startPostfix(): Promise<MailServer> {
 }
 
 interface Setting {
+  readonly onward: number;
   readonly services: Readonly<Record<Entrance, number>>;
   readonly owner: number;
 }
@@ -59,7 +71,7 @@ interface Setting {
 function configure(
   folder: string,
   certificate: { readonly cert: string; readonly key: string },
-  { services, owner }: Setting,
+  { services, onward, owner }: Setting,
 ): void {
   const write = (name: string, text: string) => {
     writeFileSync(join(folder, name), text);
@@ -86,7 +98,7 @@ function configure(
   const { success, stderr } = Bun.spawnSync(passwords, { stdin: new TextEncoder().encode(CREDENTIALS.password) });
   if (!success) throw new Error(`Cannot write the passwords: ${stderr.toString()}`);
   chownSync(join(folder, "sasldb2"), owner, owner);
-  write("main.cf", mainCf(folder, owner));
+  write("main.cf", mainCf(folder, { owner, onward }));
   write("master.cf", masterCf(services));
 }
 
@@ -96,7 +108,7 @@ const QUEUES = [
   ...["trace", "pid"],
 ];
 
-function mainCf(folder: string, owner: number): string {
+function mainCf(folder: string, { owner, onward }: Pick<Setting, "owner" | "onward">): string {
   return `compatibility_level = 3.6
 queue_directory = ${folder}/queue
 data_directory = ${folder}/data
@@ -114,6 +126,8 @@ virtual_mailbox_domains = ${DOMAIN}
 virtual_mailbox_base = ${folder}/mail
 virtual_mailbox_maps = texthash:${folder}/boxes
 virtual_mailbox_limit = 0
+virtual_alias_maps = inline:{ ${PASSED_ON}=gone@elsewhere.example }
+transport_maps = inline:{ elsewhere.example=smtp:[127.0.0.1]:${onward} }
 virtual_minimum_uid = 1
 virtual_uid_maps = static:${owner}
 virtual_gid_maps = static:${owner}
@@ -147,6 +161,7 @@ proxymap unix - - n - - proxymap
 proxywrite unix - - n - 1 proxymap
 tlsmgr unix - - n 1000? 1 tlsmgr
 anvil unix - - n - 1 anvil
+smtp unix - - n - - smtp
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
