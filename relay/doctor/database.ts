@@ -1,5 +1,6 @@
 import type { Sql } from "postgres";
 import type { Clock } from "../clock.ts";
+import { isOfPooler } from "../connection_pool.ts";
 import { connect, type ConnectOptions } from "../database.ts";
 import { checkApps } from "./apps.ts";
 import { checkClock } from "./clock_skew.ts";
@@ -51,13 +52,20 @@ const PATIENCE_MS = 20_000;
 
 /** Looks at one database; changes nothing in it. */
 export async function checkDatabase(options: Omit<DatabaseUnderTest, "sql">): Promise<readonly Finding[]> {
-  const sql = connect(options.database);
-  const test = { ...options, sql };
+  let sql = connect({ ...options.database, pinsPath: !options.database.pooled });
+  const connection: DatabaseCheck = async (test) => {
+    const isRefused = await sql`select 1`.then(() => false, isOfPooler);
+    if (isRefused) {
+      await sql.end({ timeout: 0 });
+      sql = connect(options.database);
+    }
+    return await checkConnection({ ...test, sql });
+  };
   const fix = `look at the error; ${options.variable} names the database`;
   const run = (check: string, look: DatabaseCheck) =>
-    checked(check, { fix }, () => inTime(look(test), { clock: options.clock }));
+    checked(check, { fix }, () => inTime(look({ ...options, sql }), { clock: options.clock }));
   try {
-    const findings = [...await run("connection", checkConnection)];
+    const findings = [...await run("connection", connection)];
     if (findings.some(({ check, level }) => check === "connection" && level !== "ok")) return findings;
     for (const [check, look] of ALWAYS) findings.push(...await run(check, look));
     for (const [check, look] of [["schema", checkSchema], ["rights", checkRights]] as const) {

@@ -5,7 +5,7 @@ import { fail, type Finding, ok } from "./finding.ts";
 /** The rights that are missing, a line for each table. */
 const MISSING = `
 select t as table, string_agg(p, ', ' order by p) as missing
-from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle', 'bounce', 'suppression', 'suppression_copy']) as t,
+from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle', 'bounce', 'feedback', 'suppression', 'suppression_copy']) as t,
   unnest(array['select', 'insert', 'update', 'delete']) as p
 where not has_table_privilege('mailchute.' || t, p)
 group by t

@@ -357,8 +357,12 @@ test("what an app has put into the search_path of the relay's role does not run 
   const id = await send(app, { tags: ["a"], text: "For Ann alone" });
   await using relay = await openTestRelay(database, { smtpPort: server.port });
   await relay.relay.runOnce();
-  const show = startRelayProcess(["show", id], { DATABASE_URL: database.url });
+  const env = { DATABASE_URL: database.url, SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none` };
+  await using show = startRelayProcess(["show", id], env);
   expect({ code: await show.exited, output: show.output() }).toMatchObject({ code: 0 });
+  await using doctor = startRelayProcess(["doctor"], env);
+  await doctor.exited;
+  expect(doctor.output()).toContain("queue");
   expect([...await app`select * from public.seen`]).toEqual([]);
   expect(server.mails).toHaveLength(1);
 });
