@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
+import { systemClock } from "../../relay/clock.ts";
+import { Queue } from "../../relay/queue.ts";
 import { createDatabase } from "../database.ts";
-import { enqueue, makeDue } from "../relay.ts";
-import { endLeases, everything, fill, openQueue, settlement } from "./setup.ts";
+import { enqueue, makeDue, until } from "../relay.ts";
+import { endLeases, everything, fill, openConnection, openQueue, queueRow, settlement } from "./setup.ts";
 
 test("an expired lease is taken over: the first holder's settle, renew and release answer nothing and change nothing", async () => {
   await using database = await createDatabase();
@@ -53,6 +55,36 @@ test("a relay that knows another's lease number still cannot write: the lease na
   expect(await second.queue.renew([held])).toEqual(new Set());
   expect(await second.queue.release([{ ...held, delayMs: 0 }])).toEqual(new Set());
   expect(await everything(database, held.seq)).toBe(before);
+});
+
+test("settle, renew, release and adopt that meet a takeover under way wait for it, and change nothing then", async () => {
+  await using database = await createDatabase();
+  await enqueue(database);
+  const first = await openQueue(database);
+  const successor = await openQueue(database, { instance: first.instance });
+  const [held] = (await first.queue.claim(1)).messages;
+  if (held === undefined) throw new Error("Nothing was claimed");
+  await endLeases(database);
+  const other = await openQueue(database);
+  await using connection = openConnection(database);
+  await connection`begin`;
+  const taker = new Queue(connection, { relayId: other.relayId, leaseMs: 60_000, clock: systemClock });
+  expect((await taker.claim(1)).messages).toMatchObject([{ seq: held.seq, takenOver: true }]);
+
+  const answers = Promise.all([
+    first.queue.settle([settlement(held, "sent")]),
+    first.queue.renew([held]),
+    first.queue.release([{ ...held, delayMs: 0 }]),
+    successor.queue.adopt(first.instance).then(({ messages }) => new Set(messages)),
+  ]);
+  await until(async () => {
+    const [row] = await database.sql`
+      select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    return row?.waiting === 4;
+  }, "all of them wait");
+  await connection`commit`;
+  expect(await answers).toEqual([new Set(), new Set(), new Set(), new Set()]);
+  expect(await queueRow(database, held.seq)).toMatchObject({ leasedBy: other.relayId, attempts: 2, isDue: false });
 });
 
 test("of a batch only the stale leases are refused", async () => {
