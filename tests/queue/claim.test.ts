@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
 import { enqueue } from "../relay.ts";
-import { fill, openConnection, openQueue, queueRow, settlement } from "./setup.ts";
+import { endLeases, everything, fill, openConnection, openQueue, queueRow, settlement } from "./setup.ts";
 
 test("claims of several relays at once never overlap, and together take all", async () => {
   await using database = await createDatabase();
@@ -87,6 +87,38 @@ test("claim() leaves a message that another relay holds, and nextDueMs tells whe
   const waitMs = await second.queue.nextDueMs() as number;
   expect(waitMs).toBeGreaterThan(25_000);
   expect(waitMs).toBeLessThanOrEqual(30_000);
+});
+
+test("claim() takes over what another relay has lost, and with ownOnly leaves it alone, as a probe too", async () => {
+  await using database = await createDatabase();
+  await enqueue(database);
+  const [lost, other] = [await openQueue(database), await openQueue(database)];
+  const [held] = (await lost.queue.claim(1)).messages;
+  await endLeases(database);
+  for (const probe of [false, true]) {
+    expect((await other.queue.claim(1, { probe, ownOnly: true })).messages).toEqual([]);
+  }
+  // What is one's own is taken back all the same.
+  expect((await lost.queue.claim(1, { probe: true, ownOnly: true })).messages).toMatchObject([{ seq: held?.seq }]);
+  await endLeases(database);
+  expect((await other.queue.claim(1, { probe: true })).messages).toMatchObject([{ seq: held?.seq, takenOver: true }]);
+});
+
+test("what waited for a limit and was claimed is nobody else's: the limit's next token and its end leave it alone", async () => {
+  await using database = await createDatabase();
+  const id = await enqueue(database);
+  const [first, second] = [await openQueue(database), await openQueue(database)];
+  const [held] = (await first.queue.claim(1)).messages;
+  if (held === undefined) throw new Error("Nothing was claimed");
+  await first.queue.release([{ ...held, delayMs: 60_000, throttle: "1/h" }]);
+  expect(await second.queue.throttles(10)).toEqual(["1/h"]);
+  expect((await first.queue.claimWaiting(new Map([["1/h", 1]]))).messages).toMatchObject([{ id, waitedFor: "1/h" }]);
+
+  const before = await everything(database, held.seq);
+  expect(await second.queue.throttles(10)).toEqual([]);
+  expect((await second.queue.claimWaiting(new Map([["1/h", 1]]))).messages).toEqual([]);
+  await second.queue.unthrottle(["1/h"]);
+  expect(await everything(database, held.seq)).toBe(before);
 });
 
 test("claim() never takes a held message, and nextDueMs does not see it", async () => {
