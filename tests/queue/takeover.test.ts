@@ -3,7 +3,7 @@ import { createDatabase, type TestDatabase } from "../database.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { endLeases, openQueue } from "./setup.ts";
+import { endLeases, openQueue, settlement } from "./setup.ts";
 
 const LEASE_MS = 1_000;
 /** The identity of a state directory. */
@@ -82,6 +82,25 @@ test("a mail that must not be sent twice and may have been is held also when the
   running.relay.start();
   await until(async () => (await describeMessage(database, id)).state === "held", "it is held");
   expect(server.mails).toHaveLength(0);
+});
+
+test("that a mail may have been sent is said of one claim: deferred or given back, it may be begun again when its next relay is lost", async () => {
+  await using database = await createDatabase();
+  await enqueue(database, { onUncertain: "hold" });
+  for (const end of ["deferred", "given back"]) {
+    const [{ queue }, { queue: lost }, { queue: other }] = await Promise.all([1, 2, 3].map(() => openQueue(database)));
+    const [message] = (await queue.claim(1)).messages;
+    if (message === undefined) throw new Error("Nothing was claimed");
+    expect(await queue.intend(message)).toBe(true);
+    if (end === "deferred") await queue.settle([settlement(message, "deferred", 0)]);
+    else await queue.release([{ ...message, delayMs: 0 }]);
+
+    expect((await lost.claim(1)).messages).toMatchObject([{ takenOver: false, intended: false }]);
+    await endLeases(database);
+    const [taken] = (await other.claim(1)).messages;
+    expect(taken).toMatchObject({ takenOver: true, intended: false });
+    if (taken !== undefined) await other.settle([settlement(taken, "deferred", 0)]);
+  }
 });
 
 test("a mail of a lost relay is uncertain also when the claim that took it over was not answered", async () => {
