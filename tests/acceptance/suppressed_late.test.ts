@@ -28,12 +28,13 @@ test("a mail whose address was suppressed after it was enqueued ends as suppress
   expect(running.lines.filter((line) => line.includes("not reached"))).toHaveLength(2);
 });
 
-test("a scope is an app, a stream or senders; one that has ended, or is another's, keeps nothing back", async () => {
+test("a scope is an app, a stream or senders; one that ends later keeps back until then, one that has ended, or is another's, nothing", async () => {
   await using server = await startScriptedServer();
   await using database = await createDatabase();
   const send = (to: string, more = {}) => enqueue(database, { to, ...more });
-  const [app, stream, sender] = [
+  const [app, later, stream, sender] = [
     await send("app@example.com"),
+    await send("later@example.com"),
     await send("stream@example.com", { stream: "bulk" }),
     await send("sender@example.com", { from: "News@Shop.example" }),
   ];
@@ -46,12 +47,14 @@ test("a scope is an app, a stream or senders; one that has ended, or is another'
   await suppress(database, "otherstream@example.com", "stream:news");
   await suppress(database, "nostream@example.com", "stream:");
   await suppress(database, "othersender@example.com", "sender:*@shop.example");
-  await suppress(database, "ended@example.com", "all");
-  await database
-    .sql`update mailchute.suppression set until = now() - interval '1 second' where address = 'ended@example.com'`;
+  for (const [name, from] of [["ended", -1], ["later", 60]] as const) {
+    await suppress(database, `${name}@example.com`, "all");
+    await database.sql`
+      update mailchute.suppression set until = now() + make_interval(secs => ${from}) where address = ${`${name}@example.com`}`;
+  }
   await using running = await openTestRelay(database, { smtpPort: server.port });
   await running.relay.runOnce();
-  for (const id of [app, stream, sender]) {
+  for (const id of [app, later, stream, sender]) {
     expect(await describeMessage(database, id)).toMatchObject({ state: "suppressed" });
   }
   expect(server.mails.flatMap(({ recipients }) => recipients).sort()).toEqual([
