@@ -41,6 +41,7 @@ test("a lease of one's own that was claimed again is another lease: the earlier 
   expect(await queue.renew([old])).toEqual(new Set());
   expect(await queue.release([{ ...old, delayMs: 0 }])).toEqual(new Set());
   expect(await queue.settle([settlement(old, "sent")])).toEqual(new Set());
+  expect([await queue.intend(old), await queue.setAlone(old, true)]).toEqual([false, false]);
   expect(await queue.settle([settlement(current, "sent")])).toEqual(new Set([current.seq]));
 });
 
@@ -54,6 +55,7 @@ test("a relay that knows another's lease number still cannot write: the lease na
   expect(await second.queue.settle([settlement(held, "sent")])).toEqual(new Set());
   expect(await second.queue.renew([held])).toEqual(new Set());
   expect(await second.queue.release([{ ...held, delayMs: 0 }])).toEqual(new Set());
+  expect([await second.queue.intend(held), await second.queue.setAlone(held, true)]).toEqual([false, false]);
   expect(await everything(database, held.seq)).toBe(before);
 });
 
@@ -129,6 +131,10 @@ test("a renewed lease is not taken over at its first end", async () => {
   // Late, and still in time: nobody has claimed it since.
   expect(await first.queue.renew([held])).toEqual(new Set([held.seq]));
   expect((await second.queue.claim(1)).messages).toEqual([]);
+  // From now on, however often: when its holder is lost, the mail waits for one lease and no longer.
+  expect(await first.queue.renew([held])).toEqual(new Set([held.seq]));
+  const [row] = await database.sql`select due <= now() + interval '1 minute' as is_one_lease from mailchute.queue`;
+  expect(row?.is_one_lease).toBe(true);
   expect(await first.queue.settle([settlement(held, "sent")])).toEqual(new Set([held.seq]));
 });
 
