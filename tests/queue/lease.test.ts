@@ -34,6 +34,22 @@ test("the lease of a dialogue that takes longer is renewed, so that nobody else 
   expect(running.relay.counters.settledStale).toBe(0);
 }, 20_000);
 
+test("run --once waits for the leases of relays that stopped or have been silent for a minute, and for no others", async () => {
+  await using database = await createDatabase();
+  const [own, other] = [await openQueue(database), await openQueue(database, { leaseMs: LEASE_MS })];
+  await enqueue(database);
+  expect((await other.queue.claim(1)).messages).toHaveLength(1);
+  expect(await own.queue.deadLeaseMs()).toBeUndefined();
+  for (const is of ["stopped_at = now()", "heartbeat_at = now() - interval '61 seconds'"]) {
+    await database.sql`update mailchute.relay set stopped_at = null, heartbeat_at = now()`;
+    await database.sql.unsafe(`update mailchute.relay set ${is}`);
+    const waitMs = await own.queue.deadLeaseMs() ?? Number.NaN;
+    expect(waitMs).toBeWithin(-60_000, LEASE_MS + 1);
+    // It does not wait for itself.
+    expect(await other.queue.deadLeaseMs()).toBeUndefined();
+  }
+});
+
 test("a relay that has lost a lease lets the dialogue end, writes nothing and counts it", async () => {
   await using server = await startHeldServer();
   await using database = await createDatabase();
