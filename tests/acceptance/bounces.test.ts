@@ -74,6 +74,22 @@ test("soft bounces suppress when there are enough of them in the time, for the t
   expect(await suppressions(database)).toMatchObject([["550-5.2.2@example.com", expect.any(String), "bounce", 30]]);
 });
 
+test("a mail that a person tries again and that is refused again counts once", async () => {
+  await using server = await startCandidServer();
+  await using database = await createDatabase();
+  const onBounce = parseBounceRules("soft=suppress after 2 in 7d");
+  const id = await enqueue(database, { to: "550-5.2.2@example.com" });
+  for (let count = 1; count <= 2; count++) {
+    await drain(database, server, { onBounce });
+    expect(await suppressions(database)).toEqual([]);
+    await run(["retry", id], on(database));
+  }
+  await drain(database, server, { onBounce });
+  await enqueue(database, { to: "550-5.2.2@example.com" });
+  await drain(database, server, { onBounce });
+  expect(await suppressions(database)).toMatchObject([["550-5.2.2@example.com", expect.any(String), "bounce", null]]);
+});
+
 test("a mail that was put off counts when it expires, and not when it goes out in the end", async () => {
   let isFull = true;
   await using server = await startScriptedServer({ on: { rcpt: () => isFull ? "452 4.2.2 full" : undefined } });
