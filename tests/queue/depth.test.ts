@@ -42,6 +42,11 @@ test("a queue that has as many messages as its limit takes no further one, and a
   await using database = await createDatabase();
   const { look, lines } = await openDepth(database, 5);
   const mail = createMailer(database.sql);
+  // The word of one relay counts, and not that of another which has opened the queue long ago, or has no limit.
+  for (const until of ["now() - interval '1 hour'", "null"]) {
+    const { relayId } = await openQueue(database);
+    await database.sql.unsafe(`update mailchute.relay set full_until = ${until} where id = ${relayId}`);
+  }
   await fill(database, 4);
   expect(await look()).toEqual({ messages: 4, isFull: false });
   const { id } = await mail.send(MESSAGE, { idempotencyKey: "receipt/1" });
@@ -58,6 +63,9 @@ test("a queue that has as many messages as its limit takes no further one, and a
   expect(await database.sql`select from mailchute.message`).toHaveLength(5);
   // A retried request is no further mail.
   expect(await mail.send(MESSAGE, { idempotencyKey: "receipt/1" })).toEqual({ id, created: false });
+  const again = { id, from: { email: MESSAGE.from }, to: [{ email: MESSAGE.to }], subject: "s", text: "t" };
+  const [row] = await database.sql`select * from mailchute.enqueue_v1(${JSON.stringify(again)}::text::jsonb)`;
+  expect({ ...row }).toEqual({ id, created: false });
   expect(lines.filter((line) => line.includes("queue is full"))).toHaveLength(1);
 });
 
