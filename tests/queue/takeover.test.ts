@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
+import { startHeldServer } from "../held_server.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { endLeases, openQueue, settlement } from "./setup.ts";
@@ -82,6 +83,25 @@ test("a mail that must not be sent twice and may have been is held also when the
   running.relay.start();
   await until(async () => (await describeMessage(database, id)).state === "held", "it is held");
   expect(server.mails).toHaveLength(0);
+});
+
+test("with RELAY_ON_UNCERTAIN=hold a mail that says nothing of itself is held as one that does: its final dot is said, and without that word it is sent", async () => {
+  await using database = await createDatabase();
+  await using server = await startHeldServer();
+  const id = await enqueue(database);
+  const { queue: lost } = await openQueue(database);
+  expect((await lost.claim(1)).messages).toHaveLength(1);
+  await endLeases(database);
+
+  const options = { smtpPort: server.port, leaseMs: LEASE_MS, pollMs: 100, onUncertain: "hold" } as const;
+  await using running = await openTestRelay(database, options);
+  running.relay.start();
+  await server.reached;
+  expect([...await database.sql`select intent from mailchute.queue`]).toEqual([{ intent: true }]);
+  server.release();
+  await until(async () => (await describeMessage(database, id)).state === "sent", "it is sent");
+  const { attempts } = await describeMessage(database, id);
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "sent"]]);
 });
 
 test("that a mail may have been sent is said of one claim: deferred or given back, it may be begun again when its next relay is lost", async () => {
