@@ -109,6 +109,15 @@ test("a message whose time is over ends whether or not its routes are out, by th
   });
 });
 
+test("who is deferred when the time is over by the clock of the database expires, whatever ours says", () => {
+  const claimed = { ...message(), expiresAtMs: NOW_MS + 1 };
+  const states = (aheadMs: number) => {
+    const conclusion = conclude(claimed, [attempted(0, "deferred")], { ...CONTEXT, aheadMs });
+    return conclusion.kind === "settle" && conclusion.settlement.recipients.map(({ state }) => state);
+  };
+  expect([states(0), states(1)]).toEqual([["deferred"], ["expired"]]);
+});
+
 test("a message of which all waits for a limit is given back with its name, for an hour at the longest, or until it expires", () => {
   const waits = leg(0, { kind: "skipped", againMs: NOW_MS + 5_000, throttle: "all=60/m" });
   const release = { kind: "release" as const, throttle: "all=60/m", againMs: NOW_MS + 60 * MINUTE_MS };
