@@ -108,7 +108,9 @@ test("that a mail may have been sent is said of one claim: deferred or given bac
   await using database = await createDatabase();
   await enqueue(database, { onUncertain: "hold" });
   for (const end of ["deferred", "given back"]) {
-    const [{ queue }, { queue: lost }, { queue: other }] = await Promise.all([1, 2, 3].map(() => openQueue(database)));
+    const { queue } = await openQueue(database);
+    const { queue: lost } = await openQueue(database);
+    const { queue: other } = await openQueue(database);
     const [message] = (await queue.claim(1)).messages;
     if (message === undefined) throw new Error("Nothing was claimed");
     expect(await queue.intend(message)).toBe(true);
