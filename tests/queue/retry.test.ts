@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { describeMessage, enqueue } from "../relay.ts";
+import { describeMessage, enqueue, openTestRelay } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
 import { openConnection, openQueue, queueRow, settlement } from "./setup.ts";
 
 async function retry(database: TestDatabase, id: string, options: { readonly acceptDuplicate?: boolean } = {}) {
@@ -88,6 +89,19 @@ test("retry takes only the recipients that were not sent to", async () => {
     ["a@example.com", false],
     ["b@example.com", true],
   ]);
+});
+
+test("a mail that a person tries again is as young as that, however long ago it was enqueued", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  const id = await enqueue(database);
+  await database.sql`update mailchute.message set created_at = now() - interval '6 days'`;
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  await running.relay.runOnce();
+  expect((await describeMessage(database, id)).state).toBe("expired");
+  expect(await retry(database, id)).toBe("retried");
+  await running.relay.runOnce();
+  expect((await describeMessage(database, id)).state).toBe("sent");
 });
 
 test("retry after its expiresAt changes nothing and says expired", async () => {
