@@ -115,6 +115,7 @@ const BAD: Readonly<Record<string, readonly [request: Request, path: string]>> =
     { scheduledAt: "2030-01-02T00:00:00Z", expiresAt: "2030-01-01T00:00:00Z" },
     "expiresAt",
   ],
+  "an expiry at its time": [{ scheduledAt: "2030-01-02T00:00:00Z", expiresAt: "2030-01-02T00:00:00Z" }, "expiresAt"],
   "an expiry in the past": [{ expiresAt: "2020-01-01T00:00:00Z" }, "expiresAt"],
   "an http: unsubscribe": [{ unsubscribe: "http://b.example" }, "unsubscribe"],
   "an unsubscribe that closes its bracket": [{ unsubscribe: "https://b.example>\u003cmailto:x" }, "unsubscribe"],
