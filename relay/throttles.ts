@@ -6,7 +6,7 @@ import { ThrottleBucket } from "./throttle_bucket.ts";
 import type { Answer, Asked } from "./throttle_table.ts";
 
 // DESIGN: one for a relay, shared by its databases. A mail asks for its tokens right before it is started; who asks while a question is under way goes
-// with the next one, in order. Whoever cannot be served is told when there will be a token, and waits in the database (parked.ts). While the
+// with the next one, in order. Whoever cannot be served is told when there will be a token, and waits in the database (intake.ts). While the
 // home database does not answer, a limit is kept by this relay's share of it, which is never more than the limit.
 
 /** What the throttles need. */
