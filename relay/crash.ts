@@ -6,7 +6,7 @@ import { type Conclusion, type ConclusionContext, expire, loss } from "./settlem
 // begins at 0 again. With the third crash in a row a mail is tried alone, and only a death while it was alone is its own.
 
 /** In flight at so many crashes in a row, a mail is tried alone. */
-export const CRASHES_BEFORE_ALONE = 3;
+const CRASHES_BEFORE_ALONE = 3;
 
 const FIRST_ALONE_MS = 60_000;
 const LONGEST_ALONE_MS = 30 * 60_000;

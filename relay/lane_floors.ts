@@ -7,7 +7,7 @@ import type { Lane, LaneLimit, PerLane } from "./lane_shares.ts";
 // nothing, nor for longer than a second: the next claim begins at the very first entry.
 
 /** For how long floors are used. */
-export const FLOOR_MS = 1_000;
+const FLOOR_MS = 1_000;
 
 /** How far before now a floor stays: most transactions that enqueue are shorter. */
 export const LATE_MS = 250;

@@ -15,7 +15,7 @@ export async function checkClock({ sql, clock }: DatabaseUnderTest): Promise<rea
 }
 
 /** Judges by how much the database's clock is ahead of ours. */
-export function findingOfSkew(skewMs: number): Finding {
+function findingOfSkew(skewMs: number): Finding {
   const found = `the database's is ${span(skewMs)} ${skewMs < 0 ? "behind" : "ahead of"} ours`;
   const fix = "set both machines by NTP";
   if (Math.abs(skewMs) >= FAIL_MS) return fail("clock", found, fix);

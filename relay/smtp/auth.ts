@@ -11,7 +11,7 @@ export interface Login {
 }
 
 /** The mechanisms for a password, best first. Both show it to the server, which is why they go over TLS only. */
-export const PASSWORD_MECHANISMS = ["PLAIN", "LOGIN"] as const;
+const PASSWORD_MECHANISMS = ["PLAIN", "LOGIN"] as const;
 
 export type PasswordMechanism = (typeof PASSWORD_MECHANISMS)[number];
 

@@ -20,7 +20,7 @@ export interface BounceRule {
 }
 
 /** The table. A `hard` one of class 4 is soft: it may exist later. */
-export const BOUNCE_RULES: readonly BounceRule[] = [
+const BOUNCE_RULES: readonly BounceRule[] = [
   { enhanced: "1.1", says: "hard", because: "RFC 3463 section 3.2: no such mailbox" },
   { enhanced: "1.2", says: "hard", because: "RFC 3463 section 3.2: no such domain" },
   { enhanced: "1.3", says: "hard", because: "RFC 3463 section 3.2: no mailbox can be called so" },

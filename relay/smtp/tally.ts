@@ -1,5 +1,5 @@
 import type { EnvelopeRecipient } from "../../src/envelope.ts";
-import type { Outcome, Reply, RouteTrouble } from "../transport.ts";
+import type { Outcome, Reply } from "../transport.ts";
 import { outcomeOf } from "./ending.ts";
 
 type Meaning = Pick<Outcome, "kind" | "phase" | "blame">;
@@ -71,12 +71,6 @@ export class Tally {
   /** Settles everybody who has no outcome yet. */
   settleRest(meaning: Meaning, details: Details): void {
     for (let index = 0; index < this.#outcomes.length; index++) this.#settle(index, meaning, details);
-  }
-
-  /** Settles everybody who has no outcome yet by the end of the connection, and returns all. */
-  interrupted(meaning: Pick<Meaning, "kind" | "blame">, trouble: RouteTrouble): readonly Outcome[] {
-    this.settleRest({ ...meaning, phase: trouble.phase }, trouble);
-    return this.outcomes();
   }
 
   /** All outcomes, in the order of the recipients. */

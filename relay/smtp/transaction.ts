@@ -15,7 +15,7 @@ import type { TransactionResult, TransactionSettings } from "./transaction_frame
  * The most bytes of commands in flight. A server that stops reading while its own replies are not read would block us
  * both for ever; 4 KiB fit into every socket buffer.
  */
-export const WINDOW_BYTES = 4096;
+const WINDOW_BYTES = 4096;
 
 /** Who a transaction reports to. */
 export interface TransactionOwner {

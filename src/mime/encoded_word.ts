@@ -1,7 +1,7 @@
 import { escapePoint } from "./quoted_printable.ts";
 
 /** RFC 2047 section 2. */
-export const MAX_ENCODED_WORD_CHARS = 75;
+const MAX_ENCODED_WORD_CHARS = 75;
 const FRAME = "=?UTF-8?Q??=".length;
 /** Room for one character of four octets in either encoding, with its frame. */
 const MIN_ROOM = FRAME + 12;
