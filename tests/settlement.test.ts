@@ -1,47 +1,11 @@
 import { expect, test } from "bun:test";
-import type { ClaimedMessage } from "../relay/queue.ts";
 import { conclude, type ConcludedLeg, expire, type LegResult } from "../relay/settlement.ts";
 import type { Outcome } from "../relay/transport.ts";
+import { message, NOW_MS, recipient } from "./claimed_message.ts";
 
-const NOW_MS = 1_700_000_000_000;
 const MINUTE_MS = 60_000;
 const RULES = { maxAgeMs: 86_400_000, maxAttempts: undefined, onUncertain: "retry" } as const;
 const CONTEXT = { rules: RULES, nowMs: NOW_MS, aheadMs: 0, random: () => 0.5 };
-
-function message(attempt = 1, held = false): ClaimedMessage {
-  return {
-    ...{
-      seq: "1",
-      lease: "2",
-      lane: 1,
-      attempt,
-      takenOver: false,
-      wasOurs: false,
-      unrecorded: false,
-      intended: false,
-      crashes: 0,
-      wasAlone: false,
-      id: "id",
-      contentId: "content",
-    },
-    ...{ from: { email: "a@b.example", name: null }, replyTo: [], returnPath: null, unsubscribe: null },
-    ...{
-      onUncertain: null,
-      stream: null,
-      batch: null,
-      variables: null,
-      firstDueMs: NOW_MS,
-      expiresAtMs: null,
-      retriedAtMs: null,
-      waitedFor: null,
-    },
-    recipients: [0, 1, 2].map((position) => recipient(position, held && position === 2)),
-  };
-}
-
-function recipient(position: number, held = false): ClaimedMessage["recipients"][number] {
-  return { position, kind: "to", email: `r${position}@example.com`, name: null, open: !held, held, suppressed: null };
-}
 
 /** A leg with one recipient. */
 function leg(position: number, result: LegResult): ConcludedLeg {
