@@ -42,6 +42,21 @@ test("an internationalised domain is one address in both its forms", async () =>
   expect(await shop.mail.suppressions.get("ann@xn--mnchen-3ya.example")).toMatchObject({ reason: "manual" });
 });
 
+test("a suppression that ends later holds until then, and one that has ended no more, however a mail is enqueued", async () => {
+  await using shop = await openShop();
+  await shop.database.sql`
+    insert into mailchute.suppression (address, reason, until)
+    values ('ann@example.com', 'bounce', now() + interval '1 minute'), ('bob@example.com', 'bounce', now() - interval '1 second')`;
+  const stateOf = async (id: string) => (await shop.mail.get(id))?.state;
+  for (const [to, state] of [["ann@example.com", "suppressed"], ["bob@example.com", "queued"]] as const) {
+    expect(await stateOf((await shop.mail.send({ ...MESSAGE, to })).id)).toBe(state);
+    expect(await stateOf((await shop.mail.send({ ...MESSAGE, to: [], bcc: to, tags: ["t"] })).id)).toBe(state);
+    const { batch } = await shop.mail.sendMany({ from: MESSAGE.from, subject: "s", text: "t" }, [{ to }]);
+    expect((await shop.mail.get({ batch }))?.states).toEqual({ [state]: 1 });
+    expect(await shop.mail.suppressions.get(to) === undefined).toBe(state === "queued");
+  }
+});
+
 test("another app's mail goes on", async () => {
   await using shop = await openShop();
   await shop.mail.suppressions.add("ann@example.com");
