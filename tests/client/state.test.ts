@@ -20,6 +20,17 @@ test("isFinal() tells the final states from the open ones", () => {
   for (const [state, final] of Object.entries(FINAL)) expect([state, isFinal(state as State)]).toEqual([state, final]);
 });
 
+test("of final states the worst stands for a message, and none of them hides that somebody was not reached", async () => {
+  await using db = await createDatabase();
+  const worstFirst = ["failed", "bounced", "expired", "canceled", "suppressed", "sent"];
+  for (const [place, state] of worstFirst.entries()) {
+    for (const other of worstFirst.slice(place)) {
+      const [row] = await db.sql`select mailchute.message_state(array[${other}::text, ${state}::text]) as state`;
+      expect(row?.state).toBe(state);
+    }
+  }
+});
+
 test("the database knows the same states, and lets the open ones stand for a message first", async () => {
   await using db = await createDatabase();
   for (const open of Object.keys(FINAL).filter((state) => !FINAL[state as State])) {
