@@ -412,6 +412,17 @@ test("plain SQL is checked as the client is", async () => {
   expect(await shop.rows("message")).toBe(3);
 });
 
+test("a part is written in the order of its keys, so that two with the same people wait for each other and never in a ring", async () => {
+  await using shop = await openShop();
+  const people = ["m", "z", "a", "M", "é", "b"].map((to) => ({ to: `${to}@example.com`, variables: { name: to } }));
+  await shop.mail.sendMany(TEMPLATE, people);
+  const rows = await shop.database.sql`select batch_key as key from mailchute.message order by seq`;
+  const keys = rows.map(({ key }) => key as string);
+  expect(keys).toEqual(
+    people.map(({ to }) => to).sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))),
+  );
+});
+
 test("two bulk sends of the same batch at once give nobody two mails", async () => {
   await using shop = await openShop();
   const backwards = [...readers(6_000)].reverse();
