@@ -163,6 +163,38 @@ test("retry asks for accept_duplicate when any attempt was uncertain, not only t
   expect(await retry(database, id, { acceptDuplicate: true })).toBe("retried");
 });
 
+test("a message that was refused in the end is tried again without a question, though an earlier attempt was uncertain", async () => {
+  await using database = await createDatabase();
+  const id = await enqueue(database);
+  const { queue } = await openQueue(database);
+  for (const kind of ["uncertain", "bounced"] as const) {
+    const [message] = (await queue.claim(1)).messages;
+    if (message === undefined) throw new Error("Nothing was claimed");
+    const ended = settlement(message, kind, kind === "uncertain" ? 0 : undefined);
+    const recipients = ended.recipients.map((each) => kind === "uncertain" ? { ...each, state: "deferred" } : each);
+    await queue.settle([{ ...ended, recipients }]);
+  }
+  expect(await retry(database, id)).toBe("retried");
+});
+
+test("a retry that waits for another, whose message is claimed at once, comes too late and leaves the lease as it is", async () => {
+  await using database = await createDatabase();
+  const id = await enqueue(database);
+  await endAs(database, id, "failed");
+  const { relayId } = await openQueue(database);
+  await using first = openConnection(database);
+  await first`begin`;
+  const again = await first`select mailchute.retry_message(seq, false) as answer from mailchute.message`;
+  expect(again[0]?.answer).toBe("retried");
+  await first`update mailchute.queue set leased_by = ${relayId}::bigint, lease = 1, due = now() + interval '1 minute'`;
+  const second = retry(database, id);
+  await waitForLocks(database, 1);
+  await first`commit`;
+  expect(await second).toBe("too_late");
+  const [row] = await database.sql`select seq::text, due > now() as lasts from mailchute.queue`;
+  expect(row?.lasts).toBe(true);
+});
+
 test("two retries of one ended message at the same time put it into the queue once", async () => {
   await using database = await createDatabase();
   const id = await enqueue(database);
