@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { beginPause, endPause } from "../../relay/pause_table.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { untilLogged, untilSeen } from "../queue/setup.ts";
+import { holdIntents, untilLogged, untilSeen } from "../queue/setup.ts";
 import { describeMessage, enqueue, enqueueMany, openTestRelay, type TestRelay, until } from "../relay.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
 
@@ -123,7 +123,24 @@ test("what only waits for a connection is called back when its stream is paused"
   );
   expect(server.mails.length).toBeLessThanOrEqual(2);
   expect((await parked(database)).messages).toBe(20 - server.mails.length);
+  // We called it back ourselves: that says nothing of the route.
+  expect(running.lines.filter((line) => line.includes("route unavailable"))).toEqual([]);
 }, 20_000);
+
+test("what is just being made ready is not begun when its stream is paused", async () => {
+  await using server = await startScriptedServer();
+  await using database = await createDatabase();
+  await using intents = await holdIntents(database);
+  await enqueue(database, { stream: "bulk", onUncertain: "hold" });
+  await using running = await openTestRelay(database, { smtpPort: server.port, pollMs: LONG_POLL_MS });
+  running.relay.start();
+  await intents.reached();
+  await beginPause(database.sql, BULK);
+  await untilLogged(database, running, '"pause":"stream=bulk"');
+  await intents.release();
+  await untilParked(database, 1);
+  expect(server.mails).toHaveLength(0);
+});
 
 test(
   "a relay that starts keeps a pause, and what was parked goes out at a start after it has ended while no relay ran",

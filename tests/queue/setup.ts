@@ -37,6 +37,35 @@ export function openConnection(database: TestDatabase): Sql & AsyncDisposable {
   return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
 }
 
+/** What keeps relays from saying that a final dot may be written. */
+export interface HeldIntents extends AsyncDisposable {
+  /** A relay is at it: it has made the mail ready, and waits for the database. */
+  reached(): Promise<void>;
+  release(): Promise<void>;
+}
+
+/** Lets no relay say that a final dot may be written, until the test does. */
+export async function holdIntents(database: TestDatabase): Promise<HeldIntents> {
+  const holder = openConnection(database);
+  await holder`select pg_advisory_lock(1)`;
+  await database.sql.unsafe(
+    "create function hold_intent() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock(1); return new; end'",
+  );
+  await database.sql.unsafe(
+    "create trigger hold_intent before update on mailchute.queue for each row when (new.intent and not old.intent) execute function hold_intent()",
+  );
+  return {
+    reached: () =>
+      until(async () => {
+        const waiting = await database
+          .sql`select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`;
+        return waiting.length > 0;
+      }, "a relay is about to say that a final dot may be written"),
+    release: async () => void await holder`select pg_advisory_unlock(1)`,
+    [Symbol.asyncDispose]: () => holder.end({ timeout: 1 }),
+  };
+}
+
 /** What the next hop said to one recipient. */
 export function outcome(kind: RoutedOutcome["kind"], position = 0): RoutedOutcome {
   const code = { sent: 250, deferred: 450, bounced: 550, uncertain: undefined }[kind];

@@ -4,7 +4,7 @@ import { startDatabaseProxy } from "../database_proxy.ts";
 import { startHeldServer } from "../held_server.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { endLeases, openQueue, settlement } from "./setup.ts";
+import { endLeases, holdIntents, openQueue, settlement } from "./setup.ts";
 
 const LEASE_MS = 1_000;
 /** The identity of a state directory. */
@@ -83,6 +83,22 @@ test("a mail that must not be sent twice and may have been is held also when the
   running.relay.start();
   await until(async () => (await describeMessage(database, id)).state === "held", "it is held");
   expect(server.mails).toHaveLength(0);
+});
+
+test("a mail that must not be sent twice is not begun before the database has the word that it may be sent", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  await using intents = await holdIntents(database);
+  await enqueue(database, { onUncertain: "hold" });
+  await using running = await openTestRelay(database, { smtpPort: server.port, connections: 1 });
+  running.relay.start();
+  await intents.reached();
+  // Over the same connection, on which it would have been before this one.
+  await enqueue(database, { to: "bob@example.com" });
+  await server.whenMails(1);
+  await intents.release();
+  await server.whenMails(2);
+  expect(server.mails.map(({ recipients }) => recipients)).toEqual([["bob@example.com"], ["ann@example.com"]]);
 });
 
 test("with RELAY_ON_UNCERTAIN=hold a mail that says nothing of itself is held as one that does: its final dot is said, and without that word it is sent", async () => {
