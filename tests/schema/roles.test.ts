@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import type { Sql } from "postgres";
+import { createMailer } from "../../mod.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { openTestRelay } from "../relay.ts";
 import { startRelayProcess } from "../relay_process.ts";
@@ -222,6 +223,30 @@ test("a message of another app is unknown to status, cancel and reschedule, and 
     reschedule: "rescheduled",
     cancel: "canceled",
   });
+});
+
+test("a batch and a tag of another app are unknown to batch_status and cancel_many, and their mails stay as they are", async () => {
+  await using database = await createDatabase();
+  const [mine, other] = [newRole(), newRole()];
+  await using first = await connectAs(database, mine);
+  await using second = await connectAs(database, other);
+  for (const role of [mine, other]) await grants(database, [role, "--from", "*@shop.example.com"]);
+  await send(first, { tags: ["news"] });
+  const { batch } = await createMailer(first).sendMany(
+    { from: MAIL.from, subject: "s", text: "t" },
+    [{ to: MAIL.to }],
+    {
+      batch: "news",
+    },
+  );
+  const ask = async (sql: Sql) => {
+    const cancel = (what: Readonly<Record<string, string>>) =>
+      sql`select mailchute.cancel_many_v1(${JSON.stringify(what)}::text::jsonb) as answer`.then(([row]) => row?.answer);
+    const [row] = await sql`select mailchute.batch_status_v1(${batch}) as status`;
+    return [row?.status?.total, await cancel({ tag: "news" }), await cancel({ batch })];
+  };
+  expect(await ask(second)).toEqual([undefined, 0, 0]);
+  expect(await ask(first)).toEqual([1, 1, 1]);
 });
 
 test("two roles of one app share ids and keys; two apps may use the same id and the same key", async () => {
