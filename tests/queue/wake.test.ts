@@ -63,6 +63,20 @@ test("a transaction with many mails rings once, a replay and a suppressed mail n
   expect(await bell.rings()).toBe(0);
 });
 
+test("an item of a digest rings when it ends the window sooner than all that wait, and not otherwise", async () => {
+  await using database = await createDatabase();
+  await using bell = await listen(database);
+  const { relayId } = await openQueue(database);
+  await database.sql`update mailchute.relay set asleep = true where id = ${relayId}::bigint`;
+  for (const [wait, rings] of [["1h", 1], ["2h", 0], ["1h", 0], ["1m", 1], ["1h", 0]] as const) {
+    await enqueue(database, { digest: { key: "replies", wait } });
+    expect([wait, await bell.rings()]).toEqual([wait, rings]);
+  }
+  // Of another's digest nobody knows yet.
+  await enqueue(database, { to: "bob@example.com", digest: { key: "replies", wait: "1h" } });
+  expect(await bell.rings()).toBe(1);
+});
+
 test("a mail that waited for another use of its key rings a relay that has gone to sleep meanwhile", async () => {
   await using database = await createDatabase();
   await using bell = await listen(database);
