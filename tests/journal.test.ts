@@ -89,19 +89,39 @@ test("what a process left is found again: outcomes, intents alone as uncertain, 
 
   const second = new Journal(folder.path, systemClock.after);
   expect(second.damagedLines).toBe(1);
-  const kinds = (mark: Mark) =>
-    [...second.found.get(mark)?.outcomes.values() ?? []].map(({ kind, route }) => `${kind} ${route}`);
-  expect(kinds(MARK)).toEqual(["sent default", "uncertain default"]);
-  expect(kinds({ ...MARK, seq: "8" })).toEqual([]);
-  expect(kinds({ ...MARK, seq: "8", lease: "9" })).toEqual(["uncertain backup"]);
+  const kinds = ({ found }: Journal, mark: Mark) =>
+    [...found.get(mark)?.outcomes.values() ?? []].map(({ kind, route }) => `${kind} ${route}`);
+  expect(kinds(second, MARK)).toEqual(["sent default", "uncertain default"]);
+  expect(kinds(second, { ...MARK, seq: "8" })).toEqual([]);
+  expect(kinds(second, { ...MARK, seq: "8", lease: "9" })).toEqual(["uncertain backup"]);
   expect([...second.found.databases]).toEqual(["home"]);
   // Until the database has it, it stays, over any number of starts.
   second.close();
   const third = new Journal(folder.path, systemClock.after);
-  expect(kinds(MARK)).toEqual(["sent default", "uncertain default"]);
+  expect(kinds(third, MARK)).toEqual(["sent default", "uncertain default"]);
+  third.replayed("other");
+  expect(linesIn(folder.path)).not.toEqual([]);
   third.replayed("home");
   expect(linesIn(folder.path)).toEqual([]);
   third.close();
+  expect(readdirSync(folder.path)).toEqual([]);
+});
+
+test("a claim that has a new lease is known by that from then on: its outcome is noted, and its end lets its file go", () => {
+  using folder = temporaryDirectory();
+  const journal = new Journal(folder.path, systemClock.after);
+  const moved = { ...MARK, lease: "4" };
+  journal.intent(MARK, "default", [0]);
+  journal.moved(MARK, moved.lease);
+  journal.outcome(moved, [sent(0)]);
+  journal.close();
+  const next = new Journal(folder.path, systemClock.after);
+  expect([...next.found.get(moved)?.outcomes.values() ?? []]).toEqual([sent(0)]);
+  next.replayed("home");
+  next.intent(MARK, "default", [0]);
+  next.moved(MARK, moved.lease);
+  next.settled(moved);
+  next.close();
   expect(readdirSync(folder.path)).toEqual([]);
 });
 

@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { enqueueMany, makeDue } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
@@ -47,6 +49,8 @@ test("kill -9 in the middle of 2,000 mails loses none and sends none twice, but 
   expect(uncertain).toBeLessThanOrEqual(CONNECTIONS);
   expect({ ...counts }).toEqual({ sent: MAILS - uncertain, open: uncertain, uncertain });
   expect(repeated(server)).toBe(0);
+  // The database has all that the first one had noted.
+  expect(readdirSync(join(state.path, "journal"))).toEqual([]);
 
   await makeDue(database);
   expect(await startRelayProcess(["run", "--once"], env).exited).toBe(0);
