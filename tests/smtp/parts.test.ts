@@ -57,6 +57,15 @@ test("the connection dies between two parts: the first are sent, the others defe
   expect(relay.server.mails).toHaveLength(1);
 });
 
+test("a server that goes away between two parts of our own making has sent the first of them, and these are not sent again", async () => {
+  await using relay = await setup({
+    on: { mail: (_, { count, connection }) => count + connection > 2 ? { close: undefined } : undefined },
+  }, { recipientsPerTransaction: 3 });
+  const outcomes = outcomesOf(await relay.send(...MANY));
+  expect(outcomes).toEqual([...SENT.slice(0, 3), ...MANY.slice(3).map(() => "deferred mail route none")]);
+  expect(relay.server.mails).toHaveLength(1);
+});
+
 test("a mail to more recipients than one transaction may have goes out in several", async () => {
   await using relay = await setup({}, { recipientsPerTransaction: 3 });
   expect(outcomesOf(await relay.send(...MANY))).toEqual(SENT);
