@@ -88,6 +88,11 @@ test("mails that were under way when the breaker opened do not lengthen the dela
     expect(breaker.failed(id, REFUSED, 10)).toEqual({ retryAtMs: 1_000, wentOut: false, isFirst: false });
   }
   expect(breaker.allowance(1_000)).toEqual({ limit: 1 });
+  // Nor do they end the probe.
+  breaker.started("g", 1_000);
+  expect(breaker.failed("f", REFUSED, 1_500).retryAtMs).toBe(1_500);
+  expect(breaker.allowance(1_500)).toEqual({ limit: 0 });
+  expect(breaker.failed("g", REFUSED, 1_500).retryAtMs).toBe(3_500);
 });
 
 test("a probe that was given back lets another one go", () => {
