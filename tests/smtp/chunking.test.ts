@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { chunksOf } from "../../relay/smtp/content.ts";
 import type { StreamedContent } from "../../relay/transport.ts";
 import { CONTENT, envelopeTo, NEVER, outcomesOf, setup } from "./setup.ts";
 import { readySession, type Recorded } from "./session_record.ts";
@@ -182,6 +183,24 @@ test("a content with more or fewer octets than announced fails, whatever the way
       await expect(recorded.streamed()).rejects.toThrow(/than the \d+ that were announced/);
     }
   }
+});
+
+test("of a content with more octets than announced none beyond them is written: after BDAT they would be read as commands", async () => {
+  let bytes = 0;
+  const sizeBytes = 20_000;
+  const written = (async () => {
+    for await (const chunk of chunksOf(streamed(TEXT, sizeBytes))) bytes += chunk.length;
+  })();
+  await expect(written).rejects.toThrow("more octets than the 20000");
+  expect(bytes).toBeWithin(1, sizeBytes + 1);
+});
+
+test("a large content without a line end at its end gets one, so that the final dot stands on a line of its own", async () => {
+  await using relay = await setup();
+  const content = TEXT.trimEnd();
+  const delivery = await relay.transport.send(envelopeTo("ann@corp.example"), streamed(content), NEVER);
+  expect(outcomesOf(delivery)).toEqual(["sent final 250"]);
+  expect(relay.server.mails.map((mail) => mail.content)).toEqual([`${content}\r\n`]);
 });
 
 test("a server that does not speak the CHUNKING it offers gets all mails by DATA, those of other connections too", async () => {

@@ -152,6 +152,29 @@ test("a slow server that reads on is not given up: every slice moves the deadlin
   expect(slices).toBeGreaterThanOrEqual(15);
 });
 
+test("a content that does not come in time is our own trouble, and not the server's: it costs no attempt", async () => {
+  const timers = new ManualTimers();
+  const starved = Promise.withResolvers<void>();
+  const never = Promise.withResolvers<void>();
+  await using relay = await setup({}, { rim: { timers } });
+  const sending = relay.transport.send(envelopeTo("ann@corp.example"), {
+    sizeBytes: 100_000,
+    needsSmtpUtf8: false,
+    opening: CONTENT,
+    async *chunks() {
+      yield CONTENT;
+      starved.resolve();
+      await never.promise;
+    },
+  }, NEVER);
+  const ended = sending.then(outcomesOf, (error) => error.message);
+  await starved.promise;
+  timers.advance(DEFAULT_DEADLINES.bodyMs);
+  expect(await ended).toBe("The content did not come in time");
+  expect(relay.server.mails).toHaveLength(0);
+  never.resolve();
+});
+
 test("a server that stops reading is deferred after bodyMs without progress", async () => {
   const timers = new ManualTimers();
   const { promise: reached, resolve } = Promise.withResolvers<void>();
