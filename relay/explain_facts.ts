@@ -26,7 +26,7 @@ select mailchute.describe(m.seq) as message, m.from_email, now() as now, q.seq i
     where s.address = any (array(select lower(x.email) from mailchute.recipient x where x.seq = m.seq))
       and (s.until is null or s.until > now())
       and (s.scope in ('all', 'app:' || m.app, 'stream:' || m.stream)
-        or s.scope like 'sender:%' and lower(m.from_email collate "C") like replace(replace(lower(substr(s.scope, 8)), '_', '\\_'), '*', '%'))
+        or s.scope like 'sender:%' and lower(m.from_email collate "C") like any (mailchute.like_patterns(array[substr(s.scope, 8)])))
   ) as suppressions
 from mailchute.message m
 left join mailchute.queue q on q.seq = m.seq

@@ -27,6 +27,8 @@ begin
     execute format('grant select on mailchute.schema_info, mailchute.message, mailchute.recipient, mailchute.attempt, mailchute.feedback, mailchute.queue,
       mailchute.suppression, mailchute.suppression_copy, mailchute.batch, mailchute.digest, mailchute.digest_item, mailchute.relay, mailchute.place, mailchute.pause, mailchute.throttle,
       mailchute.app, mailchute.app_role, mailchute.template, mailchute.stream to %I', target.role);
+    -- For the senders that a suppression is limited to; and a column of app is made with it.
+    execute format('grant execute on function mailchute.like_patterns(text[]) to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
       mailchute.message_state(text[]), mailchute.describe(bigint), mailchute.describe_mail(bigint), mailchute.preview_template(text, jsonb), mailchute.is_app(text) to %I', target.role);
   end loop;
@@ -44,8 +46,6 @@ begin
     -- A batch that fails too often the relay pauses by itself; every other pause, and the end of one, is for people.
     grant execute on function mailchute.pause_batch(uuid, text) to mailchute_relay;
     grant execute on function mailchute.list_bounced(jsonb), mailchute.note_feedback(bigint, jsonb, jsonb) to mailchute_relay;
-    -- For the senders that a suppression is limited to.
-    grant execute on function mailchute.like_patterns(text[]) to mailchute_relay;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.take_from_queue(bigint), mailchute.retry_message(bigint, boolean) to mailchute_relay;
     grant execute on function mailchute.close_digests(integer, timestamptz), mailchute.close_digest(text, text, text, timestamptz),
       mailchute.suppress_items(bigint[], text, text), mailchute.make_digest(bigint[], timestamptz),
@@ -54,8 +54,6 @@ begin
   end if;
   if exists (select from pg_roles where rolname = 'mailchute_admin') then
     grant select, insert, update, delete on mailchute.app, mailchute.app_role, mailchute.suppression, mailchute.pause, mailchute.stream to mailchute_admin;
-    -- A column of app is made with it.
-    grant execute on function mailchute.like_patterns(text[]) to mailchute_admin;
     grant update on mailchute.recipient, mailchute.message to mailchute_admin;
     grant insert, update, delete on mailchute.queue, mailchute.place to mailchute_admin;
     -- A copied database that is adopted is another home than the one that it was copied from.

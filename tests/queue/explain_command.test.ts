@@ -93,7 +93,15 @@ test("a role that may only look can ask, also of a mail that waits for a limit",
   await database.sql`update mailchute.queue set throttle = '1/h', due = now() + interval '1 hour'`;
   await database
     .sql`insert into mailchute.throttle (key, full_at, granted) values ('1/h', now() + interval '30 minutes', 1)`;
+  // A scope's letters mean themselves to a claim, and so here.
+  for (const scope of ["sender:%@example.com", "sender:*@example.com"]) {
+    await database
+      .sql`insert into mailchute.suppression (address, scope, reason) values ('ann@example.com', ${scope}, 'manual')`;
+  }
   const { code, stdout, stderr } = await run(["explain", id], { DATABASE_URL: url });
+  expect(stdout.split("\n").filter((line) => line.includes("will end as suppressed"))).toEqual([
+    expect.stringContaining("on the suppression list for sender:*@example.com"),
+  ]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout).toMatch(/It waits for the limit 1\/h: a token comes at .* \(in (29|30) minutes\)\./);
   expect((await run(["show", id], { DATABASE_URL: url })).stdout).toContain("  from Shop <shop@example.com>\n");
