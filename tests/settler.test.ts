@@ -40,3 +40,32 @@ test("what is refused twice is another's", async () => {
 test("what is ours is written once", async () => {
   expect(await settle([["7"]])).toEqual(["7 written"]);
 });
+
+test("one that the database cannot store holds up no other: all are written by themselves, and it is tried again last", async () => {
+  const clock = new ManualClock();
+  const written: string[] = [];
+  const batches: string[][] = [];
+  let isMended = false;
+  const settler = new Settler({
+    settle: (settlements) => {
+      const seqs = settlements.map(({ seq }) => seq);
+      batches.push(seqs);
+      if (!isMended && seqs.includes("bad")) return Promise.reject(Object.assign(new Error("no"), { code: "22021" }));
+      return Promise.resolve(new Set(seqs));
+    },
+    written: (settlements) => written.push(...settlements.map(({ seq }) => seq)),
+    failed: () => {},
+    clock,
+  });
+  for (const seq of ["1", "bad", "2"]) settler.add({ ...SETTLEMENT, seq });
+  const turn = async () => {
+    clock.pass(1_000);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  };
+  while (batches.length < 5) await turn();
+  expect(written).toEqual(["1", "2"]);
+  expect(batches).toEqual([["1", "bad", "2"], ["1"], ["bad"], ["2"], ["bad"]]);
+  isMended = true;
+  while (written.length < 3) await turn();
+  expect(written).toEqual(["1", "2", "bad"]);
+});
