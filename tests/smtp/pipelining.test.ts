@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { CONTENT, envelopeTo, outcomesOf, setup } from "./setup.ts";
+import { CONTENT, envelopeTo, NEVER, outcomesOf, setup } from "./setup.ts";
 import { readySession } from "./session_record.ts";
 
 const ENVELOPE = "MAIL FROM:<app@sender.example>\r\nRCPT TO:<ann@corp.example>\r\nDATA\r\n";
@@ -74,6 +74,47 @@ test("a connection that ends after two envelopes makes the first mail uncertain 
   take();
   session.ended({ code: "closed", reason: "gone" });
   expect(take()).toEqual(["close", "uncertain final network none", "unavailable closed", "closed closed"]);
+});
+
+test("one reply too many to a content is not taken for a refusal of the mail behind it", () => {
+  for (const reply of ["554 5.0.0 once more", "451 4.0.0 once more"]) {
+    const { session, hear, take } = readySession(["PIPELINING"]);
+    session.deliver(mail());
+    hear(YES);
+    session.deliver(mail());
+    take();
+    // The replies to MAIL and RCPT then stand for those to RCPT and DATA.
+    hear(`250 2.0.0 taken\r\n${reply}\r\n${YES}`);
+    expect(take()).toEqual(["sent final 250", "close", "unavailable protocol", "closed protocol"]);
+  }
+});
+
+test("a large mail, and one that must not be begun, is not said behind another", async () => {
+  const large = new TextEncoder().encode(`Subject: large\r\n\r\n${"x".repeat(98)}\r\n`.padEnd(70_000, "x\r\n"));
+  const stale = { mayBegin: () => false, committing: () => {}, concluded: () => {} };
+  for (const next of [{ content: large }, { content: CONTENT, witness: stale }]) {
+    const gate = Promise.withResolvers<void>();
+    const reached = Promise.withResolvers<void>();
+    await using relay = await setup({
+      on: {
+        content: async (_, { count }) => {
+          if (count < 2) return undefined;
+          reached.resolve();
+          await gate.promise;
+          return undefined;
+        },
+      },
+    });
+    await relay.send("ann@corp.example");
+    const held = relay.send("ann@corp.example");
+    await reached.promise;
+    const behind = relay.transport.send(envelopeTo("bob@corp.example"), next.content, NEVER, next.witness);
+    gate.resolve();
+    expect(outcomesOf(await held)).toEqual(["sent final 250"]);
+    const delivery = await behind;
+    expect(delivery.kind === "attempted" ? "sent" : delivery.trouble.code).toBe("witness" in next ? "aborted" : "sent");
+    expect(relay.dialogue.join("\n")).not.toContain("C: .\nC: MAIL FROM:<app@sender.example>\nC: RCPT TO:<bob@");
+  }
 });
 
 test("a second mail of which nothing can be said ends before the first, and a third may follow", () => {
