@@ -4,7 +4,7 @@ import { startDatabaseProxy } from "../database_proxy.ts";
 import { startHeldServer } from "../held_server.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { endLeases, holdIntents, openQueue, settlement } from "./setup.ts";
+import { endLeases, holdIntents, openQueue, queueRow, settlement } from "./setup.ts";
 
 const LEASE_MS = 1_000;
 /** The identity of a state directory. */
@@ -34,6 +34,22 @@ test("a mail whose relay was lost in its first attempt is uncertain by that atte
   await until(async () => (await describeMessage(database, id)).state === "sent", "it is sent");
   const { attempts } = await describeMessage(database, id);
   expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "uncertain"], [2, "sent"]]);
+});
+
+test("a relay that starts leaves alone what others hold for the time of a lease: they may have been kept from renewing it", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  await enqueue(database);
+  const other = await openQueue(database);
+  const [held] = (await other.queue.claim(1)).messages;
+  await endLeases(database);
+  await enqueue(database, { to: "bob@example.com" });
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  running.relay.start();
+  await server.whenMails(1);
+  expect(server.mails.map(({ recipients }) => recipients)).toEqual([["bob@example.com"]]);
+  expect(await queueRow(database, held?.seq as string)).toMatchObject({ leasedBy: other.relayId, attempts: 1 });
+  expect(await other.queue.renew(held === undefined ? [] : [held])).toEqual(new Set([held?.seq as string]));
 });
 
 test("a mail that must not be sent twice and whose relay was lost before it could be is sent by the first attempt", async () => {
