@@ -101,6 +101,7 @@ test("an attachment is read on when its connection is forgotten in the middle, i
   const { attempts } = await describeMessage(database, id);
   expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "sent"]]);
   expect(server.mails[0]?.content.replaceAll("\r\n", "")).toContain(bytes.toString("base64"));
+  expect(server.transcripts).toHaveLength(1);
 }, 20_000);
 
 test(
