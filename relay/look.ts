@@ -10,7 +10,7 @@ export interface LookerOptions extends Pick<WorkersOptions, "contents" | "clock"
   readonly intake: Intake;
   readonly workers: Workers;
   readonly journal: JournalGuard;
-  readonly outage: Pick<Outage, "note">;
+  readonly outage: Pick<Outage, "note" | "reason">;
   readonly pauses: Pauses;
   readonly safety: Safety;
   /** False in a copy of the database, and when its schema does not fit this program. */
@@ -64,7 +64,9 @@ export class Looker {
     try {
       if (!await mayClaim()) return "refused";
       const claimedMs = clock.now();
-      const taken = await intake.claim(room, { probe: isProbe, ownOnly: claimedMs < this.#ownOnlyUntilMs });
+      // The first claim that is answered after an outage is what tells of its end: for that one it goes on.
+      const ownOnly = outage.reason !== undefined || claimedMs < this.#ownOnlyUntilMs;
+      const taken = await intake.claim(room, { probe: isProbe, ownOnly });
       if (taken === undefined) return "no_room";
       outage.note("claim", undefined);
       if (taken.messages.length === 0) return taken.filled ? "filled" : "nothing";

@@ -1,9 +1,12 @@
 import { expect, test } from "bun:test";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Clock, systemClock } from "../../relay/clock.ts";
 import { createDatabase, type TestDatabase, testServer } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { type AcceptedMail, startScriptedServer } from "../scripted_server.ts";
-import { fill, untilLogged } from "./setup.ts";
+import { endLeases, fill, openQueue, queueRow, untilLogged, untilSeen } from "./setup.ts";
 
 /** Ends every connection of relays to this database. @returns how many there were */
 async function cut(database: TestDatabase): Promise<number> {
@@ -77,6 +80,72 @@ test("what the server said while the database was away is written when it is bac
   await allowConnections(database, true);
   await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
   expect(server.mails).toHaveLength(1);
+}, 20_000);
+
+test(
+  "after an outage a relay leaves alone, for the time of a lease, what others could not renew meanwhile",
+  async () => {
+    await using database = await createDatabase();
+    await using server = await startScriptedServer();
+    const other = await openQueue(database);
+    await enqueue(database);
+    const [held] = (await other.queue.claim(1)).messages;
+    let aheadMs = 0;
+    // Before it tries again it waits for a second.
+    const waits = Promise.withResolvers<void>();
+    const clock: Clock = {
+      now: () => Date.now() + aheadMs,
+      after: (delayMs, callback) => {
+        if (aheadMs > 0 && delayMs === 1_000) waits.resolve();
+        return systemClock.after(delayMs, callback);
+      },
+    };
+    await using running = await openTestRelay(database, { smtpPort: server.port, pollMs: 100, clock });
+    running.relay.start();
+    await enqueue(database, { to: "bob@example.com" });
+    await server.whenMails(1);
+    // The time is over in which it leaves them alone since it has just begun.
+    aheadMs = 150_000;
+    await allowConnections(database, false);
+    await cut(database);
+    await waits.promise;
+    await endLeases(database);
+    await allowConnections(database, true);
+    await untilLogged(database, running, "database answers again");
+    await enqueue(database, { to: "cleo@example.com" });
+    await server.whenMails(2);
+    expect(server.mails.flatMap(({ recipients }) => recipients)).toEqual(["bob@example.com", "cleo@example.com"]);
+    expect(await queueRow(database, held?.seq as string)).toMatchObject({ leasedBy: other.relayId, attempts: 1 });
+  },
+  20_000,
+);
+
+test("a relay whose journal cannot be written claims nothing until it can", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  using folder = temporaryDirectory();
+  const journal = join(folder.path, "journal");
+  await using running = await openTestRelay(database, { smtpPort: server.port, pollMs: 100, journal });
+  running.relay.start();
+  await enqueue(database);
+  await server.whenMails(1);
+  // As good as a full disk (tests/journal.test.ts); it shows when the next ones are about to be sent.
+  rmSync(journal, { recursive: true });
+  writeFileSync(journal, "");
+  const drain = running.relay.stations[0]?.drain;
+  await until(async () => {
+    await enqueue(database);
+    return drain?.journalTrouble !== undefined;
+  }, "the journal is in trouble");
+
+  const id = await enqueue(database, { to: "late@example.com" });
+  const turnMs = drain?.lastTurnMs as number;
+  await untilSeen(database, () => (drain?.lastTurnMs as number) > turnMs, "it has looked again");
+  const [row] = await database.sql`
+    select q.lease::int from mailchute.queue q join mailchute.message m on m.seq = q.seq where m.id = ${id}`;
+  expect(row?.lease).toBe(0);
+  rmSync(journal);
+  await until(async () => (await describeMessage(database, id)).state === "sent", "it goes on");
 }, 20_000);
 
 test("mails that could not be given back while the database was away have lost no attempt", async () => {
