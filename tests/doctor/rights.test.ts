@@ -15,7 +15,7 @@ test("a role without rights, or with too few, is told what has to be run", async
   await database.sql.unsafe(`grant mailchute_viewer to ${role}`);
   const viewer = await look(url);
   expect(found(viewer, "rights")[0]).toBe(
-    `fail: the role ${role} lacks delete, insert, select, update on attachment and 12 more tables → ` +
+    `fail: the role ${role} lacks delete, insert, select, update on attachment and 13 more tables → ` +
       `a superuser, or who has made mailchute_relay, runs: grant mailchute_relay to ${role}`,
   );
   expect(viewer.at(-1)?.check).toBe("rights");
