@@ -7,7 +7,7 @@ import { SERVER_VARIABLE, startTestServer } from "../tests/server.ts";
 // "skipped: needs …"; with CI=true nothing may skip. `npm test -- tests/smtp` runs what is named.
 
 /** How many runs there are side by side, each with a Postgres of its own: for two processors, while some tests wait for a clock. */
-const RUNS = 4;
+const RUNS = 5;
 /** Into how many shares the files are dealt: a run that is done with one takes the next, so that all end at about the same time. */
 const SHARES = 36;
 const ROOT = join(import.meta.dir, "..");

@@ -30,7 +30,7 @@ function early(atMs: readonly number[], startMs: number, limit: Limit = LIMIT): 
 async function countWrites(database: TestDatabase): Promise<() => Promise<number>> {
   await database.sql.unsafe(`
     create table written (times integer);
-    create function count_write() returns trigger language plpgsql as $$ begin insert into written values (1); return null; end $$;
+    create function count_write() returns trigger language plpgsql as $$ begin insert into public.written values (1); return null; end $$;
     create trigger count_write after update on mailchute.queue for each row execute function count_write()`).simple();
   return async () => (await database.sql`select count(*)::int as times from written`)[0]?.times as number;
 }

@@ -51,7 +51,7 @@ test("cleanup in batches, and fast lists of large tables", async () => {
   await filler`update mailchute.message set created_at = now() - interval '40 days' where seq <= ${OLD}`;
   await filler`create table deleted (messages integer)`;
   await filler.unsafe(`
-    create function count_deleted() returns trigger language plpgsql as $$ begin insert into deleted select count(*) from gone; return null; end $$;
+    create function count_deleted() returns trigger language plpgsql as $$ begin insert into public.deleted select count(*) from gone; return null; end $$;
     create trigger count_deleted after delete on mailchute.message referencing old table as gone for each statement execute function count_deleted()`)
     .simple();
   await filler.end();
