@@ -1,5 +1,3 @@
-import { Adoption, TableInUse } from "../adopt/adoption.ts";
-import { EmailRelayTable } from "../adopt/email_relay_table.ts";
 import type { Clock } from "../clock.ts";
 import { parseDuration } from "../duration.ts";
 import { createLog } from "../log.ts";
@@ -34,6 +32,8 @@ export function adoptCommand({ clock, stopAsked }: AdoptMachine): Command {
         throw new UsageError("adopt takes one word, whose table it is: mailchute adopt django-email-relay");
       }
       const watchMs = watchOf(options);
+      const { Adoption, TableInUse } = await import("../adopt/adoption.ts");
+      const { EmailRelayTable } = await import("../adopt/email_relay_table.ts");
       const log = createLog({
         write: context.print,
         now: () => clock.now(),

@@ -4,11 +4,10 @@ import { uuidv7 } from "../../src/uuid.ts";
 import type { Clock } from "../clock.ts";
 import { describeSettings, readSettings, type Settings, SettingsError } from "../config.ts";
 import type { ConnectOptions } from "../database.ts";
-import { checkDatabase } from "../doctor/database.ts";
 import { fail, type Finding, ok, report, type SubjectFinding, warn } from "../doctor/finding.ts";
-import { checkRoute, type RouteUnderTest } from "../doctor/route.ts";
+import type { RouteUnderTest } from "../doctor/route.ts";
 import { checkStateDirectory } from "../doctor/state_directory.ts";
-import { sendTestMail } from "../doctor/test_mail.ts";
+import type { sendTestMail } from "../doctor/test_mail.ts";
 import { describeSafety } from "../settings/safety_settings.ts";
 import { checkRouteCertificates } from "../settings/route_certificates.ts";
 import { ehloName, smtpOptions } from "../smtp_options.ts";
@@ -59,6 +58,7 @@ async function examine(
   context: CommandContext,
   { machine, options }: { readonly machine: DoctorMachine; readonly options: Options },
 ): Promise<readonly SubjectFinding[]> {
+  const { checkDatabase } = await import("../doctor/database.ts");
   const read = readAll(context);
   const routes = read.settings === undefined ? [] : routesOf(read.settings, { machine, only: options.route });
   const mail = testMailOf(options, read.settings);
@@ -97,11 +97,13 @@ async function examineRoute(
   route: RouteUnderTest,
   mail: Omit<Parameters<typeof sendTestMail>[1], "id"> | undefined,
 ): Promise<readonly Finding[]> {
+  const { checkRoute } = await import("../doctor/route.ts");
   const findings = await checkRoute(route);
   if (mail === undefined) return findings;
   if (findings.some(({ level }) => level === "fail")) {
     return [...findings, fail("test mail", "not sent: the route is out", "mend the route first")];
   }
+  const { sendTestMail } = await import("../doctor/test_mail.ts");
   return [...findings, await sendTestMail(route, { ...mail, id: uuidv7(route.nowMs, crypto.randomUUID()) })];
 }
 

@@ -1,4 +1,3 @@
-import { launch } from "../launch.ts";
 import type { Remainder } from "../relay.ts";
 import type { Machine } from "../service.ts";
 import { type Command, type CommandContext, EXIT } from "./command.ts";
@@ -18,6 +17,8 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
     options: { once: { type: "boolean" } },
     async run(context, _words, options) {
       const once = options.once === true;
+      // Half of the program, which the other commands need not wait for.
+      const { launch } = await import("../launch.ts");
       const { service, log } = await launch({ ...machine, ...context }, { once });
       if (once) {
         const stopped = machine.stopAsked.then(() => service.stop());
