@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay } from "../relay.ts";
+import { newRole } from "../schema/role.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { on, run, UNKNOWN_ID } from "./command.ts";
 import { complaintOf, reportOf } from "./report.ts";
@@ -115,6 +116,22 @@ async function listed(database: TestDatabase) {
     from mailchute.suppression s where s.scope in (select 'app:' || m.app from mailchute.message m) order by 1`;
   return rows.map(({ address, reason, days }) => [address, reason, days]);
 }
+
+test("a role with the rights of a relay, and no more, takes reports in and lists", async () => {
+  await using database = await createDatabase();
+  const role = newRole();
+  const url = await database.as(role);
+  await database.sql.unsafe(`grant mailchute_relay to ${role}`);
+  const env = { DATABASE_URL: url, RELAY_ON_BOUNCE: "hard=suppress, soft=suppress after 2 in 7d" };
+  const report = reportOf(await sent(database, "hard@example.com"), { address: "hard@example.com" });
+  expect(await run(["bounce", "--suppress"], env, report)).toMatchObject({ code: 0, stderr: "" });
+  expect(await run(["bounce", "--suppress"], env, complaintOf(await sent(database)))).toMatchObject({ code: 0 });
+  expect(await listed(database)).toEqual([["ann@example.com", "complaint", null], [
+    "hard@example.com",
+    "bounce",
+    null,
+  ]]);
+});
 
 test("what is tried again after a report and refused anew is news; a report of what waits changes nothing but the record", async () => {
   await using database = await createDatabase();
