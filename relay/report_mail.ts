@@ -1,4 +1,5 @@
 import { type DeliveryReport, readReport } from "./delivery_report.ts";
+import { mailParser } from "./mail_parser.ts";
 
 /** Reports have their parts beside each other; what came back with them is not taken apart. */
 const NESTING = { maxNestingDepth: 16, forceRfc822Attachments: true } as const;
@@ -14,12 +15,10 @@ const PARTS = {
  *
  * @param content a whole mail; one that was cut short is read as far as it goes
  * @returns undefined: it is no report, but a mail of a person, or of a machine that is on holiday
- * @throws {Error} when the parser is not installed
+ * @throws {MissingReader}
  */
 export async function readReportMail(content: Uint8Array): Promise<DeliveryReport | undefined> {
-  const { default: PostalMime } = await import("postal-mime").catch((cause: unknown) => {
-    throw new Error("Cannot read a report: the package postal-mime is missing; run npm install postal-mime", { cause });
-  });
+  const { default: PostalMime } = await mailParser("read a report");
   const { attachments, text } = await PostalMime.parse(content, NESTING).catch(() => ({ attachments: [], text: "" }));
   const find = (type: RegExp): string | undefined => {
     const part = attachments.find(({ mimeType }) => type.test(mimeType.toLowerCase()));

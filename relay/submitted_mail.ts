@@ -1,6 +1,7 @@
 import type { Address, Email } from "postal-mime";
 import type { Mailbox } from "../src/address.ts";
 import { headerProblem } from "../src/mime/header.ts";
+import { mailParser } from "./mail_parser.ts";
 
 // A finished mail that a program hands over, as sendmail takes it, taken apart into what the queue stores: the relay composes it anew.
 
@@ -24,11 +25,6 @@ export interface SubmittedMail {
   }[];
 }
 
-/** What takes mails apart is not installed: nothing is wrong with the mail. */
-export class MissingReader extends Error {
-  override readonly name = "MissingReader";
-}
-
 /** A mail that cannot be taken apart. */
 export class UnreadableMail extends Error {
   override readonly name = "UnreadableMail";
@@ -45,11 +41,7 @@ const NESTING = { maxNestingDepth: 64, maxRfc822NestingDepth: 2, forceRfc822Atta
  * @throws {MissingReader}
  */
 export async function readSubmitted(content: Uint8Array, qualify: (name: string) => string): Promise<SubmittedMail> {
-  const { decodeWords, default: PostalMime } = await import("postal-mime").catch((cause: unknown) => {
-    throw new MissingReader("Cannot read the mail: the package postal-mime is missing; run npm install postal-mime", {
-      cause,
-    });
-  });
+  const { decodeWords, default: PostalMime } = await mailParser("read the mail");
   const email = await PostalMime.parse(content, NESTING).catch((cause: unknown) => {
     throw new UnreadableMail(cause instanceof Error ? cause.message : String(cause), { cause });
   });

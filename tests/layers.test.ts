@@ -37,7 +37,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "edges",
     files:
-      /^relay\/(adopt\/email_relay_table|advised_transport|config|connection_pool|database|depth|embedded|flight_log|inbox|inbox_directory|migrate|journal|numbered_files|ping|retention|rights_advice|schema|smtp_options|state_directory|throttle_table|throttles|settings\/(address_kind|bounces|describe|django_table|django_email|document|predecessor_names|route_certificates|route_settings|safety_settings|setting|table|unknown_name|database_url)|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp)|explain_facts|batch_table|feedback_table|report_mail|suppression_copy|suppression_file|suppression_home|suppression_table|submitted_mail|stream_table|template_table)\.tsx?$/,
+      /^relay\/(adopt\/email_relay_table|advised_transport|config|connection_pool|database|depth|embedded|flight_log|inbox|inbox_directory|migrate|journal|numbered_files|ping|retention|rights_advice|schema|smtp_options|state_directory|throttle_table|throttles|settings\/(address_kind|bounces|describe|django_table|django_email|document|predecessor_names|route_certificates|route_settings|safety_settings|setting|table|unknown_name|database_url)|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp)|explain_facts|batch_table|feedback_table|mail_parser|report_mail|suppression_copy|suppression_file|suppression_home|suppression_table|submitted_mail|stream_table|template_table)\.tsx?$/,
     mayImport: ["domain", "pure relay", "core", "edges"],
   },
   {
@@ -74,7 +74,7 @@ const DOORS: readonly (readonly [library: RegExp, door: RegExp, types?: RegExp])
   [/^@neondatabase\/serverless$/, /^src\/drivers\/neon\.ts$/],
   [/^worker-mailer$/, /^worker\/upstream\.ts$/],
   [/^hono(\/.*)?$/, /^relay\/http\/\w+\.tsx?$/],
-  [/^postal-mime$/, /^relay\/(http\/read_mail|report_mail|submitted_mail)\.ts$/],
+  [/^postal-mime$/, /^relay\/mail_parser\.ts$/, /^relay\/(http\/read_mail|submitted_mail)\.ts$/],
   [/^smtp-server$/, /^relay\/inbox\.ts$/],
   [/^bun:sqlite$/, /^relay\/state_directory\.ts$/],
   [/^node:(net|tls)$/, /^relay\/(smtp\/connection|inbox|embedded)\.ts$/],

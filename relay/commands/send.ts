@@ -7,7 +7,8 @@ import { uuidv7 } from "../../src/uuid.ts";
 import type { Clock } from "../clock.ts";
 import { SettingsError } from "../config.ts";
 import { connect, DatabaseProblem, unreachable } from "../database.ts";
-import { MissingReader, readSubmitted, type SubmittedMail, UnreadableMail } from "../submitted_mail.ts";
+import { MissingReader } from "../mail_parser.ts";
+import { readSubmitted, type SubmittedMail, UnreadableMail } from "../submitted_mail.ts";
 import {
   chooseDatabase,
   type Command,

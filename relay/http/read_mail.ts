@@ -1,5 +1,6 @@
 import type { Address, Email } from "postal-mime";
 import type { InboxMail } from "../inbox.ts";
+import { mailParser } from "../mail_parser.ts";
 
 /** The lines that a list shows. */
 export interface MailHead {
@@ -50,9 +51,7 @@ export function readMail(mail: InboxMail): Promise<ReadMail> {
 }
 
 async function parse(content: Uint8Array): Promise<ReadMail> {
-  const { default: PostalMime } = await import("postal-mime").catch((cause: unknown) => {
-    throw new Error("Cannot show a mail: the package postal-mime is missing; run npm install postal-mime", { cause });
-  });
+  const { default: PostalMime } = await mailParser("show a mail");
   try {
     return view(await PostalMime.parse(content, { maxNestingDepth: 64, maxRfc822NestingDepth: 2 }));
   } catch {
