@@ -1,3 +1,4 @@
+import { isOfPooler } from "../connection_pool.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { codeOf, fail, type Finding, ok, reasonOf, span, warn } from "./finding.ts";
 
@@ -9,13 +10,14 @@ from (values (pg_backend_pid())) as me (pid) left join pg_stat_ssl s on s.pid = 
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "::1", ""]);
 const ROUNDS = 3;
 
-/** Whether the database answers, how fast, to whom, and whether others on the way can read along. */
+/** Whether the database answers, how fast, to whom, and whether others on the way can read along. @throws what a pooler says that takes no parameter of the server */
 export async function checkConnection(test: DatabaseUnderTest): Promise<readonly Finding[]> {
   const { sql } = test;
   let row;
   try {
     [row] = await sql.unsafe(WHO);
   } catch (error) {
+    if (isOfPooler(error)) throw error;
     return [notReached(error, test)];
   }
   const rounds: number[] = [];

@@ -54,12 +54,14 @@ const PATIENCE_MS = 20_000;
 export async function checkDatabase(options: Omit<DatabaseUnderTest, "sql">): Promise<readonly Finding[]> {
   let sql = connect({ ...options.database, pinsPath: !options.database.pooled });
   const connection: DatabaseCheck = async (test) => {
-    const isRefused = await sql`select 1`.then(() => false, isOfPooler);
-    if (isRefused) {
+    try {
+      return await checkConnection(test);
+    } catch (error) {
+      if (!isOfPooler(error)) throw error;
       await sql.end({ timeout: 0 });
       sql = connect(options.database);
+      return await checkConnection({ ...test, sql });
     }
-    return await checkConnection({ ...test, sql });
   };
   const fix = `look at the error; ${options.variable} names the database`;
   const run = (check: string, look: DatabaseCheck) =>
