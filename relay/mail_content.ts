@@ -31,7 +31,7 @@ export function mailContent(mail: Mail, read: ReadAttachment): MailContent {
   const needsSmtpUtf8 = mail.isAsciiOnly !== true && needsUtf8Header(mail);
   if (!needsSmtpUtf8 && mail.attachments.every(({ content }) => content !== undefined)) return compose(mail);
   const encoder = new TextEncoder();
-  const pieces = [...mailPieces(mail)].map((piece) => typeof piece === "string" ? encoder.encode(piece) : piece);
+  const pieces = mailPieces(mail).map((piece) => typeof piece === "string" ? encoder.encode(piece) : piece);
   const sizeBytes = pieces.reduce(
     (sum, piece) => sum + (piece instanceof Uint8Array ? piece.length : piece.encodedBytes),
     0,

@@ -29,8 +29,8 @@ export type AddressResult =
 const MAX_LOCAL_BYTES = 64;
 /** RFC 5321 section 4.5.3.1.3: a path of 256 octets, less its angle brackets. */
 const MAX_EMAIL_BYTES = 254;
-/** RFC 1035 section 2.3.4. */
-const MAX_LABEL_BYTES = 63;
+/** Labels of at most 63 octets (RFC 1035 section 2.3.4) that neither begin nor end with a hyphen. */
+const NAME = /^(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*$/;
 /** Ours: no person's name is longer, and every later step stays cheap. */
 const MAX_NAME_CHARS = 998;
 
@@ -210,15 +210,15 @@ function checkLocal(text: string): { readonly text: string } | string {
 function canonicalDomain(domain: string): string | undefined {
   if (domain.startsWith("[")) return canonicalLiteral(domain);
   // The length first: URL takes more than linear time.
-  if (domain.length > MAX_EMAIL_BYTES || /[^\w.\-\x80-\uffff]/.test(domain) || INVISIBLE.test(domain)) return undefined;
+  if (domain.length > MAX_EMAIL_BYTES) return undefined;
+  let ascii = domain.toLowerCase();
   // Plain names stay away from URL, which reads "1" as 0.0.0.1.
-  const ascii = /[^\0-\x7f]|xn--/i.test(domain) ? hostname(domain) : domain.toLowerCase();
-  const labels = ascii.split(".");
-  const valid = labels.every((label) =>
-    /^(?!-)[\w-]+$/.test(label) && label.length <= MAX_LABEL_BYTES && !label.endsWith("-")
-  );
+  if (/[^\w.-]|xn--/i.test(domain)) {
+    if (/[^\w.\-\x80-\uffff]/.test(domain) || INVISIBLE.test(domain)) return undefined;
+    ascii = hostname(domain);
+  }
   // RFC 3696 section 2: a name never ends in a number, so this one would be read as an IP address.
-  return valid && !/^(?:\d+|0x[\da-f]*)$/.test(labels.at(-1) ?? "") ? ascii : undefined;
+  return NAME.test(ascii) && !/(?:^|\.)(?:\d+|0x[\da-f]*)$/.test(ascii) ? ascii : undefined;
 }
 
 /** RFC 5321 section 4.1.3: `[192.0.2.1]` or `[IPv6:2001:db8::1]`. */

@@ -6,6 +6,10 @@ export const MAX_LINE_BYTES = 4096;
 export const MAX_REPLY_BYTES = 65_536;
 /** The most lines that one reply may have. */
 export const MAX_REPLY_LINES = 512;
+/** So many replies of a connection are known by heart, the first ones: a server says the same few again and again. */
+const MAX_KNOWN = 16;
+/** In a longer chunk no reply is looked for among them. */
+const MAX_KNOWN_BYTES = 512;
 /** The most characters of a reply that we keep as its text. */
 export const MAX_TEXT_CHARACTERS = 1024;
 
@@ -48,6 +52,10 @@ const latin1 = new TextDecoder("latin1");
 export class ReplyParser {
   #chunk: Uint8Array = new Uint8Array(0);
   #at = 0;
+  /** A short chunk, a character for each byte. */
+  #characters = "";
+  /** Replies of one line, by the line as it came, with its end. */
+  readonly #known = new Map<string, ServerReply>();
   readonly #partial: Uint8Array = new Uint8Array(MAX_LINE_BYTES + 1);
   #partialBytes = 0;
   #lines: string[] = [];
@@ -64,17 +72,35 @@ export class ReplyParser {
   push(chunk: Uint8Array): void {
     this.#chunk = chunk;
     this.#at = 0;
+    this.#characters = chunk.length <= MAX_KNOWN_BYTES ? latin1.decode(chunk) : "";
   }
 
   /** Returns the next complete reply, undefined when more bytes are needed, or the fault that ends this stream for good. */
   next(): ServerReply | ReplyFault | undefined {
+    const whole = this.#wholeLine();
+    const known = this.#known.get(whole);
+    if (known !== undefined) {
+      this.#at += whole.length;
+      return known;
+    }
     while (this.#fault === undefined) {
       const line = this.#nextLine();
       if (line === undefined) break;
       const isLast = this.#take(line);
-      if (isLast) return this.#finish();
+      if (isLast) return this.#learn(whole, this.#finish());
     }
     return this.#fault;
+  }
+
+  /** The line that begins a reply, with its end; the empty string when it is not all here. */
+  #wholeLine(): string {
+    const isBegun = this.#partialBytes > 0 || this.#lines.length > 0 || this.#fault !== undefined;
+    return isBegun ? "" : this.#characters.slice(this.#at, this.#characters.indexOf("\n", this.#at) + 1);
+  }
+
+  #learn(line: string, reply: ServerReply): ServerReply {
+    if (line !== "" && reply.lines.length === 1 && this.#known.size < MAX_KNOWN) this.#known.set(line, reply);
+    return reply;
   }
 
   #nextLine(): Uint8Array | undefined {

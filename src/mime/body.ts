@@ -32,8 +32,8 @@ interface Part {
 
 /**
  * Builds the MIME tree, as flat as the content allows: `text`, else `alternative(text, html, calendar)`, the HTML in
- * `related(html, …)` with what it shows by Content-ID, all in `mixed(…)` with the files. Yields the Content-*
- * header and the blank line first, then the body, which ends with CRLF.
+ * `related(html, …)` with what it shows by Content-ID, all in `mixed(…)` with the files. The Content-* header and the
+ * blank line come first, then the body, which ends with CRLF.
  *
  * @example
  * ```ts
@@ -42,8 +42,10 @@ interface Part {
  * ```
  * @param stem what the boundaries begin with: `=_`, which neither quoted-printable nor base64 can contain, and the id's digits
  */
-export function* bodyPieces(content: BodyContent, stem: string): Generator<MailPiece> {
+export function bodyPieces(content: BodyContent, stem: string): readonly MailPiece[] {
   const { html } = content;
+  // Most mails are nothing else, and need no boundary.
+  if (html === undefined && content.attachments.length === 0) return written(textLeaf("plain", content.text ?? ""));
   const text = content.text ?? (html === undefined ? undefined : htmlToText(html));
   const invite = inviteOf(content.attachments);
   const plain = text === undefined || (text === "" && html !== undefined) ? undefined : textLeaf("plain", text);
@@ -73,10 +75,13 @@ export function* bodyPieces(content: BodyContent, stem: string): Generator<MailP
   const root = files.length === 0
     ? nest("mixed", readable, "")
     : multipart("mixed", [...readable, ...files], `${boundary}_m`);
-  yield `${root.header}\r\n`;
-  yield* root.body;
-  const last = root.body.at(-1);
-  if (typeof last !== "string" || !last.endsWith("\r\n")) yield "\r\n";
+  return written(root);
+}
+
+function written({ header, body }: Part): readonly MailPiece[] {
+  const last = body.at(-1);
+  const isWhole = typeof last === "string" && last.endsWith("\r\n");
+  return [`${header}\r\n`, ...body, ...isWhole ? [] : ["\r\n"]];
 }
 
 /** One text as it travels. */

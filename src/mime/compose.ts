@@ -32,6 +32,7 @@ export interface Mail {
 }
 
 const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
+const encoder = new TextEncoder();
 /** RFC 5322 section 3.3 writes years with four digits, from 1900 on. */
 const MIN_DATE_MS = Date.UTC(1900);
 const MAX_DATE_MS = Date.UTC(10_000) - 1;
@@ -62,9 +63,8 @@ const MAX_DATE_MS = Date.UTC(10_000) - 1;
  * @throws {MailchuteError} `validation_error` when a field would break the mail or let somebody write headers
  */
 export function compose(mail: Mail): Uint8Array {
-  const encoder = new TextEncoder();
-  const pieces = [...mailPieces(mail)];
-  if (!pieces.some((piece) => typeof piece !== "string")) return encoder.encode(pieces.join(""));
+  const pieces = mailPieces(mail);
+  if (pieces.every((piece) => typeof piece === "string")) return encoder.encode(pieces.join(""));
   const parts = pieces.map((piece) => typeof piece === "string" ? encoder.encode(piece) : piece);
   const total = parts.reduce((sum, part) => sum + (part instanceof Uint8Array ? part.length : part.encodedBytes), 0);
   const wire = new Uint8Array(total);
@@ -80,7 +80,7 @@ export function compose(mail: Mail): Uint8Array {
 }
 
 /**
- * Yields a mail piece by piece: text, and slots that say which attachment's content belongs there and how. {@linkcode compose}
+ * Writes a mail in pieces: text, and slots that say which attachment's content belongs there and how. {@linkcode compose}
  * joins them; a writer that streams attachments needs their sizes only, and holds none of them whole.
  *
  * @example
@@ -91,12 +91,11 @@ export function compose(mail: Mail): Uint8Array {
  *   return bytes;
  * }
  * ```
- * @throws {MailchuteError} `validation_error`, before the first piece
+ * @throws {MailchuteError} `validation_error` when a field would break the mail or let somebody write headers
  */
-export function* mailPieces(mail: Mail): Generator<MailPiece> {
+export function mailPieces(mail: Mail): readonly MailPiece[] {
   check(mail);
-  yield header(mail);
-  yield* bodyPieces(mail, `=_${mail.id.replaceAll("-", "")}`);
+  return [header(mail), ...bodyPieces(mail, `=_${mail.id.replaceAll("-", "")}`)];
 }
 
 /**
@@ -110,16 +109,16 @@ export function* mailPieces(mail: Mail): Generator<MailPiece> {
  * ```
  */
 export function needsUtf8Header(mail: Pick<Mail, "from" | "to" | "cc" | "replyTo" | "headers">): boolean {
-  return needsUtf8Sender(mail) || [...mail.to, ...mail.cc, ...mail.replyTo].some(({ email }) => needsUtf8(email));
+  const { to, cc, replyTo } = mail;
+  return needsUtf8Sender(mail) || [to, cc, replyTo].some((list) => list.some(({ email }) => needsUtf8(email)));
 }
 
 /** The same for From and Sender, which must be addresses: no `isAsciiOnly` helps there. */
 export function needsUtf8Sender({ from, headers }: Pick<Mail, "from" | "headers">): boolean {
-  const senders = headers.flatMap(([name, value]) => {
+  return needsUtf8(from.email) || headers.some(([name, value]) => {
     const sender = isSender(name) ? parseAddress(value) : undefined;
-    return sender?.ok ? [sender.mailbox] : [];
+    return sender?.ok === true && needsUtf8(sender.mailbox.email);
   });
-  return [from, ...senders].some(({ email }) => needsUtf8(email));
 }
 
 function header(mail: Mail): string {
@@ -128,7 +127,7 @@ function header(mail: Mail): string {
     addressHeader(name, mailboxes(given, field), { isAsciiOnly });
   return [
     // RFC 5322 section 3.3 wants a numeric zone where toUTCString() writes GMT.
-    `Date: ${mail.date.toUTCString().replace("GMT", "+0000")}\r\n`,
+    `Date: ${mail.date.toUTCString().slice(0, -"GMT".length)}+0000\r\n`,
     addressHeader("From", [mailboxOf(mail.from, "from")]),
     mail.replyTo.length === 0 ? "" : list("replyTo", "Reply-To", mail.replyTo),
     // RFC 5322 section 3.6.3, appendix A.1.3: a mail whose recipients are all hidden.
@@ -161,7 +160,9 @@ function check(mail: Mail): void {
   ensure("subject", valueProblem(mail.subject));
   for (const [name, value] of mail.headers) ensure(`headers.${quote(name)}`, headerProblem(name, value));
   const written = mail.unsubscribe === undefined ? [] : ["List-Unsubscribe"];
-  const repeated = repeatedHeader([...written, ...mail.headers.map(([name]) => name)]);
+  const repeated = mail.headers.length === 0
+    ? undefined
+    : repeatedHeader([...written, ...mail.headers.map(([name]) => name)]);
   if (repeated !== undefined) refuse(`headers.${repeated}`, "it is there more than once");
   mail.attachments.forEach((attachment, index) => {
     ensure(`attachments.${index}`, attachmentProblem(attachment));

@@ -43,8 +43,10 @@ export class HeaderLine {
   text(value: string): void {
     const text = value.toWellFormed();
     if (text === "") return;
+    const isPlain = PLAIN.test(text) && !text.includes("=?");
+    if (isPlain && this.#column + 1 + text.length <= WORD_LINE_CHARS) return this.#append(text, WORD_LINE_CHARS);
     // A reader may join or drop blanks that stand at the ends or in a row, so these travel encoded.
-    if (!PLAIN.test(text) && / {2}|^ | $/.test(text)) return this.encoded(text);
+    if (!isPlain && / {2}|^ | $/.test(text)) return this.encoded(text);
     let run: string[] = [];
     for (const word of text.split(" ")) {
       if (this.#mustEncode(word)) {
