@@ -1,7 +1,7 @@
 /** How long what is claimed ahead should last: a password reset that comes now waits no longer behind it. */
 const AHEAD_MS = 250;
 
-/** The shortest time over which a rate means something. */
+/** The shortest time over which a rate means something, unless all that may be held went out sooner. */
 const WINDOW_MS = 100;
 
 /** Decides how many mails a relay holds at a time: enough for the server's pace, so that none waits for a claim, and no more. */
@@ -28,7 +28,7 @@ export class Pace {
   /** The most mails to hold now. */
   limit(nowMs: number): number {
     const elapsedMs = nowMs - this.#sinceMs;
-    if (elapsedMs < WINDOW_MS) return this.#limit;
+    if (elapsedMs < WINDOW_MS && (this.#done < this.#limit || elapsedMs <= 0)) return this.#limit;
     // An idle relay has no pace: what it did last time is a better guess than nothing.
     if (this.#done > 0) {
       const ahead = Math.ceil((this.#done / elapsedMs) * AHEAD_MS);
