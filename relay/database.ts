@@ -79,7 +79,7 @@ const KEEP_ALIVE_S = 30;
  * What the relay asks again and again it finds by an index, and its plans are kept. One that was made while a table was empty
  * would read all of it, for hours, once it has grown: a first campaign would take ten times as long.
  */
-const PLANS = { enable_seqscan: "off" };
+const PLANS = { enable_seqscan: "off", plan_cache_mode: "force_generic_plan" };
 
 /**
  * What is ours is named with its schema, all else is Postgres'. In the role's own path any app may have put a function that fits an argument better
