@@ -191,9 +191,9 @@ with pick as materialized (${pick}
   where q.seq = any (array(select seq from pick))
   returning q.seq, q.lease, q.attempts, q.retried_at, q.crashes, q.alone, q.unrecorded
 )
-select c.seq::text, c.lease::text, p.lane, c.attempts, extract(epoch from c.retried_at) * 1000 as retried_at_ms,
+select c.seq::text, c.lease::text, p.lane, c.attempts, date_part('epoch', c.retried_at) * 1000 as retried_at_ms,
   c.crashes, c.alone as was_alone, p.leased_by is not null as taken_over, p.intent as intended, coalesce(p.leased_by = $1::bigint, false) as was_ours, c.unrecorded, m.*, r.recipients,
-  extract(epoch from now()) * 1000 as now_ms, p.throttle, ${floor} as floor
+  date_part('epoch', now()) * 1000 as now_ms, p.throttle, ${floor} as floor
 from claimed c
 join pick p on p.seq = c.seq
 cross join lateral (
@@ -202,7 +202,7 @@ cross join lateral (
     (select to_json(s.backoff) from mailchute.stream s where s.name = m.stream and s.scope in ('all', 'app:' || m.app)
       order by s.scope desc limit 1) as backoff,
     (select b.id from mailchute.batch b where b.seq = m.batch) as batch,
-    extract(epoch from greatest(m.created_at, m.scheduled_at)) * 1000 as first_due_ms, extract(epoch from m.expires_at) * 1000 as expires_at_ms
+    date_part('epoch', greatest(m.created_at, m.scheduled_at)) * 1000 as first_due_ms, date_part('epoch', m.expires_at) * 1000 as expires_at_ms
   from mailchute.message m where m.seq = c.seq offset 0
 ) m
 cross join lateral (

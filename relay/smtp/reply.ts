@@ -6,10 +6,10 @@ export const MAX_LINE_BYTES = 4096;
 export const MAX_REPLY_BYTES = 65_536;
 /** The most lines that one reply may have. */
 export const MAX_REPLY_LINES = 512;
-/** So many replies of a connection are known by heart, the first ones: a server says the same few again and again. */
-const MAX_KNOWN = 16;
-/** In a longer chunk no reply is looked for among them. */
-const MAX_KNOWN_BYTES = 512;
+/** So many replies of a connection are known by heart: a server says the same few again and again. */
+const MAX_KNOWN = 8;
+/** No longer ones. */
+const MAX_KNOWN_BYTES = 128;
 /** The most characters of a reply that we keep as its text. */
 export const MAX_TEXT_CHARACTERS = 1024;
 
@@ -22,6 +22,14 @@ export interface ServerReply extends Reply {
 /** The bytes are no SMTP reply: nothing after them can be trusted, so the connection has to end. */
 export interface ReplyFault {
   readonly fault: string;
+}
+
+/** A reply that has come before, as it came, with its line ends. */
+interface KnownReply {
+  readonly bytes: Uint8Array;
+  readonly reply: ServerReply;
+  /** It has come a second time, and stays. */
+  isRepeated: boolean;
 }
 
 const LF = 0x0a;
@@ -52,10 +60,9 @@ const latin1 = new TextDecoder("latin1");
 export class ReplyParser {
   #chunk: Uint8Array = new Uint8Array(0);
   #at = 0;
-  /** A short chunk, a character for each byte. */
-  #characters = "";
-  /** Replies of one line, by the line as it came, with its end. */
-  readonly #known = new Map<string, ServerReply>();
+  readonly #known: KnownReply[] = [];
+  /** Which of them is expected next: the one that came behind the last one when it came before. */
+  #expected = 0;
   readonly #partial: Uint8Array = new Uint8Array(MAX_LINE_BYTES + 1);
   #partialBytes = 0;
   #lines: string[] = [];
@@ -72,34 +79,47 @@ export class ReplyParser {
   push(chunk: Uint8Array): void {
     this.#chunk = chunk;
     this.#at = 0;
-    this.#characters = chunk.length <= MAX_KNOWN_BYTES ? latin1.decode(chunk) : "";
   }
 
   /** Returns the next complete reply, undefined when more bytes are needed, or the fault that ends this stream for good. */
   next(): ServerReply | ReplyFault | undefined {
-    const whole = this.#wholeLine();
-    const known = this.#known.get(whole);
-    if (known !== undefined) {
-      this.#at += whole.length;
-      return known;
-    }
+    const from = this.#at;
+    const isWhole = this.#partialBytes === 0 && this.#lines.length === 0 && this.#fault === undefined;
+    const known = isWhole ? this.#recognize() : undefined;
+    if (known !== undefined) return known;
     while (this.#fault === undefined) {
       const line = this.#nextLine();
       if (line === undefined) break;
       const isLast = this.#take(line);
-      if (isLast) return this.#learn(whole, this.#finish());
+      if (isLast) return isWhole ? this.#learn(this.#chunk.subarray(from, this.#at), this.#finish()) : this.#finish();
     }
     return this.#fault;
   }
 
-  /** The line that begins a reply, with its end; the empty string when it is not all here. */
-  #wholeLine(): string {
-    const isBegun = this.#partialBytes > 0 || this.#lines.length > 0 || this.#fault !== undefined;
-    return isBegun ? "" : this.#characters.slice(this.#at, this.#characters.indexOf("\n", this.#at) + 1);
+  /** Reads the next reply if it is one that is known, without a copy of it. */
+  #recognize(): ServerReply | undefined {
+    const count = this.#known.length;
+    for (let tried = 0; tried < count; tried++) {
+      const index = (this.#expected + tried) % count;
+      const known = this.#known[index] as KnownReply; // it is below their number
+      if (!isAt(this.#chunk, this.#at, known.bytes)) continue;
+      this.#at += known.bytes.length;
+      this.#expected = index + 1;
+      known.isRepeated = true;
+      return known.reply;
+    }
+    return undefined;
   }
 
-  #learn(line: string, reply: ServerReply): ServerReply {
-    if (line !== "" && reply.lines.length === 1 && this.#known.size < MAX_KNOWN) this.#known.set(line, reply);
+  /** In the place of the oldest that has not come again: `250 OK queued as 4cR2Xk` never does. */
+  #learn(bytes: Uint8Array, reply: ServerReply): ServerReply {
+    if (bytes.length > MAX_KNOWN_BYTES) return reply;
+    if (this.#known.length === MAX_KNOWN) {
+      const oldest = this.#known.findIndex(({ isRepeated }) => !isRepeated);
+      if (oldest === -1) return reply;
+      this.#known.splice(oldest, 1);
+    }
+    this.#known.push({ bytes: bytes.slice(), reply, isRepeated: false });
     return reply;
   }
 
@@ -173,6 +193,11 @@ export class ReplyParser {
     this.#fault = { fault: `The server sent ${fault}` };
     return false;
   }
+}
+
+function isAt(chunk: Uint8Array, at: number, bytes: Uint8Array): boolean {
+  for (let index = 0; index < bytes.length; index++) if (chunk[at + index] !== bytes[index]) return false;
+  return true;
 }
 
 function codeOf(line: Uint8Array): number | undefined {

@@ -5,6 +5,8 @@ import { outcomeOf } from "./ending.ts";
 type Meaning = Pick<Outcome, "kind" | "phase" | "blame">;
 type Details = { readonly reason?: string; readonly reply?: Reply | undefined };
 
+const NOBODY: ReadonlySet<number> = new Set();
+
 /** What has become of each recipient of one mail so far. Who has no outcome yet was accepted or not yet named. */
 export class Tally {
   readonly #recipients: readonly EnvelopeRecipient[];
@@ -20,7 +22,7 @@ export class Tally {
   }
 
   /** Those of whom the server took no more in this transaction: they go with the next. */
-  readonly rest: Set<number> = new Set();
+  rest: ReadonlySet<number> = NOBODY;
 
   /** How many recipients the server has accepted. */
   acceptedCount = 0;
@@ -58,7 +60,7 @@ export class Tally {
   postponed(meaning: Meaning, details: Details): void {
     this.answered(meaning, details);
     const position = this.#recipients[this.#answered - 1]?.position;
-    if (position !== undefined) this.rest.add(position);
+    if (position !== undefined) this.rest = new Set([...this.rest, position]);
   }
 
   /** Settles those for whom the test holds, before the dialogue begins. */

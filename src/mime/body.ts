@@ -37,12 +37,12 @@ interface Part {
  *
  * @example
  * ```ts
- * const [head] = bodyPieces({ text: "Hi", attachments: [] }, "=_1");
+ * const [head] = bodyPieces({ text: "Hi", attachments: [] }, "0190d5a0-0000-7000-8000-000000000000");
  * if (typeof head !== "string" || !head.startsWith("Content-Type: text/plain")) throw new Error("unexpected");
  * ```
- * @param stem what the boundaries begin with: `=_`, which neither quoted-printable nor base64 can contain, and the id's digits
+ * @param id the mail's: its boundaries come from it
  */
-export function bodyPieces(content: BodyContent, stem: string): readonly MailPiece[] {
+export function bodyPieces(content: BodyContent, id: string): readonly MailPiece[] {
   const { html } = content;
   // Most mails are nothing else, and need no boundary.
   if (html === undefined && content.attachments.length === 0) return written(textLeaf("plain", content.text ?? ""));
@@ -57,6 +57,8 @@ export function bodyPieces(content: BodyContent, stem: string): readonly MailPie
     return { isShown, ...encodeAttachment(file, isShown ? "inline" : "attachment") };
   });
   const isCarrier = attachments.some(({ encoding }) => encoding === "7bit");
+  // Neither quoted-printable nor base64 can contain `=_`.
+  const stem = `=_${id.replaceAll("-", "")}`;
   const boundary = freeStem(
     isCarrier ? stem + CARRIER_MARK : stem,
     [plain, markup, calendar].flatMap((part) => part?.encoding === "7bit" ? part.body : []),

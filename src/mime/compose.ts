@@ -95,7 +95,7 @@ export function compose(mail: Mail): Uint8Array {
  */
 export function mailPieces(mail: Mail): readonly MailPiece[] {
   check(mail);
-  return [header(mail), ...bodyPieces(mail, `=_${mail.id.replaceAll("-", "")}`)];
+  return [header(mail), ...bodyPieces(mail, mail.id)];
 }
 
 /**
@@ -125,20 +125,19 @@ function header(mail: Mail): string {
   const { isAsciiOnly } = mail;
   const list = (field: string, name: string, given: readonly Mailbox[]) =>
     addressHeader(name, mailboxes(given, field), { isAsciiOnly });
-  return [
-    // RFC 5322 section 3.3 wants a numeric zone where toUTCString() writes GMT.
-    `Date: ${mail.date.toUTCString().slice(0, -"GMT".length)}+0000\r\n`,
-    addressHeader("From", [mailboxOf(mail.from, "from")]),
-    mail.replyTo.length === 0 ? "" : list("replyTo", "Reply-To", mail.replyTo),
+  const others = mail.headers.map(([name, value]) => isSender(name) ? senderHeader(value) : textHeader(name, value));
+  // RFC 5322 section 3.3 wants a numeric zone where toUTCString() writes GMT.
+  return `Date: ${mail.date.toUTCString().slice(0, -"GMT".length)}+0000\r\n` +
+    addressHeader("From", [mailboxOf(mail.from, "from")]) +
+    (mail.replyTo.length === 0 ? "" : list("replyTo", "Reply-To", mail.replyTo)) +
     // RFC 5322 section 3.6.3, appendix A.1.3: a mail whose recipients are all hidden.
-    mail.to.length === 0 ? "To: undisclosed-recipients:;\r\n" : list("to", "To", mail.to),
-    mail.cc.length === 0 ? "" : list("cc", "Cc", mail.cc),
-    textHeader("Subject", mail.subject),
-    `Message-ID: ${messageId(mail)}\r\n`,
-    ...mail.headers.map(([name, value]) => isSender(name) ? senderHeader(value) : textHeader(name, value)),
-    mail.unsubscribe === undefined ? "" : unsubscribeHeaders(mail.unsubscribe),
-    "MIME-Version: 1.0\r\n",
-  ].join("");
+    (mail.to.length === 0 ? "To: undisclosed-recipients:;\r\n" : list("to", "To", mail.to)) +
+    (mail.cc.length === 0 ? "" : list("cc", "Cc", mail.cc)) +
+    textHeader("Subject", mail.subject) +
+    `Message-ID: ${messageId(mail)}\r\n` +
+    others.join("") +
+    (mail.unsubscribe === undefined ? "" : unsubscribeHeaders(mail.unsubscribe)) +
+    "MIME-Version: 1.0\r\n";
 }
 
 function senderHeader(value: string): string {

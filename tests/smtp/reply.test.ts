@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import fc from "fast-check";
 import {
   MAX_LINE_BYTES,
   MAX_REPLY_BYTES,
@@ -49,6 +50,33 @@ test("a parser reads the same whatever two positions the bytes are cut at", () =
 
 test("a parser reads the same byte by byte", () => {
   expect(read(...new TextEncoder().encode(DIALOGUE).values().map((byte) => Uint8Array.of(byte)))).toEqual(REPLIES);
+});
+
+test("a parser reads replies that come again as it read them first, in whatever pieces and among whatever others", () => {
+  const texts = [
+    ...[
+      "220 mx\r\n",
+      "250 2.1.0 Ok\r\n",
+      "250 2.1.0 Ok\n",
+      "250-2.1.0 Ok\r\n250 2.1.0 Ok\r\n",
+      "250 2.1.0 OK\r\n",
+      "354 go\r\n",
+    ],
+    ...["250 2.0.0 Ok: queued as ", "250 2.0.0 Ok: queued as 1"].flatMap((text) =>
+      Array.from({ length: 12 }, (_, number) => `${text}${number}\r\n`)
+    ),
+  ];
+  fc.assert(fc.property(
+    fc.array(fc.constantFrom(...texts.slice(0, 6), ...texts), { maxLength: 60 }),
+    fc.array(fc.nat(80), { maxLength: 60 }),
+    (said, sizes) => {
+      const bytes = new TextEncoder().encode(said.join(""));
+      const chunks: Uint8Array[] = [];
+      let from = 0;
+      for (const size of sizes) chunks.push(bytes.subarray(from, from += size));
+      expect(read(...chunks, bytes.subarray(from))).toEqual(said.flatMap((text) => read(text)));
+    },
+  ));
 });
 
 test("a parser knows whether bytes have come behind a reply", () => {
