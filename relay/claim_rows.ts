@@ -36,22 +36,27 @@ export function lastOf(rows: readonly Record<string, unknown>[]): ReadonlyMap<La
   return last;
 }
 
+/** What most messages have behind them. */
+const NOTHING: Pick<ClaimedMessage, "takenOver" | "wasOurs" | "unrecorded" | "intended" | "crashes" | "wasAlone"> = {
+  takenOver: false,
+  wasOurs: false,
+  unrecorded: false,
+  intended: false,
+  crashes: 0,
+  wasAlone: false,
+};
+
 function toClaimed(row: Record<string, unknown>): ClaimedMessage {
   return {
     seq: row.seq as string,
     lease: row.lease as string,
     lane: row.lane as Lane,
     attempt: row.attempts as number,
-    takenOver: row.taken_over as boolean,
-    wasOurs: row.was_ours as boolean,
-    unrecorded: row.unrecorded as boolean,
-    intended: row.intended as boolean,
-    crashes: row.crashes as number,
-    wasAlone: row.was_alone as boolean,
+    ...((row.past ?? NOTHING) as typeof NOTHING),
     id: row.id as string,
     contentId: row.content_id as string,
     from: { email: row.from_email as string, name: row.from_name as string | null },
-    replyTo: row.reply_to as ClaimedMessage["replyTo"],
+    replyTo: (row.reply_to ?? []) as ClaimedMessage["replyTo"],
     returnPath: row.return_path as string | null,
     unsubscribe: row.unsubscribe as string | null,
     onUncertain: row.on_uncertain as ClaimedMessage["onUncertain"],

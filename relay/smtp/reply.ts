@@ -84,6 +84,7 @@ export class ReplyParser {
   /** Returns the next complete reply, undefined when more bytes are needed, or the fault that ends this stream for good. */
   next(): ServerReply | ReplyFault | undefined {
     const from = this.#at;
+    if (from === this.#chunk.length) return this.#fault;
     const isWhole = this.#partialBytes === 0 && this.#lines.length === 0 && this.#fault === undefined;
     const known = isWhole ? this.#recognize() : undefined;
     if (known !== undefined) return known;
