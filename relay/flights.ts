@@ -39,28 +39,21 @@ export class Flights {
     const isAlone = mustBeAlone(holding.message);
     const entered = isAlone ? solitude.enterAlone(signal) : solitude.enter(signal);
     if (entered !== true && !await entered) return clock.now() + (signal.aborted ? 0 : NOT_ALONE_MS);
+    const { database, journal: { flights } } = this.#options;
+    const slot = isAlone ? undefined : flights.begin(database, holding.message.seq);
     try {
-      if (!isAlone) await this.#fly(holding, work);
+      if (slot !== undefined) await work();
       else if (!await this.#takeAlone(holding, work)) return clock.now() + NOT_ALONE_MS;
       return undefined;
     } finally {
+      if (slot !== undefined) flights.end(slot);
       solitude.leave();
-    }
-  }
-
-  async #fly({ message: { seq } }: Holding, work: () => Promise<void>): Promise<void> {
-    const { database, journal: { flights } } = this.#options;
-    const slot = flights.begin(database, seq);
-    try {
-      await work();
-    } finally {
-      flights.end(slot);
     }
   }
 
   /** Says so in the database first: whoever takes over from a relay that was lost with its state directory knows it from there. */
   async #takeAlone(holding: Holding, work: () => Promise<void>): Promise<boolean> {
-    const { queue, solitude, clock, log } = this.#options;
+    const { queue, solitude, clock, log, database, journal: { flights } } = this.#options;
     const { message: { seq, id, crashes }, lease } = holding;
     if (!await queue.setAlone({ seq, lease }, true).catch(() => false)) return false;
     log.warn("a mail that was in flight at each crash is tried alone: the others wait", { id, crashes });
@@ -74,10 +67,12 @@ export class Flights {
       else cancel = clock.after(RETRY_MS, () => void letOthersIn());
     };
     cancel = clock.after(aloneMs(holding.message), () => void letOthersIn());
+    const slot = flights.begin(database, seq);
     try {
-      await this.#fly(holding, work);
+      await work();
       return true;
     } finally {
+      flights.end(slot);
       hasEnded = true;
       cancel();
     }

@@ -116,7 +116,8 @@ export class Holdings {
 
   /** The same with the newest lease that we have on it. */
   current<T extends Held>(held: T): T {
-    return { ...held, lease: this.#bySeq.get(held.seq)?.lease ?? held.lease };
+    const lease = this.#bySeq.get(held.seq)?.lease ?? held.lease;
+    return lease === held.lease ? held : { ...held, lease };
   }
 
   /** Takes in a renewal: those not answered are another's now. @returns the lost ones, forgotten unless they were started */

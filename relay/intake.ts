@@ -148,6 +148,11 @@ export class Intake {
     return { messages, nowMs, filled: messages.length > 0 ? hasMore : fresh?.hasMore === true };
   }
 
+  /** Whether there are limits at all. */
+  get isLimited(): boolean {
+    return this.#options.rates !== undefined;
+  }
+
   /** Takes what the mail to these recipients needs. @returns why it may not start yet */
   async take(leg: Leg, route: string): Promise<Skipped | undefined> {
     const { rates } = this.#options;

@@ -78,7 +78,7 @@ export function conclude(
       : recipients.map(({ position }) => ({ position, state: result.kind, reason: result.reason }))
   );
   const skippedMs = againMs === undefined ? undefined : Math.max(0, againMs - context.nowMs);
-  const throttle = throttleOf(legs);
+  const throttle = againMs === undefined ? undefined : throttleOf(legs);
   const isFinal = judged.every(({ state }) => state.state !== "deferred" && state.state !== "held");
   const isDeferred = judged.some(({ state }) => state.state === "deferred");
   return {
@@ -123,9 +123,10 @@ export function suppressedLegs({ recipients }: ClaimedMessage): readonly Conclud
 /** When those who were not tried are looked at again; undefined: all have been. A throttle wakes only mail that waits for nothing else. */
 export function earliestLook(legs: readonly ConcludedLeg[]): number | undefined {
   const skipped = legs.flatMap(({ result }) => result.kind === "skipped" ? [result] : []);
+  if (skipped.length === 0) return undefined;
   const others = skipped.filter(({ throttle }) => throttle === undefined);
   const times = (others.length > 0 ? others : skipped).map(({ againMs }) => againMs);
-  return times.length === 0 ? undefined : Math.min(...times);
+  return Math.min(...times);
 }
 
 /** The limit, or else the pauses, that those who were not tried wait for; undefined when some of them wait for something else. */

@@ -4,7 +4,7 @@ import type { Journal } from "./journal.ts";
 import type { Mark } from "./journal_record.ts";
 import { lasts } from "./lease.ts";
 import type { RetryRules } from "../src/policy.ts";
-import type { Queue } from "./queue.ts";
+import type { ClaimedMessage } from "./queue.ts";
 import type { Witness } from "./transport.ts";
 
 /** Where a witness notes what it sees. */
@@ -12,7 +12,6 @@ export interface WitnessOptions {
   readonly journal: Journal;
   /** The name of the database. */
   readonly database: string;
-  readonly route: string;
   readonly leaseMs: number;
   readonly clock: Clock;
 }
@@ -20,7 +19,8 @@ export interface WitnessOptions {
 /** Watches over one delivery: what the server may have taken is in the journal before it can have it. */
 export function witnessOf(
   holding: Holding,
-  { journal, database, route, leaseMs, clock }: WitnessOptions,
+  route: string,
+  { journal, database, leaseMs, clock }: WitnessOptions,
 ): Required<Witness> {
   return {
     // It may have waited for its connection for long.
@@ -43,11 +43,10 @@ export function markOf({ message, lease }: Pick<Holding, "message" | "lease">, d
   return { database, seq: message.seq, lease };
 }
 
-/** A message that must not be sent twice says in the database that it may be sent, so that a relay that takes over knows. @returns whether it is still ours */
-export async function mayCommit(
-  { message, lease }: Pick<Holding, "message" | "lease">,
-  { rules, queue }: { readonly rules: Pick<RetryRules, "onUncertain">; readonly queue: Pick<Queue, "intend"> },
-): Promise<boolean> {
-  if ((message.onUncertain ?? rules.onUncertain) !== "hold") return true;
-  return await queue.intend({ seq: message.seq, lease });
+/** Whether a message must not be sent twice: it says in the database that it may be sent, so that a relay that takes over knows (`Queue.intend`). */
+export function mustIntend(
+  { onUncertain }: Pick<ClaimedMessage, "onUncertain">,
+  rules: Pick<RetryRules, "onUncertain">,
+): boolean {
+  return (onUncertain ?? rules.onUncertain) === "hold";
 }

@@ -21,7 +21,7 @@ import { conclude, type ConclusionContext, earliestLook, type LegResult } from "
 import { Settler } from "./settler.ts";
 import { Skipped } from "./skipped.ts";
 import type { RouteTrouble } from "./transport.ts";
-import { markOf, mayCommit, witnessOf } from "./witness.ts";
+import { markOf, mustIntend, witnessOf } from "./witness.ts";
 
 // DESIGN: what happens to a message between claim and settled. Its open recipients are parted into legs, one for each way; each leg is
 // in exactly one place, and when the last one has ended, the message is settled or given back, in one statement:
@@ -209,30 +209,27 @@ export class Workers {
   }
 
   async #deliver(leg: Leg, line: RouteLine): Promise<void> {
-    const { contents, clock, intake, log, pauses, returnPath } = this.#options;
+    const { contents, clock, intake, log, pauses, queue, returnPath, rules } = this.#options;
     const { holding, holding: { message }, recipients } = leg;
     const { breaker, name, transport } = line.route;
     if (!this.#holdings.has(holding)) return;
     // A relay that was frozen finds its leases at their end: what it starts now, another may be sending.
-    const witness = witnessOf(holding, { ...this.#options, route: name });
+    const witness = witnessOf(holding, name, this.#options);
     if (!witness.mayBegin()) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
     if (line.isOut || isPaused(leg, pauses.keys)) return this.#place(leg);
     holding.started = true;
     try {
       const prepared = await prepare(message, contents);
       if (prepared.kind === "failed") return this.#end(leg, prepared);
-      const refusal = await intake.take(leg, name);
+      const refusal = intake.isLimited ? await intake.take(leg, name) : undefined;
       if (refusal !== undefined) return this.#end(leg, refusal);
-      if (!await mayCommit(holding, this.#options)) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
+      const mayGo = !mustIntend(message, rules) || await queue.intend({ seq: message.seq, lease: holding.lease });
+      if (!mayGo) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
       // Another mail may have become the probe meanwhile, a pause begun, or the lease ended. Nothing may be waited for between here and `started`.
       if (line.isOut || isPaused(leg, pauses.keys) || !witness.mayBegin()) return this.#place(leg);
       breaker.started(message.id, clock.now());
-      const delivery = await transport.send(
-        toEnvelope(message, recipients, returnPath),
-        prepared.wire,
-        this.#recall.signal,
-        witness,
-      );
+      const envelope = toEnvelope(message, recipients, returnPath);
+      const delivery = await transport.send(envelope, prepared.wire, this.#recall.signal, witness);
       if (delivery.kind === "unavailable") return this.#unavailable(leg, { line, trouble: delivery.trouble });
       reportSuccess(log, name, breaker.succeeded(clock.now()));
       this.#end(leg, { kind: "attempted", route: name, outcomes: delivery.outcomes });
