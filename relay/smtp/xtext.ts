@@ -9,6 +9,7 @@ import { needsSmtpUtf8 } from "./path.ts";
  * ```
  */
 export function xtext(value: string): string {
+  if (PLAIN.test(value)) return value;
   let encoded = "";
   for (const octet of new TextEncoder().encode(value)) {
     const isPlain = octet > 0x20 && octet < 0x7f && octet !== PLUS && octet !== EQUALS;
@@ -17,6 +18,8 @@ export function xtext(value: string): string {
   return encoded;
 }
 
+/** Visible ASCII without `+` and `=`, as nearly all values are. */
+const PLAIN = /^[!-*,-<>-~]*$/;
 const PLUS = 0x2b;
 const EQUALS = 0x3d;
 

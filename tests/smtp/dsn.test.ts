@@ -43,6 +43,14 @@ test("an id or an address that is too long as a parameter is left out, and the m
   expect(relay.server.mails).toHaveLength(1);
 });
 
+test("xtext() leaves a value as it is when nothing in it needs an escape, and no other", () => {
+  for (let code = 0; code < 0x80; code++) {
+    const character = String.fromCharCode(code);
+    const isPlain = code > 0x20 && code < 0x7f && character !== "+" && character !== "=";
+    expect({ code, isSame: xtext(`a${character}`) === `a${character}` }).toEqual({ code, isSame: isPlain });
+  }
+});
+
 test("xtext() writes all but visible ASCII, + and = in hexadecimal (RFC 3461 section 4)", () => {
   expect(xtext("a+b=c d\r\nä\u007f!~")).toBe("a+2Bb+3Dc+20d+0D+0A+C3+A4+7F!~");
 });
