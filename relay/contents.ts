@@ -28,13 +28,13 @@ const HALF_CACHE_BYTES = 4 * 1024 * 1024;
 
 /** Index: content_pkey, attachment_pkey. */
 const SMALL_CONTENTS = `
-select c.id, c.subject, c.text, c.html, c.headers, c.digest, exists (select from mailchute.attachment a where a.content_id = c.id) as has_attachments
+select c.id, c.subject, c.text, c.html, nullif(c.headers, '[]') as headers, c.digest, exists (select from mailchute.attachment a where a.content_id = c.id) as has_attachments
 from mailchute.content c
 where c.id = any (array(select value::uuid from jsonb_array_elements_text($1::text::jsonb)))
   and coalesce(octet_length(c.text), 0) + coalesce(octet_length(c.html), 0) + octet_length(c.headers::text) + coalesce(octet_length(c.digest::text), 0) <= ${INLINE_BYTES}`;
 
 const CONTENT = `
-select c.id, c.subject, c.text, c.html, c.headers, c.digest, exists (select from mailchute.attachment a where a.content_id = c.id) as has_attachments
+select c.id, c.subject, c.text, c.html, nullif(c.headers, '[]') as headers, c.digest, exists (select from mailchute.attachment a where a.content_id = c.id) as has_attachments
 from mailchute.content c where c.id = $1::uuid`;
 
 /** Index: attachment_pkey. The size comes from the row alone: nothing of the bytes is read (storage external). */
@@ -243,7 +243,7 @@ function toContent(row: Record<string, unknown>): Content {
     subject: row.subject as string,
     text: text as string | null,
     html: html as string | null,
-    headers: row.headers as Content["headers"],
+    headers: (row.headers ?? []) as Content["headers"],
     hasAttachments: row.has_attachments as boolean,
   };
 }
