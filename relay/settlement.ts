@@ -2,6 +2,7 @@ import { pausesOfThrottle, throttleOfPauses } from "./pause.ts";
 import {
   type AttemptFacts,
   expiryReason,
+  holdsUncertain,
   type NextState,
   nextState,
   type RetryRules,
@@ -169,8 +170,7 @@ export function expire(message: ClaimedMessage, context: Omit<ConclusionContext,
  * holder say so before its final dot; without that word it was not sent, and undefined says that it may be begun.
  */
 export function loss(message: ClaimedMessage, context: ConclusionContext): Settlement | undefined {
-  const isHold = (message.onUncertain ?? context.rules.onUncertain) === "hold";
-  if (isHold && !message.intended) return undefined;
+  if (holdsUncertain(message, context.rules) && !message.intended) return undefined;
   const reason = "The relay that held it was lost, and may have sent it";
   const recipients = message.recipients.filter((recipient) => recipient.open);
   const outcomes = recipients.map(({ position }) => (

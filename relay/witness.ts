@@ -3,8 +3,6 @@ import type { Holding } from "./holdings.ts";
 import type { Journal } from "./journal.ts";
 import type { Mark } from "./journal_record.ts";
 import { lasts } from "./lease.ts";
-import type { RetryRules } from "../src/policy.ts";
-import type { ClaimedMessage } from "./queue.ts";
 import type { Witness } from "./transport.ts";
 
 /** Where a witness notes what it sees. */
@@ -41,12 +39,4 @@ export function witnessOf(
 /** The claim under which the journal knows a message. */
 export function markOf({ message, lease }: Pick<Holding, "message" | "lease">, database: string): Mark {
   return { database, seq: message.seq, lease };
-}
-
-/** Whether a message must not be sent twice: it says in the database that it may be sent, so that a relay that takes over knows (`Queue.intend`). */
-export function mustIntend(
-  { onUncertain }: Pick<ClaimedMessage, "onUncertain">,
-  rules: Pick<RetryRules, "onUncertain">,
-): boolean {
-  return (onUncertain ?? rules.onUncertain) === "hold";
 }

@@ -8,7 +8,7 @@ import { type Holding, Holdings, isConcluded, isPaused, type Leg, legsOf, setAsi
 import type { Intake } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import type { Pauses } from "./pauses.ts";
-import type { RetryRules } from "../src/policy.ts";
+import { holdsUncertain, type RetryRules } from "../src/policy.ts";
 import type { Claim, Queue, Settlement } from "./queue.ts";
 import { Releaser } from "./releaser.ts";
 import { reportSettled, reportSuccess, reportTrouble, type SettledReport } from "./report.ts";
@@ -21,7 +21,7 @@ import { conclude, type ConclusionContext, earliestLook, type LegResult } from "
 import { Settler } from "./settler.ts";
 import { Skipped } from "./skipped.ts";
 import type { RouteTrouble } from "./transport.ts";
-import { markOf, mustIntend, witnessOf } from "./witness.ts";
+import { markOf, witnessOf } from "./witness.ts";
 
 // DESIGN: what happens to a message between claim and settled. Its open recipients are parted into legs, one for each way; each leg is
 // in exactly one place, and when the last one has ended, the message is settled or given back, in one statement:
@@ -223,7 +223,8 @@ export class Workers {
       if (prepared.kind === "failed") return this.#end(leg, prepared);
       const refusal = intake.isLimited ? await intake.take(leg, name) : undefined;
       if (refusal !== undefined) return this.#end(leg, refusal);
-      const mayGo = !mustIntend(message, rules) || await queue.intend({ seq: message.seq, lease: holding.lease });
+      // It says in the database that it may be sent, so that a relay that takes over knows.
+      const mayGo = !holdsUncertain(message, rules) || await queue.intend({ seq: message.seq, lease: holding.lease });
       if (!mayGo) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
       // Another mail may have become the probe meanwhile, a pause begun, or the lease ended. Nothing may be waited for between here and `started`.
       if (line.isOut || isPaused(leg, pauses.keys) || !witness.mayBegin()) return this.#place(leg);

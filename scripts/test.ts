@@ -6,7 +6,7 @@ import { SERVER_VARIABLE, startTestServer } from "../tests/server.ts";
 // Runs every test and ends with one plain line: N passed, N failed. A test whose Debian package is missing skips and says
 // "skipped: needs …"; with CI=true nothing may skip. `npm test -- tests/smtp` runs what is named.
 
-/** How many runs there are side by side, each with a Postgres of its own: for two processors, while some tests wait for a clock. */
+/** How many runs there are side by side, with one Postgres for all: for two processors, while some tests wait for a clock. */
 const RUNS = 4;
 /** Into how many shares the files are dealt: a run that is done with one takes the next, so that all end at about the same time. */
 const SHARES = 28;

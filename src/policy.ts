@@ -63,7 +63,7 @@ export function nextState(outcome: Judged, attempt: AttemptFacts, context: NextC
     case "bounced":
       return { state: "bounced" };
     case "uncertain":
-      if ((attempt.onUncertain ?? context.rules.onUncertain) === "hold") {
+      if (holdsUncertain(attempt, context.rules)) {
         return { state: "held", reason: "The server may have it: a person decides between retry and cancel" };
       }
       return laterOrExpired(attempt, context, Math.max(UNCERTAIN_DELAY_MS, waitMs(attempt, context)));
@@ -100,4 +100,12 @@ function laterOrExpired(attempt: AttemptFacts, context: NextContext, delayMs: nu
   // Not tried after its end: a wait that reaches beyond wakes it there, to be expired.
   const endMs = Math.min(attempt.expiresAtMs ?? Infinity, attempt.ageFromMs + context.rules.maxAgeMs);
   return { state: "deferred", delayMs: Math.min(delayMs, Math.max(endMs - context.nowMs, 1_000)) };
+}
+
+/** Whether a mail must not be sent twice: when nobody knows whether it was taken, it waits for a person. */
+export function holdsUncertain(
+  { onUncertain }: { readonly onUncertain?: RetryRules["onUncertain"] | null | undefined },
+  rules: Pick<RetryRules, "onUncertain">,
+): boolean {
+  return (onUncertain ?? rules.onUncertain) === "hold";
 }
