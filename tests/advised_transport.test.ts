@@ -78,4 +78,4 @@ test("a relay says in its log what to change when its sender is refused, and whe
   expect(await out.exited).toBe(75);
   const line = out.output().split("\n").find((each) => each.includes("route out"));
   expect(line).toContain("correct the port in SMTP_URL");
-}, 20_000);
+}, 60_000);

@@ -139,7 +139,7 @@ function runEach(): void {
         }
       }
       expect(section.tables.flatMap(({ rows }) => rows).length).toBeGreaterThan(1);
-    }, 60_000);
+    }, 120_000);
   }
 
   test("and each target finds its rows among what they found", () => {

@@ -128,7 +128,7 @@ test("a command line that makes no sense exits with 2, one sentence on stderr an
     expect({ fault, stderr }).toEqual({ fault, stderr: expect.stringContaining(says as string) });
     expect(stderr.trim().split("\n")).toHaveLength(1);
   }
-}, 20_000);
+}, 60_000);
 
 test("--database with an unknown name exits with 2 and names those that there are", async () => {
   await using database = await createDatabase();
@@ -225,5 +225,5 @@ test(
     expect(stopped.code).toBe(1);
     expect(stopped.stderr).toContain("Cannot use the database the playground");
   },
-  30_000,
+  60_000,
 );

@@ -82,7 +82,7 @@ beforeAll(async () => {
     join(folder, "tsconfig.disposing.json"),
     config(["es2022", "esnext.disposable", "dom"], "disposing.ts"),
   );
-}, 60_000);
+}, 120_000);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -67,7 +67,7 @@ test(
     expect(stdout).toContain("1.2.3 is ready, and nothing is published");
     expect(stdout).toContain("\n  npm publish\n  npx deno publish\n");
   },
-  60_000,
+  120_000,
 );
 
 /** What is wrong, and the sentences that say so. */

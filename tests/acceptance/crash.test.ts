@@ -84,7 +84,7 @@ test(
     expect(repeated(server)).toBeLessThanOrEqual(counts?.uncertain as number);
     expect(counts?.uncertain as number).toBeLessThanOrEqual(5 * CONNECTIONS);
   },
-  30_000,
+  60_000,
 );
 
 function messageIds(server: ScriptedServer): ReadonlySet<string> {

@@ -59,7 +59,7 @@ test(
       "RCPT TO:<ann@example.com>",
     ]);
   },
-  20_000,
+  60_000,
 );
 
 test("without a bell it comes at the poll, and two relays with the same home keep one copy", async () => {
@@ -81,7 +81,7 @@ test("without a bell it comes at the poll, and two relays with the same home kee
   await untilCopied(shop, "u10@example.com");
   expect(await shop.sql`select from mailchute.suppression_copy`).toHaveLength(1);
   expect([...one.lines, ...two.lines].filter((line) => line.includes("are not copied"))).toEqual([]);
-}, 20_000);
+}, 60_000);
 
 test.each(["home", "shop"] as const)(
   "while %s is away mail goes out of the other, and what has changed is copied after that",
@@ -111,7 +111,7 @@ test.each(["home", "shop"] as const)(
     await untilCopied(shop, "ann@example.com", "bob@example.com");
     expect(running.lines.filter((line) => line.includes("are not copied"))).toEqual([]);
   },
-  30_000,
+  60_000,
 );
 
 test("run --once copies before it claims", async () => {
@@ -123,4 +123,4 @@ test("run --once copies before it claims", async () => {
   await using running = await openTestRelay(home, { smtpPort: server.port, others: { shop } });
   await running.relay.runOnce();
   expect((await describeMessage(shop, id)).state).toBe("suppressed");
-}, 20_000);
+}, 60_000);

@@ -86,7 +86,7 @@ test(
     expect(relay.output()).not.toContain("tried alone");
     expect((await describeMessage(database, killer)).state).toBe("sent");
   },
-  60_000,
+  120_000,
 );
 
 test(
@@ -122,5 +122,5 @@ test(
     expect(server.mails).toHaveLength(5);
     expect((await describeMessage(database, id)).state).toBe("sent");
   },
-  30_000,
+  60_000,
 );

@@ -138,4 +138,4 @@ test("/readyz, /status, /metrics and the status command name the route that is o
   expect(await relay.exited).toBe(0);
   const [message] = await database.sql`select id::text from mailchute.message`;
   expect((await describeMessage(database, message?.id as string)).state).toBe("queued");
-}, 20_000);
+}, 60_000);

@@ -100,7 +100,7 @@ test(
     isOut = false;
     await until(async () => (await enqueueMany(database, 5), main.mails.length > 0), "the first route is used again");
   },
-  20_000,
+  60_000,
 );
 
 test("no other route takes over once the mail may have been taken: its reply was lost, and it stays uncertain", async () => {
@@ -286,7 +286,7 @@ test("a route that is slow has as many mails under way as it can take, and the o
   await makeDue(database);
   await until(async () => (await makeDue(database), internal.mails.length === 300), "all sent");
   await until(async () => (await claims(database)).messages === 0, "all settled");
-}, 20_000);
+}, 60_000);
 
 test("one pass counts what waits for a route that is out, after one probe of it, and settles the rest", async () => {
   let connections = 0;
@@ -330,7 +330,7 @@ test("run --once with one of two routes out settles the rest, says how many wait
   expect(relay.output()).toContain('"waiting":5');
   const rows = await database.sql`select attempts, leased_by from mailchute.queue`;
   expect(rows.map((row) => ({ ...row }))).toEqual(Array(5).fill({ attempts: 0, leased_by: null }));
-}, 20_000);
+}, 60_000);
 
 test("one pass takes up what a route that was out left over, when its probe succeeds", async () => {
   let connections = 0;

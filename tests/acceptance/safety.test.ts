@@ -156,4 +156,4 @@ test("the first line of the log and doctor say that this is no production", asyn
   expect(first).toContain("subjects begin with [staging]");
   const { stdout } = await run(["doctor"], env);
   expect(stdout).toContain("warn  not production  ALL MAIL IS REDIRECTED to qa@corp.example");
-}, 20_000);
+}, 60_000);

@@ -105,7 +105,7 @@ test("run --once that cannot write an outcome, since the database refuses, exits
   await once.printed("database does not answer");
   once.kill("SIGTERM");
   expect(await once.exited).toBe(75);
-}, 15_000);
+}, 60_000);
 
 function environment(
   proxy: { readonly url: string },
@@ -134,5 +134,5 @@ test(
     const { state, attempts } = await describeMessage(database, id);
     expect({ state, attempts }).toEqual({ state: "queued", attempts: [] });
   },
-  20_000,
+  60_000,
 );

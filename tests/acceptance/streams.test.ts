@@ -59,7 +59,7 @@ test("a stream's rate holds its mails back and nobody else's, and costs them no 
     expect(attempts).toEqual([]);
   }
   expect(running.relay.reachedLimits().map(({ limit }) => limit)).toEqual(["stream:bulk=2/h"]);
-}, 20_000);
+}, 60_000);
 
 test("a batch that is paused waits, whatever the others do, and goes out when it is resumed", async () => {
   await using server = await startScriptedServer();

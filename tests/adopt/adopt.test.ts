@@ -100,7 +100,7 @@ test("the mails of Django apps arrive as they meant them, and their rows say wha
   expect(envelope?.parsed.from).toEqual({ name: "Shop", address: "shop@example.com" });
   expect(envelope?.content).toContain("To: undisclosed-recipients:;");
   expect(mails.get("Invite")?.content).toContain("method=REQUEST");
-}, 20_000);
+}, 60_000);
 
 test("a deferred mail is DEFERRED with its retries and the reply, and SENT when it went out", async () => {
   let isBusy = true;
@@ -123,7 +123,7 @@ test("a deferred mail is DEFERRED with its retries and the reply, and SENT when 
   await until(() => hasStatuses(database, [4, 4]), "the new row is SENT");
   expect(await stop(adopt)).toBe(0);
   expect(server.mails).toHaveLength(2);
-}, 30_000);
+}, 60_000);
 
 test("killed again and again in the middle, it sends every mail once", async () => {
   await using server = await startScriptedServer();
@@ -152,7 +152,7 @@ test("killed again and again in the middle, it sends every mail once", async () 
   expect(new Set(reached).size).toBe(count);
   const [left] = await database.sql`select count(*)::int as rows from mailchute.adopted`;
   expect(left?.rows).toBe(0);
-}, 60_000);
+}, 120_000);
 
 test("while another relay works on the table it takes nothing, and says what to stop", async () => {
   await using database = await createDatabase();
@@ -165,7 +165,7 @@ test("while another relay works on the table it takes nothing, and says what to 
   expect(adopt.output()).toContain("another relay works on it; stop it (runrelay");
   const [taken] = await database.sql`select count(*)::int as messages from mailchute.message`;
   expect(taken?.messages).toBe(0);
-}, 20_000);
+}, 60_000);
 
 test(
   "a row that another relay sends while it is here ends the adoption, and its mail is not sent a second time",
@@ -182,7 +182,7 @@ test(
     expect(new Set(states.map(({ state }) => state))).toEqual(new Set(["canceled"]));
     expect(await hasStatuses(database, [4, 1])).toBe(true);
   },
-  20_000,
+  60_000,
 );
 
 test(
@@ -219,7 +219,7 @@ test(
     expect(await stop(next)).toBe(0);
     expect(healthy.mails).toHaveLength(2);
   },
-  30_000,
+  60_000,
 );
 
 test("a row that is set to QUEUED again is sent again", async () => {
@@ -233,7 +233,7 @@ test("a row that is set to QUEUED again is sent again", async () => {
   await database.sql`update email_relay_message set status = 1`;
   expect(await startAdopt(database, "--once").exited).toBe(0);
   expect(server.mails).toHaveLength(2);
-}, 20_000);
+}, 60_000);
 
 test("rows that wait for another try keep back no new one, however many they are", async () => {
   await using database = await createDatabase();
@@ -256,7 +256,7 @@ test("rows that wait for another try keep back no new one, however many they are
   );
   adopt.kill("SIGKILL");
   await adopt.exited;
-}, 20_000);
+}, 60_000);
 
 test("what cannot be adopted is said in one sentence", async () => {
   await using database = await createDatabase();
@@ -273,7 +273,7 @@ test("what cannot be adopted is said in one sentence", async () => {
   const stranger = await run([...QUICK, "--once"], env);
   expect(stranger.code).toBe(1);
   expect(stranger.stderr).toContain("permission denied for schema mailchute");
-}, 20_000);
+}, 60_000);
 
 test("it needs the rights of a relay, an app of its own and the table, and no more", async () => {
   await using server = await startScriptedServer();
@@ -294,4 +294,4 @@ test("it needs the rights of a relay, an app of its own and the table, and no mo
   expect(rows.map(({ status }) => status)).toEqual([4, 3]);
   expect(rows[1]?.log).toBe("App django may not send as ceo@example.net");
   expect(server.mails).toHaveLength(1);
-}, 20_000);
+}, 60_000);

@@ -41,7 +41,7 @@ test("every example compiles", async () => {
   const tsc = Bun.spawn([join(ROOT, "node_modules/.bin/tsc"), "-p", folder], { stdout: "pipe" });
   expect(await new Response(tsc.stdout).text()).toBe("");
   expect(await tsc.exited).toBe(0);
-}, 60_000);
+}, 120_000);
 
 for (const [index, [heading]] of EXAMPLES.entries()) {
   test(`the example ${index} of ${heading} queues a mail beside the order`, async () => {

@@ -24,5 +24,5 @@ test(
     // Else the old ones would be waited for.
     await proxy[Symbol.asyncDispose]();
   },
-  20_000,
+  60_000,
 );

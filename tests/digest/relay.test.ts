@@ -135,7 +135,7 @@ test("windows are closed while other mail flows without a pause", async () => {
   const isSent = () => server.mails.some(({ recipients }) => recipients.includes("digest@example.com"));
   await untilSeen(database, isSent, "the item is sent");
   more = false;
-}, 20_000);
+}, 60_000);
 
 test("an old digest is purged with its items, and neither before it has ended", async () => {
   await using database = await createDatabase();

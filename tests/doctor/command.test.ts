@@ -30,7 +30,7 @@ test("doctor looks at everything while the relay runs, says who serves, and exit
   expect(stdout).toContain(`(pid ${relay.pid}, `);
   relay.kill("SIGTERM");
   expect(await relay.exited).toBe(0);
-}, 20_000);
+}, 60_000);
 
 test("doctor speaks with every route, and --route with one", async () => {
   await using server = await startScriptedServer();
@@ -53,7 +53,7 @@ test("doctor speaks with every route, and --route with one", async () => {
   expect(one.stdout).not.toContain("route provider");
   const none = await run(["doctor", "--route", "default"], env);
   expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining("there are internal, provider") });
-}, 20_000);
+}, 60_000);
 
 test("--json prints the same findings for programs, and nothing else on stdout", async () => {
   await using server = await startScriptedServer();
@@ -181,4 +181,4 @@ test("without settings doctor looks at the playground, whether it runs or has ne
   // The other commands say the same, and not "check DATABASE_URL".
   const status = await run(["status"], env);
   expect(status).toMatchObject({ code: 1, stderr: expect.stringContaining("start the relay (mailchute run)") });
-}, 30_000);
+}, 60_000);

@@ -8,7 +8,7 @@ test("bun_app.ts queues the receipt with the order or neither, on Bun", async ()
   await using shop = await openShop();
   await using server = await startServer([process.execPath, "examples/bun_app.ts"], { databaseUrl: shop.url });
   await expectBothOrNeither(shop, server.order);
-}, 60_000);
+}, 120_000);
 
 test("next_route.ts queues the receipt with the order or neither, through Drizzle", async () => {
   await using shop = await openShop();
@@ -23,7 +23,7 @@ test("deno_app.ts queues the receipt with the order or neither, on Deno", async 
   const rights = ["--no-prompt", "--allow-net=127.0.0.1", "--allow-env"];
   await using server = await startServer([deno, "run", ...rights, "examples/deno_app.ts"], { databaseUrl: shop.url });
   await expectBothOrNeither(shop, server.order);
-}, 60_000);
+}, 120_000);
 
 test(
   "node_app.ts queues the receipt with the order or neither, compiled, on Node, with the installed package",
@@ -40,5 +40,5 @@ test(
     await using server = await startServer([Bun.which("node") as string, "node_app.js"], options);
     await expectBothOrNeither(shop, server.order);
   },
-  60_000,
+  120_000,
 );

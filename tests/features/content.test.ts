@@ -103,7 +103,7 @@ test("large attachments", async () => {
   const error = await sending.then(() => undefined, (error: unknown) => error);
   expect(error).toBeInstanceOf(MailchuteError);
   expect((error as MailchuteError).code).toBe("too_large");
-}, 15_000);
+}, 60_000);
 
 test("attachments, inline images and alternatives survive the queue", async () => {
   const bytes = Uint8Array.from({ length: 512 }, (_, index) => index % 256);

@@ -19,7 +19,7 @@ const RUNS = Number(process.env.FUZZ_RUNS ?? (thoroughly ? 400 : 100));
 let bench: Bench;
 beforeAll(async () => {
   bench = await openBench({ callMs: 1_000 });
-}, 30_000);
+}, 60_000);
 afterAll(async () => await bench?.[Symbol.asyncDispose]());
 
 test(
@@ -32,7 +32,7 @@ test(
     expect(report.refused).toBeGreaterThan(0.2 * RUNS);
     expect(report.delivered).toBeGreaterThan(0.4 * RUNS);
   },
-  55_000,
+  60_000,
 );
 
 test("a run that hangs is killed, and the seed of its batch is told", async () => {

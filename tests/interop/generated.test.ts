@@ -24,7 +24,7 @@ const NEEDED = {
 let server: MailServer;
 beforeAll(async () => {
   if (NEEDED.program !== undefined) server = await startPostfix();
-}, 30_000);
+}, 60_000);
 afterAll(async () => await server?.[Symbol.asyncDispose]());
 
 const NASTY = thoroughly ? 5_000 : 500;
@@ -62,7 +62,7 @@ testWith(NEEDED, `${NASTY} nasty mails come out of Postfix as they went in, each
     expectSame(byPostalMime[index] as Reading, mail, knownOfPostalMime);
     expectSame(byPython?.[index] as Reading, mail, knownOfPython);
   });
-}, 60_000);
+}, 180_000);
 
 testWith(
   NEEDED,
@@ -94,7 +94,7 @@ testWith(
     const smuggled = (await server.mails("evil", 0)).flatMap(headersOf).filter((line) => line === "Subject: smuggled");
     expect(smuggled).toEqual([]);
   },
-  30_000,
+  60_000,
 );
 
 /** Refused by compose, by the transport before a command, or by Postfix at MAIL; or sent. */

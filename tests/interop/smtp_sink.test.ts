@@ -99,7 +99,7 @@ for (const isPipelined of [true, false]) {
           expect([becomes, or]).toContain(found);
         }
       },
-      15_000,
+      60_000,
     );
   }
 }

@@ -15,11 +15,11 @@ const why = noPython ? " (skipped: needs python3)" : "";
 test(`postal-mime reads from each of ${COUNT} nasty mails what was meant`, async () => {
   const readings = await Promise.all(OURS.map(readWithPostalMime));
   expect(readings).toEqual(MEANINGS.map(knownOfPostalMime));
-}, 30_000);
+}, 60_000);
 
 test.skipIf(noPython)(`Python reads from each of ${COUNT} nasty mails what was meant${why}`, async () => {
   expect((await readWithPython(OURS))?.map(knownOfPython)).toEqual(MEANINGS.map(knownOfPython));
-}, 30_000);
+}, 60_000);
 
 test.skipIf(noPython)(`where the readers agree on nodemailer's mail, they agree on ours${why}`, async () => {
   // It sends a multipart as base64, which RFC 2046 section 5.1 forbids and Python does not read.
@@ -43,7 +43,7 @@ test.skipIf(noPython)(`where the readers agree on nodemailer's mail, they agree 
   });
   // Else the readers would have had nothing to say about us.
   expect(agreements).toBeGreaterThan(0.8 * mails.length * Object.keys(meaning(MAILS[0] ?? fail())).length);
-}, 60_000);
+}, 120_000);
 
 /** Where each reader is known to differ from the standards or the other reader, taken out. */
 function alike(readings: readonly Reading[] | undefined): readonly Readonly<Record<string, unknown>>[] {

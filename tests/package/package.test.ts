@@ -24,7 +24,7 @@ const WORKER_EXPORTS: Readonly<Record<string, readonly string[]>> = { "./worker"
 let project: Project;
 beforeAll(async () => {
   project = await installPackage();
-}, 60_000);
+}, 120_000);
 afterAll(() => project[Symbol.dispose]());
 
 /** A PATH on which the programs are what this test puts there; `node` always is. */

@@ -67,7 +67,7 @@ test("list shows the newest first and filters by state, address and number, as a
   expect(lines[0]).toMatch(/^id +created +state +app +stream +to +reason$/);
   expect(lines[3]).toContain("ann@example.com +1");
   expect(lines[5]).toMatch(new RegExp(`^${ids.bounced} .* bounced .* gone@example.com +The reply that means bounced$`));
-}, 20_000);
+}, 60_000);
 
 test("show tells all but the content, as a text and as JSON; an unknown id exits with 1", async () => {
   await using database = await createDatabase();

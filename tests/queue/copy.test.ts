@@ -161,7 +161,7 @@ test(
     await expectServed(original.url, server);
     expect(server.mails).toHaveLength(3);
   },
-  30_000,
+  60_000,
 );
 
 test(
@@ -190,7 +190,7 @@ test(
     await expectServed(original.url, server, { address: "localhost:15432/postgres" });
     await expectUnsent(copy.url, server, { address: "replica.example.com:5432/postgres" });
   },
-  30_000,
+  60_000,
 );
 
 test("another user, another name of the same host, a tunnel and a new name of the database lock nobody out", async () => {

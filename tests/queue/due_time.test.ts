@@ -24,5 +24,5 @@ test(
     await server.whenMails(times.length);
     expect(server.mails).toHaveLength(times.length);
   },
-  20_000,
+  60_000,
 );

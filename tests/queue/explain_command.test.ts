@@ -41,7 +41,7 @@ test(
     expect(codes(unservedSaid)).toEqual(["no_relay", "scheduled"]);
     expect((await run(["explain", held, "--database", "home"], env)).code).toBe(1);
   },
-  20_000,
+  60_000,
 );
 
 test("explain of an unknown id exits with 1, and says when it was made and whether the queue is full", async () => {
@@ -82,7 +82,7 @@ test("explain names the route that is out by the relay that runs here, with its 
   expect(out[0]?.text).toMatch(/^The route default is out since \d.*: Nothing listens at this host and port\.$/);
   relay.kill("SIGTERM");
   expect(await relay.exited).toBe(0);
-}, 20_000);
+}, 60_000);
 
 test("a role that may only look can ask, also of a mail that waits for a limit", async () => {
   await using database = await createDatabase();

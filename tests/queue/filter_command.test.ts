@@ -58,7 +58,7 @@ test("list filters by tag, batch, app, domain, several states, time and error, a
     expect({ words, found: await list(...words) }).toEqual({ words, found: [...found] });
   }
   expect((await run(["list", "--limit", "2"], on(database))).stderr).toContain(`--after ${ids.batch}`);
-}, 30_000);
+}, 60_000);
 
 test("cancel and retry say how many match by state before they do anything, and do it with --yes", async () => {
   await using database = await createDatabase();
@@ -90,7 +90,7 @@ test("cancel and retry say how many match by state before they do anything, and 
   expect(await stateOf(bulk)).toBe("queued");
   const none = await run(["retry", "--tag", "unknown", "--yes"], on(database));
   expect(none).toMatchObject({ code: 0, stdout: "", stderr: expect.stringContaining("No message") });
-}, 30_000);
+}, 60_000);
 
 test("what may duplicate is counted apart and left alone without --accept-duplicate", async () => {
   await using database = await createDatabase();

@@ -101,7 +101,7 @@ test("a relay whose room is always full takes it, though there is always more", 
   await using running = await openTestRelay(database, { smtpPort: server.port });
   await running.relay.runOnce();
   expect(hasCome).toBe(true);
-}, 40_000);
+}, 60_000);
 
 test("a claim behind a floor does not walk over what was sent while somebody holds a snapshot", async () => {
   await using database = await createDatabase();

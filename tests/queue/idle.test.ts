@@ -47,7 +47,7 @@ test.concurrent(
     await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
     await untilSeen(database, () => running.relay.stations[0]?.drain.isResting === false, "awake");
   },
-  30_000,
+  60_000,
 );
 
 test.concurrent(
@@ -77,7 +77,7 @@ test.concurrent(
     expect(restedMs).toBeGreaterThan(2_000);
     await untilSeen(database, () => station?.listening === true, "listening again");
   },
-  30_000,
+  60_000,
 );
 
 test.concurrent(
@@ -104,7 +104,7 @@ test.concurrent(
     await untilSeen(database, () => station?.listening === true, "listening again");
     expect(station?.drain.isResting).toBe(false);
   },
-  30_000,
+  60_000,
 );
 
 test.concurrent("without RELAY_IDLE a relay with nothing to do goes on asking", async () => {
@@ -118,4 +118,4 @@ test.concurrent("without RELAY_IDLE a relay with nothing to do goes on asking", 
   const before = await traffic(database);
   await until(async () => (await traffic(database)).last !== before.last, "asked");
   expect(running.relay.stations[0]?.drain.isResting).toBe(false);
-}, 20_000);
+}, 60_000);

@@ -32,7 +32,7 @@ test("the lease of a dialogue that takes longer is renewed, so that nobody else 
   await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
   expect(server.mails).toHaveLength(1);
   expect(running.relay.counters.settledStale).toBe(0);
-}, 20_000);
+}, 60_000);
 
 test("run --once waits for the leases of relays that stopped or have been silent for a minute, and for no others", async () => {
   await using database = await createDatabase();

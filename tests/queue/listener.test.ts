@@ -32,7 +32,7 @@ test("a listening connection that a firewall forgot is noticed and made anew, an
   await untilAsleep(database);
   const id = await enqueue(database);
   await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
-}, 20_000);
+}, 60_000);
 
 test("a session that no longer listens, though it lives, is noticed by asking that very session", async () => {
   await using database = await createDatabase();
@@ -95,7 +95,7 @@ test(
     }
     expect(running.lines.filter((line) => line.includes("cannot listen"))).toEqual([]);
   },
-  20_000,
+  60_000,
 );
 
 test("behind a transaction pooler that nobody has named, it is said once, and mail goes out at the poll", async () => {
@@ -115,4 +115,4 @@ test("behind a transaction pooler that nobody has named, it is said once, and ma
   expect(server.mails).toHaveLength(30);
   expect(deaf()).toHaveLength(1);
   expect(running.relay.stations[0]?.listening).toBe(false);
-}, 30_000);
+}, 60_000);

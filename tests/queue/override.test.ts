@@ -238,4 +238,4 @@ test("show and explain tell that a mail overrides the list", async () => {
   const explained = await run(["explain", id], on(database));
   expect(explained.stdout).toContain("unsubscribe; that does not stop it (overrideSuppression)");
   expect((await run(["show", await enqueue(database)], on(database))).stdout).not.toContain("overrides");
-}, 20_000);
+}, 60_000);

@@ -56,7 +56,7 @@ beforeAll(async () => {
     }),
   );
   await sql`select setval('mailchute.message_seq_seq', ${MAILS})`;
-}, 60_000);
+}, 120_000);
 
 afterAll(() => database[Symbol.asyncDispose]());
 

@@ -34,7 +34,7 @@ test("an idle relay whose connections were forgotten goes on with new ones", asy
   await until(async () => (await describeMessage(database, second)).state === "sent", "sent on a new connection");
   expect(server.mails).toHaveLength(2);
   expect(running.lines.filter((line) => line.includes("database answers again"))).toHaveLength(1);
-}, 20_000);
+}, 60_000);
 
 test(
   "what the server said while every connection was being forgotten is written on new ones, and nothing is sent twice",
@@ -65,7 +65,7 @@ test(
       .sql`select number, outcome, count(*)::int as count from mailchute.attempt group by 1, 2`;
     expect(rows.map((row) => ({ ...row }))).toEqual([{ number: 1, outcome: "sent", count: MAILS }]);
   },
-  40_000,
+  60_000,
 );
 
 test("a settlement that was executed, and whose answer a firewall kept, is not written twice", async () => {
@@ -82,7 +82,7 @@ test("a settlement that was executed, and whose answer a firewall kept, is not w
   const { state, attempts } = await describeMessage(database, id);
   expect({ state, outcomes: attempts.map(({ outcome }) => outcome) }).toEqual({ state: "sent", outcomes: ["sent"] });
   expect(server.mails).toHaveLength(1);
-}, 20_000);
+}, 60_000);
 
 test("an attachment is read on when its connection is forgotten in the middle, in the same dialogue", async () => {
   const bytes = Buffer.alloc(2_000_000, "mailchute ");
@@ -102,7 +102,7 @@ test("an attachment is read on when its connection is forgotten in the middle, i
   expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "sent"]]);
   expect(server.mails[0]?.content.replaceAll("\r\n", "")).toContain(bytes.toString("base64"));
   expect(server.transcripts).toHaveLength(1);
-}, 20_000);
+}, 60_000);
 
 test(
   "a statement that waits behind a lock is canceled, so that a locked table does not gather connections",
@@ -129,7 +129,7 @@ test(
     const id = await enqueue(database);
     await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
   },
-  30_000,
+  60_000,
 );
 
 test(
@@ -154,5 +154,5 @@ test(
       expect(server.mails).toHaveLength(1);
     }
   },
-  60_000,
+  120_000,
 );

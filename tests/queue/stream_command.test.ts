@@ -61,7 +61,7 @@ test(
     ]);
     expect(await told("codes")).toEqual([0, "The stream codes has no settings: it is a name."]);
   },
-  30_000,
+  60_000,
 );
 
 test("stream makes no settings for an app that is not there, where they would hold for nobody", async () => {

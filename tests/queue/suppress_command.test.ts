@@ -70,7 +70,7 @@ test(
       "Nobody on the list matches",
     );
   },
-  20_000,
+  60_000,
 );
 
 test("what relays have copied from home is listed as that, taken off there only, and in no export", async () => {
@@ -105,7 +105,7 @@ test("what relays have copied from home is listed as that, taken off there only,
     ).join(""),
   });
   expect(await json()).toHaveLength(2);
-}, 20_000);
+}, 60_000);
 
 test("who suppresses an address for all in a database that is no home is told that it holds there", async () => {
   await using home = await createDatabase();
@@ -117,7 +117,7 @@ test("who suppresses an address for all in a database that is no home is told th
     expect((await run(["suppress", ...words], env)).stderr).not.toContain("it holds in this database");
   }
   expect([...await home.sql`select address from mailchute.suppression`]).toEqual([{ address: "bob@example.com" }]);
-}, 20_000);
+}, 60_000);
 
 test("who suppresses an address for an app that there is not is told so, and who mistypes nothing is not", async () => {
   await using database = await createDatabase();
@@ -153,7 +153,7 @@ test("a file that was exported is imported as it was, by its name or from stdin"
   const again = await run(["suppress", "--import", path], on(other));
   expect(again.stderr).toContain("0 put on the suppression list");
   expect(again.stderr).toContain("12000 were there");
-}, 30_000);
+}, 60_000);
 
 test("a file of another program: its column email, its order, quotes, one reason for all, the same address twice", async () => {
   await using database = await createDatabase();
@@ -212,4 +212,4 @@ test("what is no file, no CSV, no UTF-8 or has no column of addresses is refused
   );
   expect(await of(new Uint8Array([0x61, 0xff, 0x0a]))).toBe("Cannot read -: the file is not in UTF-8");
   expect(await of('address\n"ann@example.com\n')).toBe("Cannot read -: line 2 has a quote that is not closed");
-}, 20_000);
+}, 60_000);

@@ -76,7 +76,7 @@ test(
     const [row] = await database.sql`select count(*)::int as sent from mailchute.recipient where state = 'sent'`;
     expect(row?.sent).toBe(MAILS);
   },
-  60_000,
+  120_000,
 );
 
 test(
@@ -131,7 +131,7 @@ test(
     expect(await relay.exited).toBe(0);
     expect({ mails: server.mails.length, repeated: repeated(server) }).toEqual({ mails: MAILS, repeated: 0 });
   },
-  60_000,
+  120_000,
 );
 
 /** A database whose schema stopped one version before this program's. */
@@ -179,5 +179,5 @@ test(
     expect(await served.exited).toBe(0);
     expect(server.mails).toHaveLength(1);
   },
-  30_000,
+  60_000,
 );

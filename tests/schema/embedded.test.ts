@@ -34,7 +34,7 @@ test(
     expect(await late`select`.then(() => "answered", (error) => error.code as string)).toBe("ECONNREFUSED");
     await late.end();
   },
-  20_000,
+  60_000,
 );
 
 test("a server that is not temporary keeps its data over a stop", async () => {
@@ -49,7 +49,7 @@ test("a server that is not temporary keeps its data over a stop", async () => {
   const reading = postgres(second.url, { max: 1 });
   expect((await reading`select from kept`).count).toBe(0);
   await reading.end();
-}, 20_000);
+}, 60_000);
 
 test("a folder whose server runs already is refused in one sentence", async () => {
   using folder = temporaryDirectory();
@@ -60,4 +60,4 @@ test("a folder whose server runs already is refused in one sentence", async () =
   );
   expect(said).toStartWith(`Cannot start the embedded Postgres in ${folder.path}: another relay runs it; give each`);
   expect(said).not.toContain("\n");
-}, 20_000);
+}, 60_000);

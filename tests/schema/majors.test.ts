@@ -101,7 +101,7 @@ for (const major of MAJORS) {
         otherFunctions: 0,
       });
     },
-    60_000,
+    120_000,
   );
 }
 

@@ -58,4 +58,4 @@ test.each(["none", "implicit"] as const)("20 MB to a slow reader cost no copy pe
     server.kill();
     await server.exited;
   }
-}, 20_000);
+}, 60_000);

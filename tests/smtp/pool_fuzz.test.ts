@@ -170,4 +170,4 @@ test("whatever servers do, each mail gets one answer, and it is what the servers
       throw new Error(`Seed ${seed}: ${error instanceof Error ? error.message : error}`, { cause: error });
     });
   }
-}, 60_000);
+}, 120_000);
