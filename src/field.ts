@@ -147,10 +147,9 @@ export function listOf(value: unknown): readonly unknown[] {
   return value === undefined ? [] : Array.isArray(value) ? [...value] : [value];
 }
 
-/** Headers as pairs; undefined when they are no headers, such as a Map, of which nothing would be seen. */
+/** Headers as pairs; undefined when they are no headers, such as a Map, a promise or a Date, of which nothing would be seen. */
 export function pairsOf(value: unknown): readonly (readonly unknown[])[] | undefined {
-  if (typeof value !== "object" || value === null) return undefined;
-  if (!(Symbol.iterator in value)) return Object.entries(value);
+  if (Object.prototype.toString.call(value) === "[object Object]") return Object.entries(value as object);
   return listOf(value).every((pair) => Array.isArray(pair) && pair.length === 2) ? value as unknown[][] : undefined;
 }
 

@@ -23,7 +23,7 @@ end $$;
 create function mailchute.refuse(issues jsonb) returns void
 language plpgsql immutable as $$
 begin
-  raise exception 'Cannot enqueue the mail: % %', issues -> 0 ->> 'path', issues -> 0 ->> 'message'
+  raise exception 'Cannot enqueue the mail: %', concat_ws(' ', nullif(issues -> 0 ->> 'path', ''), issues -> 0 ->> 'message')
     using errcode = 'MC001', detail = issues::text;
 end $$;
 
@@ -59,7 +59,9 @@ language plpgsql stable as $$
 declare
   issues jsonb := '[]';
 begin
-  if jsonb_typeof(request) is distinct from 'object' then
+  if jsonb_typeof(request) = 'string' then
+    return '[{"path": "", "message": "must be a JSON object, and is a string: a driver that knows jsonb quotes a text once more; write ::text::jsonb"}]';
+  elsif jsonb_typeof(request) is distinct from 'object' then
     return '[{"path": "", "message": "must be a JSON object"}]';
   end if;
   if not plain then

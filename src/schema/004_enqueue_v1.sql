@@ -119,9 +119,11 @@ end $$;
 -- tables and four inserts, and what few mails have is read only from those.
 --
 -- A session keeps the plans of what it asks again and again. enable_seqscan: one that was made while a table was empty would read all of it when it
--- has grown; the functions of 005_status.sql say so too.
+-- has grown; the functions of 005_status.sql say so too. plan_cache_mode: else the first five mails of a session are planned anew each, which takes
+-- as long as all the rest, and an edge app may send no more over a connection.
 create function mailchute.enqueue_v1(request jsonb, out id uuid, out created boolean)
-language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
+language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   plain boolean := mailchute.is_plain(request);

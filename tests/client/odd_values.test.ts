@@ -36,9 +36,12 @@ test("an object that cannot become a text is a fault of its field", async () => 
   await refused({ attachments: [{ ...FILE, contentId: BARE }] }, "attachments.0.contentId");
 });
 
-test("a Map, Headers and the like are refused, of which no header and no metadata would be seen", async () => {
+test("a Map, Headers, a promise and the like are refused, of which no header and no metadata would be seen", async () => {
   for (
-    const values of [new Map([["X-A", "1"]]), new Headers({ "X-A": "1" }), new URLSearchParams("X-A=1"), new Set()]
+    const values of [
+      ...[new Map([["X-A", "1"]]), new Headers({ "X-A": "1" }), new URLSearchParams("X-A=1"), new Set()],
+      ...[Promise.resolve({ "X-A": "1" }), new Date(), /a/, () => ({ "X-A": "1" }), 7, "X-A: 1", null],
+    ]
   ) {
     await refused({ headers: values }, "headers");
     await refused({ metadata: values }, "metadata");
@@ -68,6 +71,25 @@ test("a value that throws when it is read is a fault of its field, and what was 
   ) {
     const error = await rejects(offline.send({ ...MESSAGE, [path]: value } as MessageInput), "validation_error", path);
     expect(error.cause).toEqual(cause);
+  }
+});
+
+test("what an object is made of does not matter to headers and metadata", async () => {
+  class Labels {
+    readonly "X-A" = "1";
+  }
+  const bare: Record<string, string> = Object.assign(Object.create(null), { "X-A": "1" });
+  for (const values of [new Labels(), bare, Object.freeze({ "X-A": "1" })]) {
+    const request = await requestOf({ headers: { ...values }, metadata: values as Record<string, string> });
+    expect(request).toMatchObject({ headers: [["X-A", "1"]], metadata: { "X-A": "1" } });
+    expect(await requestOf({ headers: values as Record<string, string> })).toMatchObject({ headers: [["X-A", "1"]] });
+  }
+});
+
+test("options that are none, such as a key in their place, are refused", async () => {
+  for (const options of ["order-1", 7, true, Symbol("x"), () => {}]) {
+    const error = await rejects(offline.send(MESSAGE, options as object), "validation_error");
+    expect(error.message).toBe("Cannot send the mail: options: it is no option");
   }
 });
 

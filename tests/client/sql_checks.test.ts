@@ -141,6 +141,16 @@ test("what is no object is refused", async () => {
   }
 });
 
+test("a request that a driver has quoted once more is refused with what to write", async () => {
+  await using db = await createDatabase();
+  const request = JSON.stringify({ ...REQUEST, from: "a@b.example", to: "c@d.example" });
+  const error = await db.sql`select mailchute.send(${request}::jsonb)`.then(() => undefined, (error) => error as Error);
+  expect(error?.message).toMatch(
+    /^Cannot enqueue the mail: must be a JSON object, and is a string: .*write ::text::jsonb$/,
+  );
+  expect(await db.sql`select mailchute.send(${request}::text::jsonb)`).toHaveLength(1);
+});
+
 const ADDRESSES = [
   "plain",
   "@example.com",
