@@ -1,4 +1,14 @@
-import { closeSync, fdatasync, fstatSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { FlightLog } from "./flight_log.ts";
 import { JournalMemory, keyOf } from "./journal_memory.ts";
 import { type JournalRecord, type Mark, parseRecord, recordLine } from "./journal_record.ts";
@@ -64,12 +74,13 @@ export class Journal {
   /** Why it cannot be written, undefined while it can: while it cannot, no mail may be begun. Asking tries again. */
   trouble(): string | undefined {
     if (this.#trouble === undefined || this.#isClosed) return undefined;
+    const before = this.#pending;
+    this.#pending += ROOM;
     try {
-      // A blank line: readers pass over it.
-      this.#pending ||= "\n";
       this.#write();
     } catch {
       // Noted by the write.
+      this.#pending = before;
     }
     return this.#trouble;
   }
@@ -164,12 +175,12 @@ export class Journal {
   #write(): void {
     try {
       if (this.#bytes > FILE_BYTES) this.#next();
-      // Behind a line that was cut short by a full disk.
-      const bytes = Buffer.from(this.#trouble === undefined ? this.#pending : `\n${this.#pending}`);
+      const bytes = Buffer.from(this.#pending);
       for (let at = 0; at < bytes.length;) at += writeSync(this.#fd, bytes, at);
       this.#bytes += bytes.length;
     } catch (error) {
       this.#trouble = error instanceof Error ? error.message : String(error);
+      this.#takeBack();
       throw new Error(`Cannot write the journal in ${this.#directory}: ${this.#trouble}`, { cause: error });
     }
     this.#trouble = undefined;
@@ -177,6 +188,16 @@ export class Journal {
     if (this.#syncs) return;
     this.#syncs = true;
     this.#after(SYNC_MS, () => this.#sync());
+  }
+
+  /** A full disk has taken a part: what is refused must not be found, and without its line end alone a line is whole. */
+  #takeBack(): void {
+    try {
+      ftruncateSync(this.#fd, this.#bytes);
+    } catch {
+      // What is written from here on goes into the next file.
+      this.#bytes = Infinity;
+    }
   }
 
   #sync(): void {
@@ -217,5 +238,7 @@ export class Journal {
 }
 
 const KIND = "journal";
+/** Blank lines, which readers pass over: where they find room, the next records do. */
+const ROOM = "\n".repeat(4_096);
 const FILE_BYTES = 1_048_576;
 const SYNC_MS = 10;
