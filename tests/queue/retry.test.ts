@@ -284,6 +284,40 @@ test("a cancel of many takes those too that somebody was at just then, and count
   expect((await describeMessage(database, first)).state).toBe("canceled");
 });
 
+for (
+  const [name, statement] of [
+    ["a cancel", "select mailchute.cancel_v1($1::uuid)"],
+    [
+      "a cancel of many",
+      `select mailchute.cancel_many_v1('{"tag": "order"}') from mailchute.message where id = $1::uuid`,
+    ],
+  ] as const
+) {
+  test(`${name} leaves those as they are whom the mail has reached, or never will`, async () => {
+    await using database = await createDatabase();
+    const to = ["sent@example.com", "bounced@example.com", "deferred@example.com"];
+    const id = await enqueue(database, { to, tags: ["order"] });
+    const { queue } = await openQueue(database);
+    const [message] = (await queue.claim(1)).messages;
+    if (message === undefined) throw new Error("Nothing was claimed");
+    const states = ["sent", "bounced", "deferred"] as const;
+    await queue.settle([{
+      ...settlement(message, "deferred"),
+      next: 60_000,
+      outcomes: [],
+      recipients: states.map((state, position) => ({ position, state, reason: `It is ${state}` })),
+    }]);
+    await database.sql.unsafe(statement, [id]);
+    const { recipients } = await describeMessage(database, id);
+    expect(recipients.map(({ state, reason }) => [state, reason])).toEqual([
+      ["sent", "It is sent"],
+      ["bounced", "It is bounced"],
+      ["canceled", "Canceled by the app"],
+    ]);
+    expect(await database.sql`select from mailchute.queue`).toHaveLength(0);
+  });
+}
+
 test("a claim skips a message whose cancel or retry is in an open transaction", async () => {
   await using database = await createDatabase();
   const [canceled, retried, free] = [await enqueue(database), await enqueue(database), await enqueue(database)];
