@@ -1,7 +1,8 @@
 import type { Mailbox } from "../src/address.ts";
 import type { Envelope } from "../src/envelope.ts";
 import type { Mail } from "../src/mime/compose.ts";
-import { merge, type TextPlace } from "../src/template.ts";
+import { LIMITS } from "../src/limits.ts";
+import { merge, type TextPlace, type Values } from "../src/template.ts";
 import type { Content, Contents } from "./contents.ts";
 import { mailContent } from "./mail_content.ts";
 import type { ClaimedMessage, ClaimedRecipient } from "./queue.ts";
@@ -51,6 +52,7 @@ function toMail(message: ClaimedMessage, content: Content, attachments: Mail["at
   const { variables, copy } = message;
   // Checked again by the composer: a value must not break a header.
   const merged = (text: string, place?: TextPlace) => variables === null ? text : merge(text, variables, place);
+  const inHeader = variables === null ? (text: string) => text : headerMerger(variables);
   const visible = (kind: "to" | "cc") =>
     message.recipients.filter((recipient) => recipient.kind === kind).map(toMailbox);
   return {
@@ -61,15 +63,35 @@ function toMail(message: ClaimedMessage, content: Content, attachments: Mail["at
       ? { to: visible("to"), cc: visible("cc") }
       : { to: copy.to.map((email) => ({ email })), cc: [] }),
     replyTo: message.replyTo.map(toMailbox),
-    subject: `${message.subjectPrefix ?? ""}${merged(content.subject)}`,
+    subject: `${message.subjectPrefix ?? ""}${inHeader(content.subject)}`,
     ...(content.text === null ? {} : { text: merged(content.text) }),
     ...(content.html === null ? {} : { html: merged(content.html, "html") }),
     headers: [
-      ...(variables === null ? content.headers : content.headers.map(([name, text]) => [name, merged(text)] as const)),
+      ...(variables === null
+        ? content.headers
+        : content.headers.map(([name, text]) => [name, inHeader(text)] as const)),
       ...(copy === undefined ? [] : [[ORIGINALS_HEADER, originalRecipients(copy.originals)] as const]),
     ],
     attachments,
     ...(message.unsubscribe === null ? {} : { unsubscribe: merged(message.unsubscribe, "url") }),
+  };
+}
+
+/** Merges what stands in headers: all together it is to be no more than headers may have. */
+function headerMerger(values: Values): (text: string) => string {
+  const most = LIMITS.headersBytes;
+  let length = 0;
+  return (text) => {
+    const merged = merge(text, values, "text", most);
+    length += merged.length;
+    if (length > most) {
+      throw new Error(
+        `With its values, the headers have more than ${
+          most.toLocaleString("en-US")
+        } characters together with the subject`,
+      );
+    }
+    return merged;
   };
 }
 

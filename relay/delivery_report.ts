@@ -172,9 +172,10 @@ function decoded(text: string): string {
   return text.replaceAll(/\+([\dA-F]{2})|\\x\{([\dA-Fa-f]{1,6})\}/g, (whole, octet, point) => {
     const code = Number.parseInt(octet ?? point, 16);
     return code < 0x20 || code > 0x10ffff ? whole : String.fromCodePoint(code);
-  });
+  }).toWellFormed();
 }
 
 function oneLine(text: string): string {
-  return text.replaceAll(/[\0-\x1f\x7f]+/g, " ").trim().slice(0, MOST_CHARACTERS);
+  // A cut may part a pair of surrogates, and JSON with half of one is none to Postgres.
+  return text.replaceAll(/[\0-\x1f\x7f]+/g, " ").trim().slice(0, MOST_CHARACTERS).toWellFormed();
 }

@@ -10,26 +10,58 @@ import { isOlder, OLDEST_PROGRAM, PROGRAM_VERSION, SCHEMA_VERSION } from "./vers
 /** The group roles; a role that is missing is granted nothing, and `grants` gives an app's role its rights directly. */
 export const GROUP_ROLES = ["mailchute_client", "mailchute_relay", "mailchute_viewer", "mailchute_admin"] as const;
 
+/** How long others are waited for. */
+export interface Patience {
+  /** At a time: whoever comes behind the migration, such as an app's enqueue, waits as long. @default {2_000} */
+  readonly lockMs: number;
+  /** How often, a second apart. @default {20} */
+  readonly rounds: number;
+}
+
+const PATIENCE: Patience = { lockMs: 2_000, rounds: 20 };
+
 /**
  * Brings the schema to this program's version.
  *
  * @returns the names of the migrations that were applied
  * @throws {PostgresError} when the role may not; nothing is changed then
+ * @throws {Error} with who holds what it needs, when that is held for too long
  */
-export async function migrate(sql: Sql): Promise<readonly string[]> {
+export async function migrate(sql: Sql, patience: Patience = PATIENCE): Promise<readonly string[]> {
   for (let round = 1;; round++) {
     try {
       // Named, since a role may have another default: with a snapshot from before the lock it would migrate what is migrated.
-      return await sql.begin("isolation level read committed", (tx) => migrateIn(tx));
+      return await sql.begin("isolation level read committed", (tx) => migrateIn(tx, patience));
     } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      // An open transaction of an app, or another migration.
+      const isHeld = code === "55P03";
+      if (isHeld && round >= patience.rounds) throw new Error(await whoHolds(sql), { cause: error });
+      if (isHeld) await sql.unsafe("select pg_sleep(1)");
       // Another database of this cluster changed the same role in the same instant ("tuple concurrently updated").
-      const raced = error instanceof Error && "code" in error && error.code === "XX000";
-      if (!raced || round === 5) throw error;
+      else if (code !== "XX000" || round >= 5) throw error;
     }
   }
 }
 
-async function migrateIn(tx: TransactionSql): Promise<readonly string[]> {
+/** Those that a migration may wait for, the oldest first; what they are doing, only a superuser sees. */
+const HOLDERS = `
+select a.pid, a.usename as role, coalesce(a.xact_start, a.backend_start) as since from pg_stat_activity a
+where a.pid <> pg_backend_pid() and a.datname = current_database() and exists (
+  select from pg_locks l where l.pid = a.pid and l.granted and (l.locktype = 'advisory'
+    or l.relation in (select c.oid from pg_class c where c.relnamespace = to_regnamespace('mailchute'))))
+order by 3 limit 3`;
+
+async function whoHolds(sql: Sql): Promise<string> {
+  const holders = (await sql.unsafe(HOLDERS)).map(({ pid, role, since }) =>
+    `process ${pid} of the role ${role}${since instanceof Date ? ` since ${since.toISOString()}` : ""}`
+  );
+  const who = holders.length === 0 ? "another session" : holders.join(", ");
+  return `Cannot migrate: what it needs is held by ${who}; let it end, or end it with pg_terminate_backend, and try again`;
+}
+
+async function migrateIn(tx: TransactionSql, { lockMs }: Patience): Promise<readonly string[]> {
+  await tx.unsafe(`set local lock_timeout = ${lockMs}`).simple();
   // What others have put into the role's own path would be bound into our functions for good, or run now.
   await tx.unsafe(`set local search_path = ${PATH}`).simple();
   await tx.unsafe("select pg_advisory_xact_lock(hashtext('mailchute.migrate'))");

@@ -11,7 +11,8 @@ import { enqueueMany } from "./enqueue_many.ts";
 import { octets } from "./octets.ts";
 import { refuseLarge } from "./statement.ts";
 import { readVariables } from "./stored_template.ts";
-import { fill, isTemplate, namesIn, type Values } from "./template.ts";
+import { fill, isTemplate, type Values } from "./template.ts";
+import { isMerged, type Names, namesOf, textsOf } from "./template_names.ts";
 import { valueFault } from "./template_value.ts";
 import { uuidv7 } from "./uuid.ts";
 
@@ -77,17 +78,6 @@ const OPTIONS = {
   onInvalid: field(oneOf("throw", "skip")),
   onProgress: fitting("a function", (value) => typeof value === "function"),
 };
-
-/** The names that a template has. */
-interface Names {
-  readonly all: readonly string[];
-  /** Those that stand in a header. */
-  readonly inLine: ReadonlySet<string>;
-  /** A text with some of them, which has to be an URL when they are merged. */
-  readonly unsubscribe: string | undefined;
-  /** Only the database knows the others. */
-  readonly hasOthers: boolean;
-}
 
 /** What goes to the database in one statement: recipients as JSON, `null` where one is left out, so that each keeps its place. */
 interface Part {
@@ -210,6 +200,8 @@ function readRecipient(recipient: unknown, names: Names, fault: Fault): readonly
   const inUrl = (name: string) => encodeURIComponent(byName[name] ?? "");
   const problem = names.unsubscribe && unsubscribeProblem(fill(names.unsubscribe, inUrl));
   if (problem) fault(`merged into unsubscribe: ${problem}`, ["variables"]);
+  const overgrown = names.overgrown(byName);
+  if (overgrown !== undefined) fault(overgrown, ["variables"]);
   return [email, name, given, byName];
 }
 
@@ -254,27 +246,6 @@ async function readTemplate(template: object, defaults: Defaults): Promise<Omit<
   const same = "a header's name, and the address in Sender, are the same for all: no {{name}} can stand there";
   refuse(WHAT, fixed.map(([name]) => finding(`headers.${name}`, same)));
   return mail;
-}
-
-function textsOf(
-  { subject, text, html, unsubscribe }: Omit<Message, "to">,
-): Readonly<Record<string, string | undefined>> {
-  return { subject, text, html, unsubscribe };
-}
-
-function namesOf(mail: Omit<Message, "to">): Names {
-  const inLine = new Set(namesIn([mail.subject, mail.unsubscribe, JSON.stringify(mail.headers)].join(" ")));
-  const { unsubscribe } = mail;
-  return {
-    all: [...new Set([...inLine, ...namesIn(Object.values(textsOf(mail)).join(" "))])],
-    inLine,
-    unsubscribe: isMerged(unsubscribe) ? unsubscribe : undefined,
-    hasOthers: mail.template !== undefined,
-  };
-}
-
-function isMerged(text = ""): boolean {
-  return text.includes("{{");
 }
 
 /** What can be iterated over. A string can be too, and is no list. */

@@ -1,4 +1,5 @@
 import { MailchuteError } from "./error.ts";
+import { LIMITS } from "./limits.ts";
 
 // DESIGN: merging puts values in the place of {{names}}, and nothing else: no conditions, no loops, no lookup beyond the recipient's own values. Nothing
 // that stands in a value is ever read again. The same rules hold in SQL (src/schema/007_enqueue_many_v1.sql).
@@ -78,11 +79,18 @@ export function isTemplate(text: string): boolean {
  * if (merge("<p>{{name}}</p>", values, "html") !== "<p>Ann &lt;3</p>") throw new Error("unexpected");
  * if (merge("https://example.com/u?n={{name}}", values, "url") !== "https://example.com/u?n=Ann%20%3C3") throw new Error("unexpected");
  * ```
- * @throws {MailchuteError} `validation_error` when a value is missing
+ * @param most how many characters may come of it: a name that stands in a text a million times makes much of a short value. As many as a body may have
+ * @throws {MailchuteError} `validation_error` when a value is missing; `too_large` when it becomes longer
  */
-export function merge(text: string, values: Values, place: TextPlace = "text"): string {
+export function merge(
+  text: string,
+  values: Values,
+  place: TextPlace = "text",
+  most: number = LIMITS.bodyBytes,
+): string {
   // Most texts of most mails have none.
   if (!text.includes("{{")) return text;
+  let length = text.length;
   return fill(text, (name) => {
     const value = Object.hasOwn(values, name) ? values[name] : undefined;
     if (value === undefined) {
@@ -90,7 +98,19 @@ export function merge(text: string, values: Values, place: TextPlace = "text"): 
         issues: [{ path: `variables.${name}`, message: "it is missing" }],
       });
     }
-    if (place === "html") return escapeHtml(value);
-    return place === "url" ? encodeURIComponent(value.toWellFormed()) : value;
+    const written = writtenIn(place, value);
+    length += written.length;
+    if (length > most) {
+      const message = `with the values in its places it has more than ${most.toLocaleString("en-US")} characters`;
+      throw new MailchuteError("too_large", `Cannot merge the mail: ${message}`, {
+        issues: [{ path: "variables", message }],
+      });
+    }
+    return written;
   });
+}
+
+function writtenIn(place: TextPlace, value: string): string {
+  if (place === "html") return escapeHtml(value);
+  return place === "url" ? encodeURIComponent(value.toWellFormed()) : value;
 }

@@ -118,6 +118,16 @@ test("control characters and long lines of a report end in no record", () => {
   expect(reply).toStartWith("550 a b [31mxxx");
 });
 
+test("no half of a surrogate pair comes out of a report: Postgres takes no JSON with one, and the report would never be on record", () => {
+  const to = (address: string) => `Final-Recipient: utf-8; ${address}\nAction: failed\n`;
+  for (let length = 970; length < 1_010; length++) {
+    const reply = read(`${to("a@b.example")}Diagnostic-Code: smtp; 550 5.1.1 ${"x".repeat(length)}${"😀".repeat(40)}\n`)
+      ?.reply;
+    expect(reply?.isWellFormed()).toBe(true);
+  }
+  expect(read(to("a\\x{D83D}@b.example"))?.addresses.every((address) => address.isWellFormed())).toBe(true);
+});
+
 test("whatever comes, it is read without a fault, in time that grows with its length alone", async () => {
   const field = fc.constantFrom(
     "Final-Recipient: rfc822; a@b.example",

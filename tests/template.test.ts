@@ -46,6 +46,22 @@ test("merge() names the variable that is missing, those of every object too", ()
   }
 });
 
+test("merge() refuses what becomes longer than a body may be, before it is made", () => {
+  const tooLong = (text: string, value: string, place?: "html" | "url") => {
+    try {
+      return merge(text, { a: value }, place).length;
+    } catch (error) {
+      return (error as MailchuteError).code;
+    }
+  };
+  expect(tooLong("{{a}}".repeat(100), "x".repeat(99_000))).toBe(9_900_000);
+  expect(tooLong("{{a}}".repeat(200), "x".repeat(60_000))).toBe("too_large");
+  expect(tooLong("{{a}}".repeat(30), "<".repeat(60_000))).toBe(1_800_000);
+  expect(tooLong("{{a}}".repeat(60), '"'.repeat(60_000), "html")).toBe("too_large");
+  // Some 100 GB: whoever made it would not come back.
+  expect(tooLong("{{a}}".repeat(2_000_000), "x".repeat(60_000))).toBe("too_large");
+});
+
 test("merge() takes time linear in a text of braces", () => {
   const text = "{{ ".repeat(100_000);
   const startMs = performance.now();

@@ -201,16 +201,22 @@ begin
       and coalesce(i.look_at <= ends, false));
 end $$;
 
--- Closes windows that have ended, of at most so many digests. Answers how many were looked at, and when the next may have ended. Only one may
--- do so at a time: a second one would make a second digest of what was committed meanwhile. Who finds another at it answers 0.
+-- Closes windows that have ended, of at most so many digests, for a second or so: what is due waits for it. Answers how many were looked at, and when the next may
+-- have ended. Only one may do so at a time: a second one would make a second digest of what was committed meanwhile. Who finds another at it answers 0.
 create function mailchute.close_digests(most integer, moment timestamptz default statement_timestamp(), out looked integer, out next_at timestamptz)
 language plpgsql set enable_seqscan = off as $$
 declare
   found_group record;
 begin
   looked := 0;
-  if exists (select from mailchute.digest_item i where i.look_at <= moment)
-    and pg_try_advisory_xact_lock(hashtext('mailchute.digest')) then
+  if exists (select from mailchute.digest_item i where i.look_at <= moment) then
+    begin
+      -- Of the table, on which apps have no right, and in a mode that nobody else takes but a vacuum: anybody may take an advisory lock.
+      lock table mailchute.digest in share update exclusive mode nowait;
+    exception when lock_not_available then
+      next_at := moment + interval '1 second';
+      return;
+    end;
     for found_group in
       select distinct f.app, f.address, f.key from (
         select i.app, i.address, i.key from mailchute.digest_item i where i.look_at <= moment order by i.look_at limit 1000
@@ -226,12 +232,14 @@ begin
         update mailchute.digest_item i set look_at = moment + interval '1 minute'
         where i.app = found_group.app and i.address = found_group.address and i.key = found_group.key and i.digest is null;
       end;
+      exit when clock_timestamp() > statement_timestamp() + interval '1 second';
     end loop;
   end if;
   next_at := (select i.look_at from mailchute.digest_item i where i.look_at < 'infinity' order by i.look_at limit 1);
 end $$;
 
--- Closes the window of one digest if it has ended; for close_digests, which keeps others from doing the same.
+-- Closes the window of one digest if it has ended; for close_digests, which keeps others from doing the same. At most 20,000 items go into one digest, and what is
+-- written at a time is bounded: of millions with one key, the rest has a window of its own, and other digests go out in between.
 create function mailchute.close_digest(wanted_app text, wanted_address text, wanted_key text, moment timestamptz) returns void
 language plpgsql set enable_seqscan = off as $$
 declare
@@ -257,7 +265,10 @@ begin
   ) w;
   if ends > moment then
     update mailchute.digest_item i set look_at = ends
-    where i.app = wanted_app and i.address = wanted_address and i.key = wanted_key and i.digest is null and coalesce(i.look_at <= moment, false);
+    where i.seq = any (array(
+      select o.seq from mailchute.digest_item o
+      where o.app = wanted_app and o.address = wanted_address and o.key = wanted_key and o.digest is null and coalesce(o.look_at <= moment, false)
+      limit 100000));
     return;
   end if;
 
@@ -268,6 +279,7 @@ begin
         where i.app = wanted_app and i.address = wanted_address and i.key = wanted_key and i.digest is null))
       and q.due = 'infinity' and q.leased_by is null
     order by q.seq
+    limit 20000
     for update skip locked);
   if cardinality(seqs) > 0 and not mailchute.suppress_items(seqs, wanted_app, wanted_address) then
     if cardinality(seqs) = 1 then
@@ -284,6 +296,10 @@ begin
     update mailchute.digest_item i set digest = carrier, look_at = null where i.seq = any (seqs);
     insert into mailchute.digest (seq, app, address, key, items, closed_at)
     values (carrier, wanted_app, wanted_address, wanted_key, cardinality(seqs), moment);
+  end if;
+  -- With so many there may be more, which the next look finds.
+  if cardinality(seqs) = 20000 then
+    return;
   end if;
   update mailchute.digest_item i set look_at = moment + interval '5 seconds'
   where i.app = wanted_app and i.address = wanted_address and i.key = wanted_key and i.digest is null and coalesce(i.look_at <= moment, false);

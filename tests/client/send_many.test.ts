@@ -123,6 +123,24 @@ test("the same address twice in one call is an error, unless each has a key", as
   expect(skipped).toMatchObject({ created: 2, existing: 0, skipped: [{ index: 1 }] });
 });
 
+test("values that make a text too long in its many places are a fault of their recipient", async () => {
+  await using shop = await openShop();
+  const mail = { subject: "s", text: "{{a}} ".repeat(100), html: "{{a}} ".repeat(100) };
+  const to = (
+    value: string,
+  ) => [{ to: "ann@example.com", variables: { a: "x" } }, { to: "bob@example.com", variables: { a: value } }];
+  const error = await rejects(
+    shop.mail.sendMany(mail, to('"'.repeat(20_000))),
+    "validation_error",
+    "recipients.1.variables",
+  );
+  expect(error.message).toContain("with the values in its places it has more than 10,000,000 characters");
+  expect(await shop.rows("message")).toBe(0);
+  const skipped = await shop.mail.sendMany(mail, to('"'.repeat(20_000)), { onInvalid: "skip" });
+  expect(skipped).toMatchObject({ created: 1, skipped: [{ index: 1 }] });
+  expect(await shop.mail.sendMany(mail, to("x".repeat(60_000)))).toMatchObject({ created: 2 });
+});
+
 test("a recipient with a fault stops all, with its place and the variable", async () => {
   await using shop = await openShop();
   const at = (recipient: object) => shop.mail.sendMany(TEMPLATE, [ANN, recipient as typeof ANN]);

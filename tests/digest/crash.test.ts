@@ -121,10 +121,51 @@ test("closers that come at once close each digest once, and none waits for anoth
   await enqueueItem(database);
   await using other = openConnection(database);
   await other.begin(async (tx) => {
-    await tx`select pg_advisory_xact_lock(hashtext('mailchute.digest'))`;
-    expect((await closeAt(database, "1 hour")).looked).toBe(0);
+    await tx`select mailchute.close_digests(100, now() + interval '1 hour')`;
+    await enqueueItem(database);
+    const { looked, nextSeconds } = await closeAt(database, "1 hour");
+    expect([looked, nextSeconds]).toEqual([0, 1]);
   });
+  expect((await digests(database)).slice(40)).toHaveLength(1);
+});
+
+test("an app that holds every advisory lock keeps no digest from being closed", async () => {
+  await using database = await createDatabase();
+  await enqueueItem(database);
+  await using app = openConnection(database);
+  await app`select pg_advisory_lock(hashtext('mailchute.digest'))`;
   expect((await closeAt(database, "1 hour")).looked).toBe(1);
+});
+
+/** Adds so many items like this one, as if they had been enqueued after it. */
+async function multiply(database: TestDatabase, id: string, count: number): Promise<void> {
+  await database.sql`
+    with first as materialized (select * from mailchute.message where id = ${id}::uuid), more as (
+      insert into mailchute.message (id, app, content_id, from_email, lane)
+      select mailchute.new_id(), f.app, mailchute.new_id(), f.from_email, f.lane from first f, generate_series(1, ${count}::int)
+      returning seq, content_id
+    ), contents as (
+      insert into mailchute.content (id, subject, text) select m.content_id, 's', 't' from more m
+    ), recipients as (
+      insert into mailchute.recipient (seq, position, kind, email)
+      select m.seq, 0, 'to', r.email from more m, mailchute.recipient r where r.seq = (select seq from first)
+    ), queued as (
+      insert into mailchute.queue (seq, lane, due) select m.seq, 1, 'infinity' from more m
+    )
+    insert into mailchute.digest_item (seq, app, address, key, wait, max_items, since, look_at)
+    select m.seq, i.app, i.address, i.key, i.wait, i.max_items, i.since, i.look_at
+    from more m, mailchute.digest_item i where i.seq = (select seq from first)`;
+}
+
+test("of more items than a digest takes, the rest has a window of its own: each is in one digest, and no other digest waits for long", async () => {
+  await using database = await createDatabase();
+  await multiply(database, await enqueueItem(database), 20_004);
+  await enqueueItem(database, { to: "bob@example.com" }, { wait: "61m" });
+  for (let turn = 0; turn < 4; turn++) await closeAt(database, "61 minutes");
+  expect((await digests(database)).map(({ items }) => items)).toEqual([20_000, 1]);
+  for (let turn = 0; turn < 3; turn++) await closeAt(database, "3 hours");
+  expect((await digests(database)).map(({ items }) => items)).toEqual([20_000, 1, 5]);
+  expect(await database.sql`select from mailchute.digest_item where digest is null`).toHaveLength(0);
 });
 
 /** Runs work while a transaction is open that has done something to a digest. */

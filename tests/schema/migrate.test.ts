@@ -113,6 +113,20 @@ test("migrate waits while another connection holds the lock of migrations", asyn
   await holder.end();
 });
 
+test("a migration that somebody keeps waiting gives up its place in between, and says in the end who it is", async () => {
+  await using database = await createDatabase({ empty: true });
+  const holder = postgres(await database.as("lock_holder"), { max: 1, onnotice: () => {} });
+  const [row] = await holder`select pg_backend_pid() as pid, pg_advisory_lock(hashtext('mailchute.migrate'))`;
+  const migrating = migrate(database.sql, { lockMs: 20, rounds: 2 });
+  const error = await migrating.then(() => undefined, (error) => error as Error);
+  expect(error?.message).toMatch(
+    /^Cannot migrate: what it needs is held by process \d+ of the role lock_holder since \S+Z; let it end, /,
+  );
+  expect(error?.message).toContain(`process ${row?.pid} of`);
+  await holder.end();
+  expect(await migrate(database.sql)).toHaveLength(MIGRATIONS.length);
+});
+
 test("several databases of one cluster are migrated at the same time", async () => {
   const databases = await Promise.all(Array.from({ length: 4 }, () => createDatabase({ empty: true })));
   try {
