@@ -71,6 +71,11 @@ export class Journal {
     this.flights = new FlightLog(directory, after);
   }
 
+  /** The last write has failed, and no other has succeeded since. */
+  get isBroken(): boolean {
+    return this.#trouble !== undefined;
+  }
+
   /** Why it cannot be written, undefined while it can: while it cannot, no mail may be begun. Asking tries again. */
   trouble(): string | undefined {
     if (this.#trouble === undefined || this.#isClosed) return undefined;
