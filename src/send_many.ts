@@ -200,8 +200,7 @@ function readRecipient(recipient: unknown, names: Names, fault: Fault): readonly
   const inUrl = (name: string) => encodeURIComponent(byName[name] ?? "");
   const problem = names.unsubscribe && unsubscribeProblem(fill(names.unsubscribe, inUrl));
   if (problem) fault(`merged into unsubscribe: ${problem}`, ["variables"]);
-  const overgrown = names.overgrown(byName);
-  if (overgrown !== undefined) fault(overgrown, ["variables"]);
+  if (names.isOvergrown(byName)) fault("they make a text too long", ["variables"]);
   return [email, name, given, byName];
 }
 

@@ -101,7 +101,7 @@ export function merge(
     const written = writtenIn(place, value);
     length += written.length;
     if (length > most) {
-      const message = `with the values in its places it has more than ${most.toLocaleString("en-US")} characters`;
+      const message = `with the values in its places a text has more than ${most.toLocaleString("en-US")} characters`;
       throw new MailchuteError("too_large", `Cannot merge the mail: ${message}`, {
         issues: [{ path: "variables", message }],
       });

@@ -1,7 +1,6 @@
-import { MailchuteError } from "./error.ts";
 import { LIMITS } from "./limits.ts";
 import type { Message } from "./message.ts";
-import { merge, namesIn, type Values } from "./template.ts";
+import { namesIn, type Values } from "./template.ts";
 
 /** The names that a template has. */
 export interface Names {
@@ -12,12 +11,9 @@ export interface Names {
   readonly unsubscribe: string | undefined;
   /** Only the database knows the others. */
   readonly hasOthers: boolean;
-  /** Says of somebody's values that a text becomes too long with them. */
-  readonly overgrown: (values: Values) => string | undefined;
+  /** Tells of somebody's values that a text is sure to become too long with them. */
+  readonly isOvergrown: (values: Values) => boolean;
 }
-
-/** What `escapeHtml` makes of one character, at most. */
-const LONGEST_ESCAPE = 6;
 
 /** Finds the names in what a mail of many says. */
 export function namesOf(mail: Omit<Message, "to">): Names {
@@ -29,7 +25,8 @@ export function namesOf(mail: Omit<Message, "to">): Names {
     inLine,
     unsubscribe: isMerged(unsubscribe) ? unsubscribe : undefined,
     hasOthers: mail.template !== undefined,
-    overgrown: (values) => overgrown(mail, { values, places: places.length }),
+    // The relay measures each text by itself, and what HTML makes of the values.
+    isOvergrown: (values) => places.map((name) => values[name] ?? "").join("").length > 2 * LIMITS.bodyBytes,
   };
 }
 
@@ -43,21 +40,4 @@ export function textsOf(
 /** Tells whether names stand in a text. */
 export function isMerged(text = ""): boolean {
   return text.includes("{{");
-}
-
-/** As the relay will find when it merges them. To merge is for those alone whose values are so long that it may come to that. */
-function overgrown(
-  { text = "", html = "" }: Omit<Message, "to">,
-  { values, places }: { readonly values: Values; readonly places: number },
-): string | undefined {
-  const length = Object.values(values).reduce((sum, value) => sum + value.length, 0);
-  if (text.length + html.length + length * places * LONGEST_ESCAPE <= LIMITS.bodyBytes) return undefined;
-  try {
-    merge(text, values);
-    merge(html, values, "html");
-    return undefined;
-  } catch (error) {
-    // That one is missing is said already.
-    return error instanceof MailchuteError && error.code === "too_large" ? error.issues[0]?.message : undefined;
-  }
 }

@@ -9,7 +9,7 @@ import packageJson from "../package.json" with { type: "json" };
 /** Design, section 7: the client with valibot, as far as it is loaded at the start. */
 const MAX_START_BYTES = 8_192;
 /** With bulk sends, questions and errors, which are loaded when they are first needed, or bundled where nothing can be loaded later. */
-const MAX_ALL_BYTES = 13_312;
+const MAX_ALL_BYTES = 13_568;
 
 async function bundle(entry: string): Promise<string> {
   const entrypoint = resolve(import.meta.dir, "..", entry);
@@ -53,7 +53,7 @@ test("npm and JSR have the same entry points, made of the same files, and the re
   expect(npm.map(([name]) => name)).toEqual(expect.arrayContaining(NPM_ONLY));
 });
 
-test("what an app loads with the client and valibot has at most 8,192 bytes, minified and gzipped; all of it 13,312", async () => {
+test("what an app loads with the client and valibot has at most 8,192 bytes, minified and gzipped; all of it 13,568", async () => {
   const { startBytes, allBytes } = await bundleSize(resolve(import.meta.dir, "../mod.ts"));
   console.log(`mod.ts: ${startBytes} bytes gzipped at the start, ${allBytes} bytes with all that is loaded later`);
   expect(startBytes).toBeLessThanOrEqual(MAX_START_BYTES);

@@ -414,5 +414,5 @@ for (const [rate, key] of [["60/m", "60/m"], ["domain:example.com=60/m", "domain
     running.relay.start();
     await until(async () => (await describeMessage(database, id)).state === "sent", "it is sent", 10_000);
     await untilParked(database, 60);
-  }, 20_000);
+  }, 60_000);
 }

@@ -61,7 +61,8 @@ test(
     // What was claimed for a token that was not there any more goes back: few.
     expect(await writes()).toBeLessThanOrEqual(60);
     const numbers = subjects(server).map((subject) => Number(subject.slice(4)));
-    for (const [index, number] of numbers.entries()) expect(Math.abs(number - 1 - index)).toBeLessThan(8);
+    // What the first relay held when it was stopped waits for no limit, and may come behind what does.
+    for (const [index, number] of numbers.entries()) expect(Math.abs(number - 1 - index)).toBeLessThan(20);
     const [attempts] = await database.sql`select max(number) as highest, count(*)::int as count from mailchute.attempt`;
     expect({ ...attempts }).toEqual({ highest: 1, count: 45 });
   },
@@ -138,7 +139,8 @@ test("what waits for a limit goes in order, an urgent mail first, and a relay th
   const order = subjects(server).slice(sent);
   expect(order.indexOf("Urgent")).toBeLessThan(4);
   const numbers = subjects(server).filter((subject) => subject !== "Urgent").map((subject) => Number(subject.slice(4)));
-  for (const [index, number] of numbers.entries()) expect(Math.abs(number - 1 - index)).toBeLessThan(8);
+  // What the first relay held when it was stopped waits for no limit, and may come behind what does.
+  for (const [index, number] of numbers.entries()) expect(Math.abs(number - 1 - index)).toBeLessThan(20);
 }, 60_000);
 
 test(
@@ -272,6 +274,6 @@ for (const [what, rate] of [["domain", "domain:*=20/s"], ["stream", "stream:bulk
       expect(await running.relay.runOnce()).toEqual({ waiting: 25, leased: 0 });
       expect(server.mails).toHaveLength(25);
     },
-    15_000,
+    60_000,
   );
 }

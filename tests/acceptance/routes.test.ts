@@ -246,7 +246,7 @@ for (const [kind, on] of KINDS) {
       running.relay.start();
       // Alone it takes about a quarter of a second.
       await provider.whenMails(1_000);
-      expect(Date.now() - startedMs).toBeLessThan(3_000);
+      expect(Date.now() - startedMs).toBeLessThan(10_000);
       // What comes now waits for nothing either.
       for (let number = 1; number <= 100; number++) {
         await enqueue(database, { to: "late@example.net" });
@@ -259,7 +259,7 @@ for (const [kind, on] of KINDS) {
       // Each was claimed once, and then once for each wait of the breaker, or as often as room was to be expected: ever more rarely.
       expect((await claims(database)).claims).toBeLessThan(500 * (2 + Math.log2(1 + seconds / 0.2)));
     },
-    20_000,
+    60_000,
   );
 }
 

@@ -125,20 +125,20 @@ test("the same address twice in one call is an error, unless each has a key", as
 
 test("values that make a text too long in its many places are a fault of their recipient", async () => {
   await using shop = await openShop();
-  const mail = { subject: "s", text: "{{a}} ".repeat(100), html: "{{a}} ".repeat(100) };
+  const mail = { subject: "s", text: "{{a}} ".repeat(200), html: "{{a}} ".repeat(200) };
   const to = (
-    value: string,
-  ) => [{ to: "ann@example.com", variables: { a: "x" } }, { to: "bob@example.com", variables: { a: value } }];
+    a: string,
+  ) => [{ to: "ann@example.com", variables: { a: "x" } }, { to: "bob@example.com", variables: { a } }];
   const error = await rejects(
     shop.mail.sendMany(mail, to('"'.repeat(20_000))),
     "validation_error",
     "recipients.1.variables",
   );
-  expect(error.message).toContain("with the values in its places it has more than 10,000,000 characters");
+  expect(error.message).toContain("they make a text too long");
   expect(await shop.rows("message")).toBe(0);
-  const skipped = await shop.mail.sendMany(mail, to('"'.repeat(20_000)), { onInvalid: "skip" });
+  const skipped = await shop.mail.sendMany(mail, to("x".repeat(60_000)), { onInvalid: "skip" });
   expect(skipped).toMatchObject({ created: 1, skipped: [{ index: 1 }] });
-  expect(await shop.mail.sendMany(mail, to("x".repeat(60_000)))).toMatchObject({ created: 2 });
+  expect(await shop.mail.sendMany(mail, to("x".repeat(40_000)))).toMatchObject({ created: 2 });
 });
 
 test("a recipient with a fault stops all, with its place and the variable", async () => {

@@ -20,10 +20,10 @@ for (const { name, needed, start } of SERVERS) {
     let server: MailServer;
     beforeAll(async () => {
       if (needed.program !== undefined) server = await start();
-    }, 30_000);
+    }, 60_000);
     afterAll(async () => await server?.[Symbol.asyncDispose]());
     const testServer = (sentence: string, body: () => Promise<void>) =>
-      testWith(needed, `${name} ${sentence}`, body, 30_000);
+      testWith(needed, `${name} ${sentence}`, body, 60_000);
 
     testServer("delivers a body with dots at the start of lines and lines of 998 octets byte by byte", async () => {
       await using way = openWay(server, "plain");

@@ -129,12 +129,12 @@ describe.each(["without statistics", "with statistics"])("beside a million mails
       .sql`select reltuples::int as rows from pg_class where oid = 'mailchute.queue'::regclass`;
     if (state === "with statistics") expect(row?.rows).toBeGreaterThan(MAILS / 2);
     else expect(row?.rows).toBe(-1);
-  }, 30_000);
+  }, 60_000);
 
   test("no statement of the loop handles more than a few rows for each mail of its batch", async () => {
     await using sql = genericConnection(database);
     expect((await loop(sql)).length).toBeGreaterThan(17);
-  }, 20_000);
+  }, 60_000);
 
   test("enqueue handles a few rows", async () => {
     expect(await enqueueInside()).toEqual([]);

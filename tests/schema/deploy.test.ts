@@ -65,7 +65,7 @@ test(
     await using later = startRelayProcess(["run"], environment(database, { server, state: laterState }));
     await later.printed('"serving"');
     await enqueueMany(database, MAILS / 3);
-    await until(() => isEmpty(database), "all is sent", 30_000);
+    await until(() => isEmpty(database), "all is sent", 60_000);
     expect([await readyz(relay), await readyz(later)]).toEqual(["ok", "ok"]);
     for (const each of [relay, later]) {
       each.kill("SIGTERM");
@@ -125,7 +125,7 @@ test(
 
     // Rolled back, or the program of tomorrow: it goes on by itself.
     await database.sql`update mailchute.schema_info set oldest_program = ${OLDEST_PROGRAM}`;
-    await until(() => isEmpty(database), "all is sent", 20_000);
+    await until(() => isEmpty(database), "all is sent", 60_000);
     expect(await readyz(relay)).toBe("ok");
     relay.kill("SIGTERM");
     expect(await relay.exited).toBe(0);
