@@ -81,7 +81,18 @@ function parse(
 ): { readonly values: Options; readonly positionals: readonly string[] } {
   const options = { ...command.options, help: { type: "boolean", short: "h" } as const };
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const { values, positionals, tokens } = parseArgs({
+      args: [...args],
+      options,
+      allowPositionals: true,
+      tokens: true,
+    });
+    const names = tokens.flatMap((token) =>
+      token.kind === "option" && !isRepeatable(options, token.name) ? [token.name] : []
+    );
+    const twice = names.find((name, index) => names.indexOf(name) < index);
+    // Of two streams to pause, one would go on.
+    if (twice !== undefined) throw new Error(`--${twice} is given twice: keep one`);
     if (positionals.length > 0 && command.usage.startsWith("[") && command.takesWords !== true) {
       throw new Error(`Unexpected argument '${positionals[0]}'`);
     }
@@ -93,6 +104,10 @@ function parse(
       }; usage: mailchute ${command.name} ${command.usage}`,
     );
   }
+}
+
+function isRepeatable(options: NonNullable<Command["options"]>, name: string): boolean {
+  return options[name]?.type === "boolean" || options[name]?.multiple === true;
 }
 
 function help(): number {

@@ -14,7 +14,7 @@ const ALIASES: Readonly<Record<string, string>> = { email: "address", created: "
 
 /** What a file leaves open, or is not asked for. */
 export interface FileDefaults {
-  /** Instead of the column; undefined: the column, and `manual` where it has nothing. */
+  /** Instead of the column; undefined: the column, and where it has nothing, what is there already, or `manual`. */
   readonly reason: string | undefined;
   /** Instead of the column; undefined: the column, and `all` where it has nothing. */
   readonly scope: string | undefined;
@@ -100,10 +100,10 @@ function rowOf(cells: readonly string[], columns: Columns, defaults: FileDefault
   const cell = (name: keyof Columns) => cells[columns[name]]?.trim() ?? "";
   const parsed = parseAddress(cell("address"));
   if (!parsed.ok) return `${JSON.stringify(cell("address"))} is no mail address`;
-  const reason = defaults.reason ?? (cell("reason") || "manual");
+  const reason = defaults.reason ?? (cell("reason") || undefined);
   let fault: string | undefined;
-  suppressionReason(reason, (message) => void (fault = message));
-  if (fault !== undefined) {
+  suppressionReason(reason ?? "manual", (message) => void (fault = message));
+  if (reason !== undefined && fault !== undefined) {
     return `the reason ${
       JSON.stringify(reason.slice(0, 80))
     } is none of manual, bounce, complaint and unsubscribe: --reason gives one for all`;

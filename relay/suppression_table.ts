@@ -5,7 +5,8 @@ export interface SuppressionRow {
   readonly address: string;
   /** `all`, `app:NAME`, `stream:NAME` or `sender:PATTERN`. */
   readonly scope: string;
-  readonly reason: string;
+  /** Undefined: nobody has said; one that is there keeps its own, and a later end, and a new one is `manual`. */
+  readonly reason: string | undefined;
   /** Undefined: for good. */
   readonly until: Date | undefined;
   /** Undefined: now. */
@@ -14,6 +15,7 @@ export interface SuppressionRow {
 
 /** One that is stored. */
 export interface StoredSuppression extends SuppressionRow {
+  readonly reason: string;
   /** The home database (`host/name`) that relays have copied it from; undefined: it was written here. */
   readonly copyOf: string | undefined;
   readonly createdAt: Date;
@@ -28,8 +30,15 @@ export interface StoredSuppression extends SuppressionRow {
 const SAVE = `
 with saved as (
   insert into mailchute.suppression as s (address, scope, reason, until, created_at)
-  select distinct on (1, 2) lower(x.item ->> 0), x.item ->> 1, x.item ->> 2, (x.item ->> 3)::timestamptz, coalesce((x.item ->> 4)::timestamptz, now())
-  from jsonb_array_elements($1::text::jsonb) with ordinality as x(item, place) order by 1, 2, x.place desc
+  select distinct on (1, 2) lower(x.item ->> 0), x.item ->> 1, coalesce(x.item ->> 2, o.reason, 'manual'),
+    case when o.until is null and o.reason is not null then null when x.item ->> 3 is not null then greatest((x.item ->> 3)::timestamptz, o.until) end,
+    coalesce((x.item ->> 4)::timestamptz, now())
+  from jsonb_array_elements($1::text::jsonb) with ordinality as x(item, place)
+  left join lateral (
+    select s.reason, s.until from mailchute.suppression s
+    where x.item ->> 2 is null and s.address = lower(x.item ->> 0) and s.scope = x.item ->> 1 and s.origin = 'here' offset 0
+  ) o on true
+  order by 1, 2, x.place desc
   on conflict on constraint suppression_pkey do update set reason = excluded.reason, until = excluded.until,
     created_by = case when s.reason = excluded.reason then s.created_by else excluded.created_by end
   returning s.xmax = 0 as is_new
@@ -83,14 +92,14 @@ export interface ListPlace {
   readonly origin: string;
 }
 
-/** Puts rows on the list; one that is there gets the new reason and end. */
+/** Puts rows on the list; one that is there gets the new reason and end, where a reason is given. */
 export async function saveSuppressions(
   sql: Statements,
   rows: readonly SuppressionRow[],
 ): Promise<{ readonly created: number; readonly saved: number }> {
   const input = rows.map((
     { address, scope, reason, until, createdAt },
-  ) => [address, scope, reason, until?.toISOString() ?? null, createdAt?.toISOString() ?? null]);
+  ) => [address, scope, reason ?? null, until?.toISOString() ?? null, createdAt?.toISOString() ?? null]);
   const [row] = await sql.unsafe(SAVE, [JSON.stringify(input)], { prepare: true });
   return { created: row?.created as number, saved: row?.saved as number };
 }

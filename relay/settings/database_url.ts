@@ -83,6 +83,12 @@ export function parseDatabaseUrl(
         "correct it, and write special characters of the password as %40 for @, %3A for :, %2F for / and %23 for #",
     );
   }
+  if (/%(?![\dA-Fa-f]{2})/.test(url)) {
+    throw new SettingsError(
+      variable,
+      `Cannot use ${variable}: a % in it is not followed by two hex digits; write %25 for %, in the password too`,
+    );
+  }
   const host = parsed.hostname || parsed.searchParams.get("host") || "";
   if (host === "") {
     throw new SettingsError(variable, `Cannot use ${variable}: it names no host; write ${EXAMPLE}`);

@@ -6,7 +6,7 @@ import { addressesOf } from "./addresses.ts";
 import { attachmentsOf, checkAttachments, entriesOf } from "./attachments.ts";
 import { type AddFault, type ComposedMail, type Data, normalized } from "./composed_mail.ts";
 import { headersOf, subjectOf } from "./headers.ts";
-import { queueFieldsOf } from "./queue_fields.ts";
+import { findMisplaced, queueFieldsOf } from "./queue_fields.ts";
 import { findRefusedFields } from "./refused_fields.ts";
 
 /** A message of nodemailer as the client takes it. */
@@ -30,6 +30,7 @@ export async function messageOf(mail: ComposedMail): Promise<Converted> {
   findRefusedFields(given, add);
   checkAttachments(given, add);
   checkAccess(given, add);
+  findMisplaced(given, add);
   const { fields, options } = queueFieldsOf(given.mailchute, add);
   // Before streams are read, which can be read once.
   refuse(SEND, findings);

@@ -34,6 +34,16 @@ const FIELDS = [
   "overrideSuppression",
 ] as const;
 
+/** Those that nothing but a queue could mean: beside the field `mailchute` they would be lost, and a mail with them would not wait, or outlive its transaction. */
+const OURS = ["tx", "idempotencyKey", "scheduledAt", "expiresAt", "onUncertain", "overrideSuppression"] as const;
+
+/** Finds those that stand beside the field `mailchute` and not in it. */
+export function findMisplaced(given: Data, add: AddFault): void {
+  for (const name of OURS) {
+    if (given[name] !== undefined) add(name, `it is for the queue, which reads it as mailchute: { ${name} }`);
+  }
+}
+
 /** Tells whether an issue of the client concerns one of them. */
 export function isQueueField(name: string): boolean {
   return [...OPTIONS, ...FIELDS].some((known) => known === name);

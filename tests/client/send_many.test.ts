@@ -130,7 +130,7 @@ test("values that make a text too long in its many places are a fault of their r
     a: string,
   ) => [{ to: "ann@example.com", variables: { a: "x" } }, { to: "bob@example.com", variables: { a } }];
   const error = await rejects(
-    shop.mail.sendMany(mail, to('"'.repeat(20_000))),
+    shop.mail.sendMany(mail, to("x".repeat(60_000))),
     "validation_error",
     "recipients.1.variables",
   );

@@ -269,6 +269,14 @@ const REFUSED: readonly (readonly [fields: object, ...paths: string[]])[] = [
   [{ envelope: { from: "a@shop.example", to: ["ann@example.com", "nobody"] } }, "envelope.to"],
   [{ envelope: { from: "a..b@shop.example ", to: "ann@example.com", dsn: { notify: "never" } } }, "envelope.dsn"],
   [{ mailchute: "key" }, "mailchute"],
+  [{ tx: {}, idempotencyKey: "k", mailchute: { tags: ["a"] } }, "tx", "idempotencyKey"],
+  [
+    { scheduledAt: new Date(), expiresAt: new Date(), onUncertain: "hold", overrideSuppression: true },
+    "scheduledAt",
+    "expiresAt",
+    "onUncertain",
+    "overrideSuppression",
+  ],
   [{ mailchute: { idempotencykey: "k", to: "x@y.example" } }, "mailchute.idempotencykey", "mailchute.to"],
   [
     { mailchute: { priority: "urgent", tags: ["a", 7], stream: "Bulk", scheduledAt: "soon" } },

@@ -52,6 +52,7 @@ test.each([
   [["resume"], "resume takes one of --all, --stream NAME and --to-domain DOMAIN"],
   [["resume", "bulk"], "Unexpected argument 'bulk'"],
   [["pause", "bulk"], "Unexpected argument 'bulk'"],
+  [["pause", "--stream", "bulk", "--stream", "alert"], "--stream is given twice: keep one"],
   [["pause", "--all", "--stream", "bulk"], "Name one of --all, --stream NAME and --to-domain DOMAIN at a time"],
   [["pause", "--stream", "Bulk"], "--stream Bulk is no stream: 1 to 63 of a-z 0-9 . _ -"],
   [["pause", "--to-domain", "ann@example.com"], "--to-domain ann@example.com is no domain that mail could have"],

@@ -155,6 +155,26 @@ test("a file that was exported is imported as it was, by its name or from stdin"
   expect(again.stderr).toContain("12000 were there");
 }, 60_000);
 
+test("a file that gives no reason changes none, and shortens nothing", async () => {
+  await using database = await createDatabase();
+  await database.sql`
+    insert into mailchute.suppression (address, reason, until) values
+    ('complaint@example.com', 'complaint', null), ('gone@example.com', 'bounce', now() + interval '30 days')`;
+  const file = "address\ncomplaint@example.com\ngone@example.com\nnew@example.com\n";
+  for (const options of [["--until", "1d"], []]) {
+    const ran = await run(["suppress", "--import", "-", ...options], on(database), file);
+    expect(ran.code).toBe(0);
+    const rows = await database.sql`
+      select address, reason, (until - now() > interval '29 days') as long, until is null as "forGood" from mailchute.suppression order by 1`;
+    const isLast = options.length === 0;
+    expect([...rows]).toEqual([
+      { address: "complaint@example.com", reason: "complaint", long: null, forGood: true },
+      { address: "gone@example.com", reason: "bounce", long: isLast ? null : true, forGood: isLast },
+      { address: "new@example.com", reason: "manual", long: isLast ? null : false, forGood: isLast },
+    ]);
+  }
+});
+
 test("a file of another program: its column email, its order, quotes, one reason for all, the same address twice", async () => {
   await using database = await createDatabase();
   const text =

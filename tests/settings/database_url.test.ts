@@ -70,3 +70,11 @@ test("each malformed database URL is refused by its variable", () => {
   for (const [env, words] of cases) expect(() => read(env)).toThrow(words);
   expect(read({ DATABASE_URL: "postgres:///d?host=/run/postgresql" })[0]?.display).toBe("/run/postgresql/d");
 });
+
+test("a % that begins no character is a fault of the setting, which the driver would end with for every command", () => {
+  for (const variable of ["DATABASE_URL", "DATABASE_URL_CRM"]) {
+    const reading = () => read({ DATABASE_URL: HOME, [variable]: "postgres://u:50%off@db.example.com/x" });
+    expect(reading).toThrow(`Cannot use ${variable}: a % in it is not followed by two hex digits; write %25 for %`);
+    expect(reading).not.toThrow("50%");
+  }
+});
