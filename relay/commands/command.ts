@@ -144,6 +144,31 @@ export async function withDatabase<T>(
   }
 }
 
+/**
+ * Runs `work` on the database that `--database` names, or on all, one after the other. Of several, one that cannot be used is told, and keeps back none of the others.
+ *
+ * @returns what came of it, and how the command ends
+ */
+export async function inEachDatabase<T>(
+  context: CommandContext,
+  named: unknown,
+  work: (sql: Sql, database: ConnectOptions) => Promise<T>,
+): Promise<{ readonly results: readonly T[]; readonly code: number }> {
+  const names = typeof named === "string" ? [named] : findDatabases(context).map(({ name }) => name);
+  const results: T[] = [];
+  let code: number = EXIT.ok;
+  for (const name of names) {
+    try {
+      results.push(await withDatabase(context, { name }, work));
+    } catch (error) {
+      if (names.length === 1 || !(error instanceof DatabaseProblem)) throw error;
+      context.tell(error.message);
+      code = EXIT.failed;
+    }
+  }
+  return { results, code };
+}
+
 /** The role lacks a right (SQLSTATE 42501). */
 function isRefused(error: unknown): error is Error {
   return error instanceof Error && "code" in error && error.code === "42501";

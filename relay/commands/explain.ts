@@ -12,7 +12,7 @@ import {
   type CommandContext,
   DATABASE_OPTION,
   EXIT,
-  findDatabases,
+  inEachDatabase,
   JSON_OPTION,
   withDatabase,
 } from "./command.ts";
@@ -36,29 +36,22 @@ export const explainCommand: Command = {
   options: { ...JSON_OPTION, ...DATABASE_OPTION },
   async run(context, words, options) {
     const ids = idsOf(words);
-    const names = typeof options.database === "string"
-      ? [options.database]
-      : findDatabases(context).map(({ name }) => name);
     const home = await readHome(context);
     const found: Explained[] = [];
     const unknown = new Map(ids.map((id) => [id, [] as string[]]));
-    for (const name of names) {
-      await withDatabase(context, { name }, async (sql, database) => {
-        const copy = await lookAtPlace(sql, placeOf(database));
-        const copyOf = copy.difference === undefined ? undefined : copy.remembered?.addresses[0];
-        for (const id of ids) {
-          const facts = await readMailFacts(sql, id);
-          if (facts.length === 0) unknown.get(id)?.push(await whyUnknown(sql, database.name));
-          for (const each of facts) {
-            const around = { ...await home.about(each), database: database.name, copyOf };
-            found.push({
-              ...{ id, database: name, state: each.mail.state, reasons: explain(each.mail, around) },
-            });
-          }
+    const { code } = await inEachDatabase(context, options.database, async (sql, database) => {
+      const copy = await lookAtPlace(sql, placeOf(database));
+      const copyOf = copy.difference === undefined ? undefined : copy.remembered?.addresses[0];
+      for (const id of ids) {
+        const facts = await readMailFacts(sql, id);
+        if (facts.length === 0) unknown.get(id)?.push(await whyUnknown(sql, database.name));
+        for (const each of facts) {
+          const around = { ...await home.about(each), database: database.name, copyOf };
+          found.push({ id, database: database.name, state: each.mail.state, reasons: explain(each.mail, around) });
         }
-      });
-    }
-    return answer(context, { found, unknown, asJson: options.json === true });
+      }
+    });
+    return Math.max(code, answer(context, { found, unknown, asJson: options.json === true }));
   },
 };
 

@@ -1,7 +1,7 @@
 import type { RouteStatus } from "../http/status_source.ts";
 import { describePause } from "../pause.ts";
 import { readPauses } from "../pause_table.ts";
-import { type Command, DATABASE_OPTION, EXIT, findDatabases, JSON_OPTION, table, withDatabase } from "./command.ts";
+import { type Command, DATABASE_OPTION, inEachDatabase, JSON_OPTION, table } from "./command.ts";
 import { relayHere } from "./relay_here.ts";
 
 /** Reads the whole queue, and nothing of the history. */
@@ -36,31 +36,27 @@ export const statusCommand: Command = {
   summary: "what waits in the queue, which relays serve it, and whether the routes of the relay here are out",
   options: { ...JSON_OPTION, ...DATABASE_OPTION },
   async run(context, _words, options) {
-    const names = typeof options.database === "string"
-      ? [options.database]
-      : findDatabases(context).map(({ name }) => name);
-    const reports = [];
-    for (const name of names) {
-      reports.push(
-        await withDatabase(context, { name }, async (sql, { display }) => {
-          const open = await sql.unsafe(OPEN_BY_STATE);
-          const [oldest] = await sql.unsafe(OLDEST_DUE);
-          return {
-            database: name,
-            at: display,
-            open: Object.fromEntries(open.map((row) => [row.state as string, row.messages as number])),
-            oldestDueSeconds: (oldest?.seconds ?? undefined) as number | undefined,
-            relays: [...await sql.unsafe(RELAYS)],
-            // Relays keep the pauses of their home, in all databases.
-            ...(name === "home" ? { pauses: await readPauses(sql) } : {}),
-          };
-        }),
-      );
-    }
+    const { results: reports, code } = await inEachDatabase(
+      context,
+      options.database,
+      async (sql, { name, display }) => {
+        const open = await sql.unsafe(OPEN_BY_STATE);
+        const [oldest] = await sql.unsafe(OLDEST_DUE);
+        return {
+          database: name,
+          at: display,
+          open: Object.fromEntries(open.map((row) => [row.state as string, row.messages as number])),
+          oldestDueSeconds: (oldest?.seconds ?? undefined) as number | undefined,
+          relays: [...await sql.unsafe(RELAYS)],
+          // Relays keep the pauses of their home, in all databases.
+          ...(name === "home" ? { pauses: await readPauses(sql) } : {}),
+        };
+      },
+    );
     const { routes, limits } = await relayHere(context);
     if (options.json) {
       context.print(JSON.stringify(reports.map((report) => ({ ...report, routes, limits })), null, 2));
-      return EXIT.ok;
+      return code;
     }
     for (const { database, at, open, oldestDueSeconds, relays, pauses = [] } of reports) {
       const states = Object.entries(open).map(([state, count]) => `${count} ${state}`).join(", ") || "nothing open";
@@ -89,6 +85,6 @@ export const statusCommand: Command = {
     }
     const more = (limits?.reached ?? 0) - (limits?.listed.length ?? 0);
     if (more > 0) context.print(`and ${more} more limits`);
-    return EXIT.ok;
+    return code;
   },
 };

@@ -37,6 +37,22 @@ test("status counts what is open by state, as a text and as JSON", async () => {
   expect(report.relays[0]).toMatchObject({ pid: process.pid, alive: true, version: PROGRAM_VERSION });
 });
 
+test("of several databases one that is out of reach is said, and hides none of the others from status and explain", async () => {
+  await using database = await createDatabase();
+  const id = await enqueue(database);
+  const env = { ...on(database), DATABASE_URL_A: "postgres://u:p@127.0.0.1:1/a" };
+  for (const [words, what] of [[["status"], "1 queued"], [["explain", id], id]] as const) {
+    const ran = await run([...words], env);
+    expect(ran.code).toBe(1);
+    expect(ran.stdout).toContain(what);
+    expect(ran.stderr).toContain("127.0.0.1:1/a");
+    const json = await run([...words, "--json"], env);
+    expect(JSON.parse(json.stdout)).toEqual([expect.objectContaining({ database: "home" })]);
+  }
+  const alone = await run(["status", "--database", "a"], env);
+  expect(alone).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("127.0.0.1:1/a") });
+});
+
 test("list shows the newest first and filters by state, address and number, as a text and as JSON", async () => {
   await using database = await createDatabase();
   const empty = await run(["list"], on(database));
