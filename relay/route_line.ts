@@ -89,6 +89,7 @@ export class RouteLine {
     const limit = this.#pace.limit(nowMs);
     const free = limit - this.#held;
     const isFull = free < limit / 4;
+    if (isFull) this.#pace.full();
     this.#fullSinceMs = isFull ? this.#fullSinceMs ?? nowMs : undefined;
     const allowance = this.isLeftAlone ? { limit: 0, retryAtMs: undefined } : this.route.breaker.allowance(nowMs);
     return {
@@ -187,6 +188,7 @@ export class RouteLine {
       await this.#options.work(leg, this);
     }
     this.#working--;
+    if (this.#working < this.route.connections) this.#pace.dry();
     this.#options.onIdle();
   }
 }

@@ -384,7 +384,7 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
 
   "a mail is waited for": async ({ mail, deliver }) => {
     const { id } = await mail.send({ ...BASE, to: "bounced@example.com" });
-    const late = await errorOf(mail.wait(id, { timeoutMs: 20 }));
+    const late = await errorOf(mail.wait(id, { timeoutMs: 300 }));
     const waiting = mail.wait(id);
     await deliver();
     return [late, await waiting, await errorOf(mail.wait("017f22e2-79b0-7cc3-98c4-dc0c0c07398f"))];
