@@ -38,8 +38,8 @@ export async function migrate(sql: Sql, patience: Patience = PATIENCE): Promise<
       const isHeld = code === "55P03";
       if (isHeld && round >= patience.rounds) throw new Error(await whoHolds(sql), { cause: error });
       if (isHeld) await sql.unsafe("select pg_sleep(1)");
-      // Another database of this cluster changed the same role in the same instant ("tuple concurrently updated").
-      else if (code !== "XX000" || round >= 5) throw error;
+      // Another database of this cluster changed the same role in the same instant ("tuple concurrently updated"), or a relay at work held the other of two tables.
+      else if ((code !== "XX000" && code !== "40P01") || round >= 5) throw error;
     }
   }
 }

@@ -45,6 +45,21 @@ create function mailchute.added() returns integer language sql return 1;
 create index queue_note on mailchute.queue (note) where note <> 'none';
 update mailchute.schema_info set version = version + 1, changed_at = now()`;
 
+/** As `migrate` does: one of two that each hold a table which the other wants begins anew. */
+async function expand(database: TestDatabase): Promise<void> {
+  for (let isDone = false; !isDone;) {
+    try {
+      await database.sql.begin(async (tx) => {
+        await tx`set local role mailchute_owner`;
+        await tx.unsafe(EXPAND).simple();
+      });
+      isDone = true;
+    } catch (error) {
+      if ((error as { readonly code?: string }).code !== "40P01") throw error;
+    }
+  }
+}
+
 test(
   "a migration that only adds, under a relay at work and beside one that starts: mail flows, each once",
   async () => {
@@ -56,10 +71,7 @@ test(
     await enqueueMany(database, MAILS / 3);
     await using relay = startRelayProcess(["run"], environment(database, { server, state }));
     await server.whenMails(MAILS / 9);
-    await database.sql.begin(async (tx) => {
-      await tx`set local role mailchute_owner`;
-      await tx.unsafe(EXPAND).simple();
-    });
+    await expand(database);
     await enqueueMany(database, MAILS / 3);
     await server.whenMails(MAILS * 2 / 3);
     await using later = startRelayProcess(["run"], environment(database, { server, state: laterState }));
