@@ -12,9 +12,9 @@ export const GROUP_ROLES = ["mailchute_client", "mailchute_relay", "mailchute_vi
 
 /** How long others are waited for. */
 export interface Patience {
-  /** At a time: whoever comes behind the migration, such as an app's enqueue, waits as long. @default {2_000} */
+  /** At a time: whoever comes behind the migration, such as an app's enqueue, waits as long. */
   readonly lockMs: number;
-  /** How often, a second apart. @default {20} */
+  /** How often, a second apart. */
   readonly rounds: number;
 }
 

@@ -129,7 +129,7 @@ test("closers that come at once close each digest once, and none waits for anoth
   expect((await digests(database)).slice(40)).toHaveLength(1);
 });
 
-test("an app that holds every advisory lock keeps no digest from being closed", async () => {
+test("an advisory lock, which any app may take, keeps no digest from being closed", async () => {
   await using database = await createDatabase();
   await enqueueItem(database);
   await using app = openConnection(database);
