@@ -159,8 +159,9 @@ export class Relay {
     const counts = await Promise.all(this.stations.map((station) => station.drain.remaining().catch(() => unknown)));
     const sum = (of: (count: Remaining) => number) => counts.reduce((all, count) => all + of(count), 0);
     const remaining = { waiting: sum(({ waiting }) => waiting), leased: sum(({ leased }) => leased) };
-    const paused = sum(({ paused = 0 }) => paused);
-    if (paused === 0 && !(this.pauses.stopAll && remaining.waiting > 0)) return remaining;
+    // Under a pause of all nothing is claimed, and so nothing has been put aside for it by name.
+    const paused = this.pauses.stopAll ? remaining.waiting : sum(({ paused = 0 }) => paused);
+    if (paused === 0) return remaining;
     return { ...remaining, paused, pauses: [...this.pauses.keys] };
   }
 

@@ -36,7 +36,7 @@ export function refusalOf(error: unknown, what: string): MailchuteError {
       ];
   // What our own checks say is ours to repeat; it holds no value.
   const [first] = issues;
-  const reason = state === "MC001" && first ? `${first.path}: ${first.message}` : because;
+  const reason = first ? `${first.path}: ${state === "MC001" ? first.message : because}` : because;
   return new MailchuteError(code, `${what}: ${reason}`, { issues, cause: error });
 }
 

@@ -78,6 +78,9 @@ const USAGE: readonly (readonly [fault: string, words: readonly string[], says: 
   ["cancel of an id and a filter", ["cancel", UNKNOWN_ID, "--state", "queued"], "by their ids or by filters"],
   ["cancel of all without --all", ["cancel", "--yes"], "or --all for everything"],
   ["cancel in earnest and not", ["cancel", "--all", "--yes", "--dry-run"], "one of --dry-run and --yes"],
+  ["retry of what everybody has", ["retry", "--state", "sent"], "--state sent: none of these can be retried"],
+  ["cancel of what has ended", ["cancel", "--state", "queued", "--state", "bounced", "--yes"], "that is final"],
+  ["cancel of what is being sent", ["cancel", "--state", "sending", "--dry-run"], "it is being sent"],
   ["retry of an unknown state", ["retry", "--state", "lost"], "--state lost is no state"],
   ["list with a limit of 0", ["list", "--limit", "0"], "--limit"],
   ["list with a limit one too large", ["list", "--limit", "10001"], "--limit"],
@@ -105,6 +108,18 @@ const USAGE: readonly (readonly [fault: string, words: readonly string[], says: 
     "--until 2020-01-01 is no time to come",
   ],
   ["suppress with two actions", ["suppress", "--list", "--export"], "one of --list"],
+  ["suppress --remove with a reason", ["suppress", "a@b.example", "--remove", "--reason", "bounce"], "--reason has no"],
+  ["suppress --list with an end", ["suppress", "--list", "--until", "30d"], "--list takes --scope, --limit"],
+  [
+    "suppress --export as JSON",
+    ["suppress", "--export", "--json"],
+    "--json has no meaning here: --export takes --scope",
+  ],
+  [
+    "suppress of an address with --skip-invalid",
+    ["suppress", "a@b.example", "--skip-invalid"],
+    "take --reason, --scope",
+  ],
   ["suppress of addresses and a file", ["suppress", "a@b.example", "--import", "-"], "--import takes no addresses"],
   ["retry without an id or a filter", ["retry"], "or --all for everything"],
   ["cancel of an id with --yes", ["cancel", UNKNOWN_ID, "--yes"], "--yes is for filters"],
@@ -174,7 +189,7 @@ test("a role without the right exits with 1, and names itself, what was refused 
   await database.sql.unsafe(`grant mailchute_viewer to ${role}`);
   expect(await run(["pause", "--all"], env)).toEqual(refused("table pause"));
   expect((await run(["grants", role, "--from", "*"], env)).stderr).toEndWith(
-    "(permission denied for table app): do it as the owner of the database\n",
+    "(permission denied for table app_role): do it as the owner of the database\n",
   );
 });
 
@@ -205,7 +220,7 @@ test("healthcheck exits with 0 against a running relay and with 1 against none",
 test("without a database and without a playground a command says what to set", async () => {
   using state = temporaryDirectory();
   const { code, stderr } = await run(["list"], { RELAY_STATE_DIR: state.path });
-  expect(code).toBe(1);
+  expect(code).toBe(2);
   expect(stderr).toContain("set DATABASE_URL=postgres://");
 });
 

@@ -374,6 +374,18 @@ test("the resolved line names what was asked for of TLS, login and connections",
   expect(line).not.toContain("pw-");
 });
 
+test("a name one letter away from a setting without the prefix is refused, unless that one is set too", () => {
+  const meant = (name: string) => / did you mean (\w+)\?/.exec(refusal({ ...BASE, [name]: "true" }) ?? "")?.[1];
+  expect(meant("EMAIL_USE_TSL")).toBe("EMAIL_USE_TLS");
+  expect(meant("EMAIL_HOST_PASWORD")).toBe("EMAIL_HOST_PASSWORD");
+  expect(meant("SMTP_ULR_BULK")).toBe("SMTP_URL_BULK");
+  expect(meant("DATABSE_URL_SHOP")).toBe("DATABASE_URL_SHOP");
+  // Of other programs.
+  for (const name of ["DATABASE_URI", "EMAIL_FROM", "HOSTS", "PORTS"]) {
+    readSettings({ ...BASE, [name]: "x" }, NO_FILES);
+  }
+});
+
 test("a misspelt DATABASE_URL does not start the playground", () => {
   for (const name of ["DATABSE_URL", "DATABASE_URI", "DATABASEURL", "DATABASE_ULR"]) {
     expect(refusal({ [name]: BASE.DATABASE_URL })).toContain("did you mean DATABASE_URL?");

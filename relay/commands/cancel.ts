@@ -1,3 +1,4 @@
+import { FINAL_STATES } from "../../src/state.ts";
 import { type Command, DATABASE_OPTION } from "./command.ts";
 import { hasFilters, MATCHING_OPTIONS, MATCHING_USAGE, type MatchingWork, onMatching } from "./matching.ts";
 import { FILTER_USAGE } from "./message_filter.ts";
@@ -15,6 +16,11 @@ from jsonb_array_elements_text($1::text::jsonb) with ordinality as x(seq, place)
 export const CANCELING: MatchingWork = {
   ...{ verb: "cancel", done: "canceled", success: "canceled", words: { too_late: TOO_LATE } },
   states: ["scheduled", "queued", "deferred", "held"],
+  hopeless: {
+    sending: "it is being sent",
+    digested: "it is part of a digest",
+    ...Object.fromEntries(FINAL_STATES.map((state) => [state, "that is final"])),
+  },
   work: async (sql, seqs) => (await sql.unsafe(CANCEL, [JSON.stringify(seqs)])).map((row) => row.answer as string),
 };
 

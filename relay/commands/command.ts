@@ -1,6 +1,6 @@
 import type { ParseArgsConfig } from "node:util";
 import type { Sql } from "postgres";
-import { readDatabases } from "../config.ts";
+import { readDatabases, SettingsError } from "../config.ts";
 import { isOfPooler } from "../connection_pool.ts";
 import { connect, type ConnectOptions, DatabaseProblem, unreachable } from "../database.ts";
 import { schemaState } from "../schema_state.ts";
@@ -81,7 +81,10 @@ export function findDatabases(context: CommandContext): readonly FoundDatabase[]
   if (found.length > 0) return found;
   const url = context.embeddedUrl(`${context.env.RELAY_STATE_DIR ?? ".mailchute"}/postgres`);
   if (url === undefined) {
-    throw new DatabaseProblem("Cannot find a database: set DATABASE_URL=postgres://user:password@host:5432/name");
+    throw new SettingsError(
+      "DATABASE_URL",
+      "Cannot find a database: set DATABASE_URL=postgres://user:password@host:5432/name",
+    );
   }
   return [{ name: "home", display: "the playground", url, pooled: false, address: "embedded", isEmbedded: true }];
 }

@@ -9,6 +9,8 @@ insert into mailchute.app (name, senders, recipients, may_override_suppression) 
   case when $3::text is null then null else array(select jsonb_array_elements_text($3::text::jsonb)) end, $4)
 on conflict (name) do update set senders = excluded.senders, recipients = excluded.recipients, may_override_suppression = excluded.may_override_suppression`;
 
+const APP_OF_ROLE = "select app from mailchute.app_role where role = $1 for update";
+
 const SAVE_ROLE =
   `insert into mailchute.app_role (role, app) values ($1, $2) on conflict (role) do update set app = excluded.app`;
 
@@ -17,7 +19,7 @@ export const grantsCommand: Command = {
   name: "grants",
   usage: "ROLE --from PATTERN… [--app NAME] [--to PATTERN…] [--may-override-suppression] [--database NAME]",
   summary:
-    "let a database role enqueue for an app, as these senders (and to these recipients only); what it was granted before, this replaces. --may-override-suppression lets a mail of the app ask to go to an address that is suppressed as unsubscribe or manual, for what must go",
+    "let a database role enqueue for an app, as these senders (and to these recipients only); what it was granted before, this replaces. Without --app it is the app that the role has already, or else one of the role's name. --may-override-suppression lets a mail of the app ask to go to an address that is suppressed as unsubscribe or manual, for what must go",
   options: {
     app: { type: "string" },
     from: { type: "string", multiple: true },
@@ -34,12 +36,8 @@ export const grantsCommand: Command = {
     if (senders.length === 0) throw new UsageError("grants needs --from: a sender address, or '*@your.domain', or '*'");
     const recipients = patterns("--to", options.to);
     const mayOverride = options["may-override-suppression"] === true;
-    const app = typeof options.app === "string" ? options.app : role;
-    if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(app)) {
-      throw new UsageError(
-        `--app ${app} is no name of an app: letters, digits and _ . - (at most 63); without --app it is the role's name`,
-      );
-    }
+    const named = typeof options.app === "string" ? options.app : undefined;
+    if (named !== undefined) checkAppName(named, "--app");
     return await withDatabase(context, { name: options.database, isForOwner: true }, async (sql, { display }) => {
       const [known] = await sql`select from pg_roles where rolname = ${role}`;
       if (!known) {
@@ -48,7 +46,9 @@ export const grantsCommand: Command = {
         );
         return EXIT.failed;
       }
-      const before = await sql.begin(async (tx) => {
+      const { app, moved, before } = await sql.begin(async (tx) => {
+        const [current] = await tx.unsafe(APP_OF_ROLE, [role]);
+        const app = named ?? current?.app as string | undefined ?? appOfNewRole(role);
         const [found] = await tx.unsafe(APP, [app]);
         await tx.unsafe(SAVE_APP, [
           app,
@@ -61,13 +61,20 @@ export const grantsCommand: Command = {
         await tx.unsafe(`set local role ${owner?.name}`).simple();
         // Not membership in mailchute_client: that would take a right on the role, which the owner of a database may lack.
         await tx.unsafe(ROLES).simple();
-        return found === undefined ? undefined : flagsOf(found as unknown as Granted);
+        return {
+          app,
+          moved: current === undefined || current.app === app ? undefined : current.app as string,
+          before: found === undefined ? undefined : flagsOf(found as unknown as Granted),
+        };
       });
       const to = recipients.length > 0 ? ` to ${recipients.join(", ")}` : "";
       const more = mayOverride ? ", also past the suppression list where a mail asks for it" : "";
       context.tell(
         `Role ${role} on ${display} may now enqueue for the app ${app} as ${senders.join(", ")}${to}${more}.`,
       );
+      if (moved !== undefined) {
+        context.tell(`Before, the role enqueued for the app ${moved}: it sees the mail of that app no more.`);
+      }
       if (before !== undefined && before !== flagsOf({ senders, recipients, mayOverride })) {
         context.tell(`Before, the app ${app} had ${before}: what is not named anew is gone.`);
       }
@@ -75,6 +82,19 @@ export const grantsCommand: Command = {
     });
   },
 };
+
+function appOfNewRole(role: string): string {
+  checkAppName(role, "The role");
+  return role;
+}
+
+/** @param what said about it in the error */
+function checkAppName(name: string, what: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(name)) return;
+  throw new UsageError(
+    `${what} ${name} is no name of an app: letters, digits and _ . - (at most 63); --app NAME gives one that is`,
+  );
+}
 
 interface Granted {
   readonly senders: readonly string[];

@@ -25,6 +25,8 @@ export interface MatchingWork {
   readonly done: string;
   /** The states that are meant when the filter names none. */
   readonly states: readonly string[];
+  /** The states in which nothing can be done, and why: a filter that names one of them is refused. */
+  readonly hopeless: Readonly<Record<string, string>>;
   /** Does it with these, and answers for each. */
   readonly work: (sql: Sql, seqs: readonly string[]) => Promise<readonly string[]>;
   /** The answer that means that it was done, and what the others mean. */
@@ -75,6 +77,10 @@ export async function onFilter(
 ): Promise<number> {
   const isForReal = options.yes === true;
   if (isForReal && options["dry-run"] === true) throw new UsageError(`${work.verb} takes one of --dry-run and --yes`);
+  const hopeless = filter.states?.find((state) => state in work.hopeless);
+  if (hopeless !== undefined) {
+    throw new UsageError(`--state ${hopeless}: none of these can be ${work.done}: ${work.hopeless[hopeless]}`);
+  }
   const limit = options.limit === undefined ? undefined : limitOf(options, 0);
   const wanted = { ...filter, states: filter.states ?? work.states };
   return await withDatabase(context, { name: database }, async (sql, { display }) => {

@@ -29,6 +29,11 @@ export const retryCommand: Command = {
       return await onMatching(context, options, {
         ...{ verb: "retry", done: "retried", success: "retried", words: WORDS },
         states: ["deferred", "held", "bounced", "failed", "expired"],
+        hopeless: {
+          sending: "it is being sent",
+          sent: "everybody has it",
+          suppressed: "nobody is left but who is on the suppression list",
+        },
         work: async (sql, seqs) =>
           (await sql.unsafe(RETRY, [JSON.stringify(seqs), accept])).map((row) => row.answer as string),
       });

@@ -19,7 +19,16 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
       const once = options.once === true;
       // Half of the program, which the other commands need not wait for.
       const { launch } = await import("../launch.ts");
-      const { service, log } = await launch({ ...machine, ...context }, { once });
+      // A database that is silent keeps a start for a while; nothing is claimed before its end, and so nothing is lost by leaving.
+      const launched = await Promise.race([
+        launch({ ...machine, ...context }, { once }),
+        machine.stopAsked,
+      ]);
+      if (typeof launched === "string") {
+        context.tell(`mailchute: ended by ${launched} before it had started`);
+        return once ? EXIT.tryAgain : EXIT.ok;
+      }
+      const { service, log } = launched;
       if (once) {
         const stopped = machine.stopAsked.then(() => service.stop());
         const interrupted: Remainder = { waiting: 1, leased: 0 };

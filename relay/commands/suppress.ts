@@ -28,6 +28,15 @@ import {
 import { limitOf } from "./list.ts";
 
 const ACTIONS = ["list", "remove", "import", "export"] as const;
+/** The options that each takes beside its own name, and those of addresses alone. */
+const TAKEN: Readonly<Record<typeof ACTIONS[number] | "add", readonly string[]>> = {
+  add: ["reason", "scope", "until"],
+  list: ["scope", "limit", "after", "json"],
+  remove: ["scope"],
+  import: ["reason", "scope", "until", "skip-invalid"],
+  export: ["scope"],
+};
+const ALWAYS: readonly string[] = [...ACTIONS, ...Object.keys(DATABASE_OPTION)];
 /** Rows of one statement. */
 const PAGE = 5_000;
 /** So many faults of a file are named. */
@@ -59,6 +68,7 @@ export const suppressCommand: Command = {
     const actions = ACTIONS.filter((action) => options[action] !== undefined);
     if (actions.length > 1) throw new UsageError("Name one of --list, --remove, --import and --export at a time");
     const [action] = actions;
+    refuseIdle(options, action);
     const addresses = words.map(addressOf);
     if (addresses.length === 0 && (action === undefined || action === "remove")) {
       throw new UsageError("Name one address or more, or add --list, --import FILE.csv or --export");
@@ -142,13 +152,13 @@ const list: Work = async (context, sql, { addresses, scope, limit, after, asJson
   // Behind the last scope of that address.
   const place = after === undefined ? undefined : { address: after.toLowerCase(), scope: "\u{10FFFF}", origin: "" };
   const wanted = addresses.length === 0 ? undefined : addresses;
-  const { rows, next } = await listSuppressions(sql, {
-    after: place,
-    addresses: wanted,
-    scope,
-    limit,
-    copies: "included",
-  });
+  const page = await listSuppressions(sql, { after: place, addresses: wanted, scope, limit, copies: "included" });
+  const { next } = page;
+  // All of its last address: --after goes on behind that.
+  const rest = next === undefined ? [] : (await listSuppressions(sql, {
+    ...{ after: next, addresses: [next.address], scope, limit: PAGE, copies: "included" },
+  })).rows;
+  const rows = [...page.rows, ...rest];
   if (asJson) context.print(JSON.stringify(rows, null, 2));
   else if (rows.length === 0) context.tell("Nobody on the list matches.");
   else {
@@ -188,8 +198,8 @@ const importFile: Work = async (context, sql, { file, reason, scope, until, skip
       if (waiting.length > 0) await save();
     });
   } catch (error) {
-    const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    if (isMissing) context.tell(`Cannot read ${file}: there is no such file`);
+    const unreadable = unreadableOf(error);
+    if (unreadable !== undefined) context.tell(`Cannot read ${file}: ${unreadable}`);
     else if (error instanceof CsvFault) context.tell(`Cannot read ${file}: ${error.message}`);
     else if (!(error instanceof Refused)) throw error;
     tellFaults(context, file, { faults, refused });
@@ -207,6 +217,17 @@ const importFile: Work = async (context, sql, { file, reason, scope, until, skip
 };
 
 class Refused extends Error {}
+
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EISDIR: "it is a folder",
+  EACCES: "it may not be read",
+};
+
+/** Why a file cannot be read; undefined: the error is another. */
+function unreadableOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? UNREADABLE[String(error.code)] : undefined;
+}
 
 function tellFaults(
   context: CommandContext,
@@ -231,6 +252,16 @@ const exportAll: Work = async (context, sql, { scope }) => {
 };
 
 const WORKS: Readonly<Record<typeof ACTIONS[number], Work>> = { list, remove, import: importFile, export: exportAll };
+
+/** Whoever gives an option expects that it does something: `--remove --reason bounce` would take off all that there is of an address. */
+function refuseIdle(options: Options, action: typeof ACTIONS[number] | undefined): void {
+  const taken = [...ALWAYS, ...TAKEN[action ?? "add"]];
+  const idle = Object.keys(options).find((name) => options[name] !== undefined && !taken.includes(name));
+  if (idle === undefined) return;
+  const names = TAKEN[action ?? "add"].map((name) => `--${name}`).join(", ");
+  const which = action === undefined ? "addresses that are put on the list take" : `--${action} takes`;
+  throw new UsageError(`--${idle} has no meaning here: ${which} ${names}`);
+}
 
 function addressOf(word: string): string {
   const parsed = parseAddress(word);

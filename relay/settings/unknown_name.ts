@@ -12,7 +12,27 @@ export function checkNames(names: readonly string[]): void {
       const hint = near === undefined ? "--help lists them all" : `did you mean ${near}?`;
       throw new SettingsError(name, `Cannot use ${name}: there is no such setting; ${hint}`);
     }
+    const meant = isKnown(name) ? undefined : slipOf(name);
+    if (meant === undefined || names.includes(meant)) continue;
+    throw new SettingsError(name, `Cannot use ${name}: there is no such setting; did you mean ${meant}?`);
   }
+}
+
+/** Names of ours that are shorter are too near to what other programs read. */
+const LEAST_CHARS = 8;
+
+/** The setting without `RELAY_` before it that a name misses by one letter, or by two that changed places: `EMAIL_USE_TSL` would send in the clear. */
+function slipOf(name: string): string | undefined {
+  const isSlip = (written: string, meant: string) => editDistance(written, meant) === 1;
+  const whole = knownNames().find((known) => known.length >= LEAST_CHARS && !isRelayName(known) && isSlip(name, known));
+  if (whole !== undefined) return whole;
+  for (const stem of ["DATABASE_URL", "SMTP_URL"]) {
+    for (const chars of [stem.length - 1, stem.length, stem.length + 1]) {
+      const [head, tail] = [name.slice(0, chars), name.slice(chars)];
+      if (tail.startsWith("_") && isSlip(head, stem)) return stem + tail;
+    }
+  }
+  return undefined;
 }
 
 /**

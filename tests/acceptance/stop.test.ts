@@ -136,3 +136,22 @@ test(
   },
   60_000,
 );
+
+for (const [args, code] of [[["run"], 0], [["run", "--once"], 75]] as const) {
+  test(`${args.join(" ")} ends at SIGTERM though it waits for a database that never answers`, async () => {
+    const reached = Promise.withResolvers<void>();
+    using silent = Bun.listen({
+      ...{ hostname: "127.0.0.1", port: 0 },
+      socket: { open: () => reached.resolve(), data: () => undefined },
+    });
+    await using server = await startScriptedServer();
+    using state = temporaryDirectory();
+    const url = `postgres://relay:secret@127.0.0.1:${silent.port}/shop`;
+    await using running = startRelayProcess([...args], { ...environment({ url }, { server, state }), PORT: "0" });
+    await reached.promise;
+    running.kill("SIGTERM");
+    // Else its connect_timeout decides, and the exit code is that of a start that has failed.
+    expect(await running.exited).toBe(code);
+    expect(running.output()).toContain("before it had started");
+  });
+}

@@ -159,6 +159,10 @@ test("the message tells the SQLSTATE when there is one, and is a sentence when t
   }
   // Our own check's, without the detail that names the field.
   expect(messageOf("MC001")).toBe("Cannot send the mail: the database refused it");
+  const detail = '[{"path":"headers.Sender","message":"is not one of the app\'s senders"}]';
+  expect(refusalOf(Object.assign(new Error("x"), { code: "MC002", detail }), "Cannot send the mail").message).toBe(
+    "Cannot send the mail: headers.Sender: the sender is not allowed for this role: an administrator allows it with `mailchute grants`",
+  );
 });
 
 const STATES: readonly (readonly [string, string])[] = [

@@ -139,7 +139,7 @@ test(
 
     await using once = startRelayProcess(["run", "--once"], env);
     expect(await once.exited).toBe(75);
-    expect(once.output()).toMatch(/not all that is due is settled.*"waiting":1.*"pauses":\["all"\]/);
+    expect(once.output()).toMatch(/not all that is due is settled.*"waiting":1.*"paused":1,"pauses":\["all"\]/);
     expect(server.mails).toEqual([]);
   },
   60_000,

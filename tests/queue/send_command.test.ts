@@ -199,6 +199,7 @@ test(
       [flags, { DATABASE_URL: stranger.href }, "", 75, 'user "nobody"; check DATABASE_URL'],
       [flags, { DATABASE_URL: empty.url }, "", 75, "mailchute migrate"],
       [flags, { DATABASE_URL: "mysql://x" }, "", 78, "DATABASE_URL"],
+      [flags, {}, "", 78, "Cannot find a database: set DATABASE_URL"],
       [["send"], away, "", 64, "-t"],
       [["send", "--unknown"], away, "", 64, "--unknown"],
       [["send", "-bs"], away, "", 64, "-bs"],

@@ -51,6 +51,8 @@ test(
     expect(await list("Bob@example.com")).toEqual(all.slice(3));
     expect(await list("--scope", "app:shop")).toEqual(all.slice(1, 2));
     expect(await list("--limit", "3")).toEqual(all.slice(0, 3));
+    // Never a part of what there is of an address: --after goes on behind the whole of it.
+    expect(await list("--limit", "1")).toEqual(all.slice(0, 3));
     expect(await list("--after", "ann@example.com")).toEqual(all.slice(3));
     const text = await run(["suppress", "--list", "--limit", "1"], on(database));
     expect(text.stdout).toMatch(
@@ -224,6 +226,7 @@ test("what is no file, no CSV, no UTF-8 or has no column of addresses is refused
   const of = async (stdin: string | Uint8Array<ArrayBuffer>, path = "-") =>
     (await run(["suppress", "--import", path], on(database), stdin)).stderr.split("\n")[0];
   expect(await of("", "/nonexistent.csv")).toBe("Cannot read /nonexistent.csv: there is no such file");
+  expect(await of("", import.meta.dir)).toBe(`Cannot read ${import.meta.dir}: it is a folder`);
   expect(await of("")).toBe(
     "Cannot read -: the file is empty: its first line names the columns, such as address,reason",
   );

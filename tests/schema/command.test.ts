@@ -96,3 +96,18 @@ test("grants tells what the role may do now", async () => {
     "Before, the app shop had --from '*@shop.example' --from 'ceo@corp.example' --to '*@corp.example': what is not named anew is gone.",
   );
 });
+
+test("grants without --app leaves a role with the app that it has, and one that moves is told of", async () => {
+  await using database = await createDatabase();
+  await database.as("web");
+  const grants = async (...words: readonly string[]) => {
+    const { code, stderr } = await run(["grants", "web", "--from", "*@shop.example", ...words], on(database));
+    expect(code).toBe(0);
+    return stderr;
+  };
+  expect(await grants("--app", "shop")).not.toContain("Before");
+  expect(await grants()).toContain("may now enqueue for the app shop as *@shop.example.");
+  expect(await grants("--app", "news")).toContain("Before, the role enqueued for the app shop");
+  const rows = await database.sql`select role, app from mailchute.app_role`;
+  expect(rows.map((row) => ({ ...row }))).toEqual([{ role: "web", app: "news" }]);
+});
