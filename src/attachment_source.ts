@@ -1,30 +1,43 @@
 import type { LoadedAttachment } from "./attachment.ts";
 import { listOf } from "./field.ts";
 import { LIMITS } from "./limits.ts";
+import type { Failed } from "./message.ts";
 
 /** Reads what has to be waited for: Blobs and streams. No more is read than a mail may have. */
-export async function loadAttachments(value: readonly unknown[]): Promise<readonly LoadedAttachment[]> {
-  const list = listOf(value).map((item): LoadedAttachment =>
-    item instanceof Blob ? { filename: (item as File).name, content: item } : Object(item)
-  );
-  const blobBytes = list.reduce((sum, { content }) => sum + (content instanceof Blob ? content.size : 0), 0);
-  // One after the other: all together may be no larger than one.
-  let leftBytes = LIMITS.attachmentsBytes - blobBytes;
-  const loaded: LoadedAttachment[] = [];
-  for (const item of list) {
-    const { content } = item;
-    if (content instanceof ReadableStream) {
-      const bytes = await readStream(content, leftBytes);
-      if (bytes instanceof Uint8Array) leftBytes -= bytes.length;
-      loaded.push({ ...item, content: bytes });
-    } else if (content instanceof Blob) {
-      const bytes = leftBytes < 0 ? content : new Uint8Array(await content.arrayBuffer());
-      loaded.push({ ...item, contentType: item.contentType ?? (content.type || undefined), content: bytes });
-    } else {
-      loaded.push(item);
+export async function loadAttachments(
+  value: readonly unknown[],
+  failed: Failed,
+): Promise<readonly LoadedAttachment[] | undefined> {
+  let path = "attachments";
+  try {
+    const list = listOf(value).map((item): LoadedAttachment =>
+      item instanceof Blob ? { filename: (item as File).name, content: item } : Object(item)
+    );
+    const blobBytes = list.reduce((sum, { content }) => sum + (content instanceof Blob ? content.size : 0), 0);
+    // One after the other: all together may be no larger than one.
+    let leftBytes = LIMITS.attachmentsBytes - blobBytes;
+    const loaded: LoadedAttachment[] = [];
+    for (const [index, item] of list.entries()) {
+      path = `attachments.${index}.content`;
+      const bytes = await bytesOf(item.content, leftBytes);
+      if (bytes instanceof Uint8Array && item.content instanceof ReadableStream) leftBytes -= bytes.length;
+      loaded.push({ ...item, contentType: item.contentType ?? typeOf(item.content), content: bytes });
     }
+    return loaded;
+  } catch (cause) {
+    failed(path)(cause);
+    return undefined;
   }
-  return loaded;
+}
+
+/** What a stream or a Blob has, unless it is too large; anything else as it is. */
+async function bytesOf(content: unknown, leftBytes: number): Promise<unknown> {
+  if (content instanceof ReadableStream) return await readStream(content, leftBytes);
+  return content instanceof Blob && leftBytes >= 0 ? new Uint8Array(await content.arrayBuffer()) : content;
+}
+
+function typeOf(content: unknown): string | undefined {
+  return content instanceof Blob && content.type !== "" ? content.type : undefined;
 }
 
 /** Returns the bytes of a stream, at least one more than the limit when it has more; the stream itself when it gives something else. */

@@ -60,6 +60,8 @@ export function followUp(
 
   /** Asks about a mail. */
   async function askAbout<T = string>(id: string, query: Query, call: Call): Promise<T | undefined> {
+    // An id that was never kept is a fault of the app, and no unknown mail.
+    if (typeof id !== "string") refuse(call.what, [{ path: "id", message: "it is not a text" }]);
     if (isUuid(id)) return await ask(query, call);
     // Not for the database: inside a transaction, its refusal of a bad UUID would undo the app's own work.
     check(CALL, call.options ?? {}, call.what);
@@ -84,6 +86,7 @@ export function followUp(
 
   async function getBatch(which: object, options: CallOptions | undefined): Promise<BatchStatus | undefined> {
     const { batch = "" } = check<{ readonly batch?: string }>({ batch: KEY }, which, GET);
+    if (batch === "") refuse(GET, [{ path: "batch", message: "it is missing" }]);
     const answer = await ask(batchStatus(batch), { what: GET, options, isChange: false });
     return answer === undefined ? undefined : parseDated<BatchStatus>(answer);
   }

@@ -226,17 +226,20 @@ export async function parseMessage(input: MessageInput, defaults: Defaults): Pro
 
 /** Waits for what comes as a promise. */
 async function load(input: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
-  const failed = (path: string) => (cause: unknown) => refuse(SEND, [unreadable(path, cause)]);
+  const failed: Failed = (path) => (cause) => refuse(SEND, [unreadable(path, cause)]);
   return {
     ...input,
     html: await loadHtml(input.html).catch(failed("html")),
-    attachments: await loadFiles(input.attachments).catch(failed("attachments")),
+    attachments: await loadFiles(input.attachments, failed),
   };
 }
 
+/** Refuses what cannot be read. */
+export type Failed = (path: string) => (cause: unknown) => void;
+
 /** Most mails have none: what reads them is loaded when one has. */
-async function loadFiles(value: unknown): Promise<unknown> {
-  return Array.isArray(value) ? (await import("./attachment_source.ts")).loadAttachments(value) : value;
+async function loadFiles(value: unknown, failed: Failed): Promise<unknown> {
+  return Array.isArray(value) ? (await import("./attachment_source.ts")).loadAttachments(value, failed) : value;
 }
 
 /** The faults that no field has alone; looks at the input, so that they are found together with the others. */

@@ -5,6 +5,7 @@
  */
 import type { Mailer } from "../mailer.ts";
 import type { Mailbox } from "../address.ts";
+import { MailchuteError } from "../error.ts";
 import { messageId } from "../mime/message_id.ts";
 import { VERSION } from "../version.ts";
 import type { ComposedMail } from "./composed_mail.ts";
@@ -77,8 +78,15 @@ const NO_ID = "00000000-0000-7000-8000-000000000000";
  *   });
  * }
  * ```
+ * @throws {MailchuteError} `validation_error` when `mail` is no mailer
  */
 export function mailchuteTransport(mail: Mailer): QueueTransport {
+  if (typeof Object(mail).send !== "function") {
+    const issue = { path: "mail", message: "it is not a mailer: pass what createMailer returns" };
+    throw new MailchuteError("validation_error", `Cannot make the transport: ${issue.path}: ${issue.message}`, {
+      issues: [issue],
+    });
+  }
   return {
     name: "mailchute",
     version: VERSION,

@@ -3,6 +3,8 @@ import { createMailer } from "../client.ts";
 import type { Mailer, MailerOptions } from "../mailer.ts";
 import { type Connection, driverOf, type Row } from "../connection.ts";
 import { MailchuteError } from "../error.ts";
+import { field } from "../field.ts";
+import { checkFields, refuse } from "../finding.ts";
 import { check, TIMEOUT } from "../options.ts";
 import { FakeDatabase } from "./fake_database.ts";
 import type { FakeMail } from "./fake_mail.ts";
@@ -101,6 +103,9 @@ const WAIT = "Cannot find the mail";
  */
 export function fakeMailer(options: FakeMailerOptions = {}): FakeMailer {
   const { now = Date.now, templates, ...mailerOptions } = options;
+  if (typeof now !== "function") {
+    refuse("Cannot make the fake mailer", [{ path: "now", message: "it is not a function: write () => ms" }]);
+  }
   const database = new FakeDatabase(now, templates && checkTemplates(templates));
   const transactions = new WeakSet<object>();
   const givenAs = new Map<string, Connection>();
@@ -168,7 +173,7 @@ export function fakeMailer(options: FakeMailerOptions = {}): FakeMailer {
         options,
         WAIT,
       );
-      const filter = typeof fits === "function" ? fits : (mail: SentMail) => isMeant(mail, fits);
+      const filter = typeof fits === "function" ? predicateOf(fits) : filterOf(fits);
       const find = () => database.mails().map(view).find(filter);
       return await new Promise((resolve, reject) => {
         const look = () => {
@@ -215,11 +220,39 @@ function viewOf({ id, message, idempotencyKey }: FakeMail, tx: Connection | unde
   return { id, message, options };
 }
 
-function isMeant({ message }: SentMail, { to, subject }: MailFilter): boolean {
-  const everybody = [message.to, message.cc, message.bcc].flatMap((list) => list ?? []);
-  if (to !== undefined && !everybody.some(({ email }) => sameAddress(email, to))) return false;
-  if (subject instanceof RegExp) return subject.test(message.subject);
-  return subject === undefined || subject === message.subject;
+const FILTER = {
+  to: field((to, fault) => typeof to === "string" ? to : fault("it is not an address")),
+  subject: field((subject, fault) =>
+    typeof subject === "string" || subject instanceof RegExp ? subject : fault("it is neither a text nor a RegExp")
+  ),
+};
+
+/** Reads what a test looks for: a field of another name would fit every mail. */
+function filterOf(fits: MailFilter): (mail: SentMail) => boolean {
+  const { output: { to, subject }, findings } = checkFields<MailFilter>(
+    FILTER,
+    Object(fits),
+    "a mail is found by to and subject",
+  );
+  refuse(WAIT, findings);
+  return ({ message }) => {
+    const everybody = [message.to, message.cc, message.bcc].flatMap((list) => list ?? []);
+    if (to !== undefined && !everybody.some(({ email }) => sameAddress(email, to))) return false;
+    // `search` begins at the start each time; `test` of one with the flag g goes on where the last one ended.
+    if (subject instanceof RegExp) return message.subject.search(subject) >= 0;
+    return subject === undefined || subject === message.subject;
+  };
+}
+
+/** A promise is true whatever it will be. */
+function predicateOf(fits: (mail: SentMail) => boolean): (mail: SentMail) => boolean {
+  return (mail) => {
+    const answer: unknown = fits(mail);
+    if (Object(answer) === answer) {
+      refuse(WAIT, [{ path: "fits", message: "it does not answer true or false at once" }]);
+    }
+    return Boolean(answer);
+  };
 }
 
 function late(timeoutMs: number, count: number): MailchuteError {

@@ -51,6 +51,7 @@ export function simulate(
 ): void {
   const { outcome } = options;
   if (!OUTCOMES.includes(outcome)) refuse("outcome", `it is none of ${OUTCOMES.join(", ")}`);
+  checkReply(options.reply);
   const chosen = database.mails().map((mail) => ({
     mail,
     recipients: mail.recipients.filter((recipient) =>
@@ -68,6 +69,20 @@ export function simulate(
           ? ended(mail, recipients, options)
           : attempted(mail, recipients, { ...options, listed: (address) => database.suppressionOf(address) }),
       );}
+  }
+}
+
+const REPLY: Readonly<Record<keyof SimulatedReply, readonly [isOne: (value: unknown) => boolean, what: string]>> = {
+  code: [(code) => Number.isInteger(code) && Number(code) >= 200 && Number(code) <= 599, "an integer from 200 to 599"],
+  enhanced: [(enhanced) => /^[245]\.\d{1,3}\.\d{1,3}$/.test(String(enhanced)), "a status such as 5.1.1 (RFC 3463)"],
+  reply: [(reply) => typeof reply === "string", "a text"],
+};
+
+function checkReply(reply: object): void {
+  for (const [name, value] of Object.entries(reply)) {
+    if (!Object.hasOwn(REPLY, name)) refuse(name, `a reply has ${Object.keys(REPLY).join(", ")}`);
+    const [isOne, what] = REPLY[name as keyof SimulatedReply];
+    if (value !== undefined && !isOne(value)) refuse(name, `it is not ${what}`);
   }
 }
 

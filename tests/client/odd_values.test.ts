@@ -60,16 +60,19 @@ test("a value that throws when it is read is a fault of its field, and what was 
       throw gone;
     },
   };
+  const broken = new ReadableStream({ pull: (controller) => controller.error(gone) });
   for (
     const [path, value, cause] of [
       ["attachments", [{ ...FILE, content: transferred }], expect.any(TypeError)],
-      ["attachments", [file], gone],
-      ["attachments", [new Proxy(new Blob(["x"]), {})], expect.any(TypeError)],
+      ["attachments.0.content", [file], gone],
+      ["attachments", [FILE, new Proxy(new Blob(["x"]), {})], expect.any(TypeError)],
+      ["attachments.1.content", [FILE, { ...FILE, content: broken }], gone],
       ["to", [address], gone],
       ["html", { then: (_: unknown, reject: (error: Error) => void) => reject(gone) }, gone],
     ] as const
   ) {
-    const error = await rejects(offline.send({ ...MESSAGE, [path]: value } as MessageInput), "validation_error", path);
+    const field = path.split(".")[0] as string;
+    const error = await rejects(offline.send({ ...MESSAGE, [field]: value } as MessageInput), "validation_error", path);
     expect(error.cause).toEqual(cause);
   }
 });
@@ -90,6 +93,23 @@ test("options that are none, such as a key in their place, are refused", async (
   for (const options of ["order-1", 7, true, Symbol("x"), () => {}]) {
     const error = await rejects(offline.send(MESSAGE, options as object), "validation_error");
     expect(error.message).toBe("Cannot send the mail: options: it is no option");
+  }
+});
+
+test("an id that is no text, and a question about nothing, are refused: they would be answered as an unknown mail", async () => {
+  const odd = offline as unknown as Record<
+    "get" | "cancel" | "reschedule" | "wait",
+    (...call: unknown[]) => Promise<unknown>
+  >;
+  for (const id of [undefined, 5, true, Symbol("x")]) {
+    await rejects(odd.get(id), "validation_error", "id");
+    await rejects(odd.cancel(id), "validation_error", "id");
+    await rejects(odd.reschedule(id, new Date()), "validation_error", "id");
+    await rejects(odd.wait(id), "validation_error", "id");
+  }
+  for (const which of [null, {}, { batch: undefined }]) {
+    await rejects(odd.get(which), "validation_error", "batch");
+    await rejects(odd.cancel(which), "validation_error", "batch");
   }
 });
 

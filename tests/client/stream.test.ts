@@ -62,7 +62,7 @@ test("a stream that fails is the cause, one that was read before and one of some
   const error = await rejects(
     offline.send({ ...MESSAGE, attachments: [{ filename: "a", content: failing }] }),
     "validation_error",
-    "attachments",
+    "attachments.0.content",
   );
   expect(error.cause).toBe(failure);
   const used = new Blob(["x"]).stream();

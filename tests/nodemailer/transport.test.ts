@@ -39,6 +39,12 @@ async function withBench(work: (bench: Bench) => Promise<void>, options: MailerO
   await work({ mail, transport: nodemailer.createTransport(mailchuteTransport(mail)), database });
 }
 
+test("a transport of what is no mailer is refused where it is made", () => {
+  for (const mail of [undefined, {}, createMailer]) {
+    expect(() => mailchuteTransport(mail as unknown as Mailer)).toThrow("mail: it is not a mailer");
+  }
+});
+
 test("sendMail answers with the id, the Message-ID and the envelope, to a promise and to a callback", async () => {
   await withBench(async ({ mail, transport }) => {
     const message = { ...BASE, cc: "bob@example.com", bcc: "eve@example.com" };

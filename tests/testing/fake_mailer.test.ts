@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import nodemailer from "nodemailer";
 import { createMailer, type MessageInput } from "../../mod.ts";
 import { mailchuteTransport } from "../../src/nodemailer/transport.ts";
-import { fakeMailer, type Simulated } from "../../src/testing/testing.ts";
+import { fakeMailer, type SentMail, type Simulated, type SimulatedReply } from "../../src/testing/testing.ts";
 import { rejection, rejects } from "../client/cases.ts";
 
 const MESSAGE = {
@@ -69,6 +69,25 @@ test("waitFor says when none has come, what is wrong with its time, and what its
   expect(await rejection(failing)).toMatchObject({ message: "no such field" });
 });
 
+test("waitFor refuses what would fit every mail: another field, a predicate that answers later", async () => {
+  const mail = fakeMailer();
+  await mail.send(MESSAGE);
+  await rejects(mail.waitFor({ too: "bob@example.com" } as object), "validation_error", "too");
+  await rejects(mail.waitFor({ to: /bob/ as unknown as string }), "validation_error", "to");
+  await rejects(mail.waitFor({ subject: 7 as unknown as string }), "validation_error", "subject");
+  const later = (() => Promise.resolve(false)) as unknown as (mail: SentMail) => boolean;
+  await rejects(mail.waitFor(later), "validation_error", "fits");
+  await rejects(mail.waitFor({}, 50 as unknown as object), "validation_error", "options");
+});
+
+test("waitFor looks at each subject from its start, whatever the flags of the RegExp", async () => {
+  const mail = fakeMailer();
+  const subject = new RegExp(MESSAGE.subject, "g");
+  subject.lastIndex = 1;
+  const { id } = await mail.send(MESSAGE);
+  expect((await mail.waitFor({ subject })).id).toBe(id);
+});
+
 test("clear forgets mails and keys", async () => {
   const mail = fakeMailer();
   const { id } = await mail.send(MESSAGE, { idempotencyKey: "k" });
@@ -132,6 +151,13 @@ test("simulate concerns the open recipients of an id, or of an address in all ma
     expect(() => mail.simulate(which, "sent")).toThrow("which: no mail with this id");
   }
   expect(() => mail.simulate(one.id, "delivered" as Simulated)).toThrow("outcome: it is none of sending, sent");
+  for (
+    const [reply, path] of [[{ cod: 550 }, "cod"], [{ code: 50 }, "code"], [{ enhanced: "5" }, "enhanced"], [{
+      reply: 7,
+    }, "reply"]] as const
+  ) {
+    expect(() => mail.simulate(one.id, "bounced", reply as SimulatedReply)).toThrow(`Cannot simulate: ${path}: `);
+  }
 });
 
 test("simulate says what the server said, and why a mail has failed or expired", async () => {
@@ -177,6 +203,7 @@ test("its time is the test's: a schedule comes, a mail waits, and gives up in th
 test("unknown options are refused as by the real one", () => {
   expect(() => fakeMailer({ form: "a@b.example" } as object)).toThrow("form");
   expect(() => fakeMailer({ from: "nobody" })).toThrow("from");
+  expect(() => fakeMailer({ now: 5 } as object)).toThrow("now: it is not a function");
 });
 
 test("templates that the database would not save are refused", () => {
