@@ -13,6 +13,12 @@ import type { Route } from "./route.ts";
 /** The most mails held for each connection, at whatever pace: a stop gives back no more. */
 const MOST_PER_CONNECTION = 150;
 
+/** The most recipients held for each connection, about: with those of its mail, a recipient takes more than a kilobyte until it is settled. */
+const RECIPIENTS_PER_CONNECTION = 2_500;
+
+/** How much each mail moves what the next ones are expected to have in recipients. */
+const NEWS = 1 / 16;
+
 /** Dialogues begun for each connection: one on the wire, one right behind it, and one that is being composed. */
 const WORKERS_PER_CONNECTION = 3;
 
@@ -41,6 +47,8 @@ export class RouteLine {
   readonly #pace: Pace;
   readonly #most: number;
   #held = 0;
+  /** How many recipients a mail has, by the last ones. */
+  #recipients = 1;
   #working = 0;
   /** When the group is due that mail is being sent away to, and how many are in it. */
   #groupMs = 0;
@@ -80,13 +88,13 @@ export class RouteLine {
 
   /** Whether one more leg may be put here. */
   get hasRoom(): boolean {
-    return this.#options.isOnly || this.#held < this.#pace.limit(this.#options.clock.now());
+    return this.#options.isOnly || this.#held < this.#limit(this.#options.clock.now());
   }
 
   /** How many more messages may be claimed for this route. */
   room(): RouteRoom {
     const nowMs = this.#options.clock.now();
-    const limit = this.#pace.limit(nowMs);
+    const limit = this.#limit(nowMs);
     const free = limit - this.#held;
     const isFull = free < limit / 4;
     if (isFull) this.#pace.full();
@@ -104,6 +112,7 @@ export class RouteLine {
   push(leg: Leg): void {
     leg.line = this;
     this.#held++;
+    this.#recipients += (leg.recipients.length - this.#recipients) * NEWS;
     this.#waiting.push(leg, leg.holding.message.lane);
     if (this.#working >= this.#most) return;
     this.#working++;
@@ -114,6 +123,12 @@ export class RouteLine {
   leave(leg: Leg): void {
     leg.line = undefined;
     this.#held--;
+  }
+
+  /** The most mails to hold: as many as go out in a moment, and no more than there is memory for. */
+  #limit(nowMs: number): number {
+    const ofRecipients = (this.route.connections * RECIPIENTS_PER_CONNECTION) / this.#recipients;
+    return Math.min(this.#pace.limit(nowMs), Math.max(this.#most, Math.floor(ofRecipients)));
   }
 
   /** Hands out all that no worker has begun. */

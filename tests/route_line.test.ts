@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
 import { Breaker } from "../relay/breaker.ts";
 import { RouteLine } from "../relay/route_line.ts";
+import type { Leg } from "../relay/holdings.ts";
 import { createSmtpTransport } from "../relay/smtp/smtp.ts";
+import { message, recipient } from "./claimed_message.ts";
 
 /** A line of a route that nobody has sent anything by yet, and the time that it goes by. */
 function lineAt(startMs: number, options: { readonly isOnly?: boolean } = {}) {
@@ -74,4 +76,29 @@ test("the only route keeps its mail until the probe and no longer: nothing is cl
   expect([line.outAgainMs(), line.failedAgainMs(2_000), line.probedAgainMs()]).toEqual([2_000, 2_000, 2_000]);
   time.nowMs = 2_500;
   expect(line.outAgainMs()).toBe(2_500);
+});
+
+test("fewer mails are held while they have many recipients, and as many as ever when the next ones have one", () => {
+  const { line } = lineAt(1_000);
+  const usual = line.room().free;
+  /** Takes mails in, and sees them off at once. */
+  const pass = (mails: number, recipients: number) => {
+    for (let count = 0; count < mails; count++) {
+      const leg: Leg = {
+        holding: { message: message(), lease: "2", leaseEndsMs: 60_000, started: false, isGivenBack: false, legs: [] },
+        recipients: Array.from({ length: recipients }, (_, position) => recipient(position)),
+        ...{ routes: ["internal"], line: undefined, againMs: 0, result: undefined },
+      };
+      line.push(leg);
+      line.leave(leg);
+    }
+  };
+  pass(50, 500);
+  // 10,000 recipients, for 4 connections.
+  expect(line.room().free).toBeLessThanOrEqual(22);
+  expect(line.room().free).toBeGreaterThanOrEqual(12);
+  pass(50, 5_000);
+  expect(line.room().free).toBe(12);
+  pass(100, 1);
+  expect(line.room().free).toBe(usual);
 });
