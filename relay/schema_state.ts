@@ -21,11 +21,11 @@ export async function schemaState(sql: Statements): Promise<SchemaState> {
 /** One sentence when this program must not work with that schema; undefined when it may. */
 export function schemaProblem(state: SchemaState, database: string): string | undefined {
   if (state.oldestProgram !== undefined && isOlder(PROGRAM_VERSION, state.oldestProgram)) {
-    return `Cannot serve the database ${database}: its schema ${state.version} is too new and needs mailchute ${state.oldestProgram} ` +
+    return `Cannot use the database ${database}: its schema ${state.version} is too new and needs mailchute ${state.oldestProgram} ` +
       `or later, this is ${PROGRAM_VERSION}: install that version`;
   }
   if (state.version < SCHEMA_VERSION) {
-    return `Cannot serve the database ${database}: its schema is at version ${state.version}, this program needs ${SCHEMA_VERSION}: ` +
+    return `Cannot use the database ${database}: its schema is at version ${state.version}, this program needs ${SCHEMA_VERSION}: ` +
       "run mailchute migrate as the owner of the database";
   }
   return undefined;

@@ -172,6 +172,15 @@ test("a database without the schema exits with 1 and names the command", async (
   expect(stderr).toContain("run mailchute migrate");
 });
 
+test("a schema that wants a newer program is changed by no command", async () => {
+  await using database = await createDatabase();
+  await database.sql`update mailchute.schema_info set oldest_program = '99.0.0'`;
+  const { code, stderr } = await run(["suppress", "a@b.example"], on(database));
+  expect(code).toBe(1);
+  expect(stderr).toContain("is too new and needs mailchute 99.0.0 or later");
+  expect(await database.sql`select from mailchute.suppression`).toHaveLength(0);
+});
+
 test("a role without the right exits with 1, and names itself, what was refused and who may", async () => {
   await using database = await createDatabase();
   const env = { DATABASE_URL: await database.as(newRole()) };

@@ -3,8 +3,7 @@ import type { Sql } from "postgres";
 import { readDatabases, SettingsError } from "../config.ts";
 import { isOfPooler } from "../connection_pool.ts";
 import { connect, type ConnectOptions, DatabaseProblem, unreachable } from "../database.ts";
-import { schemaState } from "../schema_state.ts";
-import { PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
+import { schemaProblem, schemaState } from "../schema_state.ts";
 
 /** What a command is given of the world outside. */
 export interface CommandContext {
@@ -127,11 +126,8 @@ export async function withDatabase<T>(
       if (isRefused(cause)) throw cause;
       throw unreachable(database.name, database.display, cause);
     });
-    if (!options.anySchema && state.version < SCHEMA_VERSION) {
-      throw new DatabaseProblem(
-        `The schema of ${database.display} is at version ${state.version}, mailchute ${PROGRAM_VERSION} needs ${SCHEMA_VERSION}: run mailchute migrate`,
-      );
-    }
+    const problem = options.anySchema ? undefined : schemaProblem(state, database.display);
+    if (problem !== undefined) throw new DatabaseProblem(problem);
     return await work(sql, database);
   } catch (cause) {
     if (!isRefused(cause)) throw cause;
