@@ -123,6 +123,18 @@ test("a mail needs all its throttles or takes none: a full hour is not used up b
   expect(started).toBeLessThanOrEqual(1_260);
 });
 
+test("of two mails that ask at once, the one that is too late for one throttle leaves the other's token to the next", async () => {
+  const world = new World();
+  const throttles = world.open();
+  const hour = charge({ count: 3, periodMs: 3_600_000 }, "hour");
+  const day = charge({ count: 2, periodMs: 86_400_000 }, "day");
+  // While the first one asks, the others gather: they ask together.
+  const answers = await Promise.all([0, 1, 2].map(() => throttles.take([hour, day])));
+  expect(answers.map((refusal) => refusal?.throttle)).toEqual([undefined, undefined, "day=2"]);
+  expect(await throttles.take([hour])).toBeUndefined();
+  expect((await throttles.take([hour]))?.throttle).toBe("hour=3");
+});
+
 test("a mail to more recipients than the limit goes as soon as there is one token, and the next ones wait for what it took", async () => {
   const world = new World();
   const relay = world.open();
