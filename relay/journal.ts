@@ -21,7 +21,8 @@ import type { RoutedOutcome } from "./transport.ts";
  * An intent is in the file (write(2)) before the end of its content is written to the socket; an outcome waits for the next intent, or
  * the end of this turn of the event loop, and goes with it in one write. fdatasync follows within 10 ms: a process that is
  * killed loses nothing that was written, a machine that loses power loses those 10 ms.
- * Files are numbered, and each is deleted when every claim in it is settled: the one in use grows to a size, then the next begins.
+ * Files are numbered, and each is deleted when every claim that has a record in it is settled, be it a later one than its intent: the one in
+ * use grows to a size, then the next begins.
  * What a start finds is kept in memory until each database has taken it (`replay.ts`), and its files until all have.
  */
 export class Journal {
@@ -33,15 +34,17 @@ export class Journal {
   /** Lines at the start that were not whole: the last one before a crash, or a damaged disk. */
   readonly damagedLines: number = 0;
   readonly #foundFiles: string[] = [];
-  /** The file in which each claim that is not settled has its first record. */
-  readonly #files = new Map<string, number>();
-  /** How many of these each file has. */
+  /** The files in which each claim that is not settled has records, in order. */
+  readonly #files = new Map<string, readonly number[]>();
+  /** Of how many such claims each file has records. */
   readonly #open = new Map<number, number>();
   readonly #after: (delayMs: number, callback: () => void) => () => void;
   #fd: number;
   #number: number;
   #bytes = 0;
   #pending = "";
+  /** Whose records these are. */
+  #pendingKeys: string[] = [];
   #flushes = false;
   #syncs = false;
   #isClosed = false;
@@ -105,32 +108,36 @@ export class Journal {
       this.#pending = before;
       throw error;
     }
-    this.#note(mark);
+    this.#noteIn(this.#number, keyOf(mark));
   }
 
   /** Notes what became of it. Without an intent there is nothing that could be sent twice. */
   outcome(mark: Mark, outcomes: readonly RoutedOutcome[]): void {
-    if (this.#files.has(keyOf(mark))) this.#later({ kind: "outcome", mark, outcomes });
+    const key = keyOf(mark);
+    if (this.#files.has(key)) this.#later({ kind: "outcome", mark, outcomes }, key);
   }
 
   /** Notes that a claim under way has a new lease. */
   moved(mark: Mark, lease: string): void {
-    const file = this.#files.get(keyOf(mark));
-    if (file === undefined) return;
+    const files = this.#files.get(keyOf(mark));
+    if (files === undefined) return;
+    const key = keyOf({ ...mark, lease });
     this.#files.delete(keyOf(mark));
-    this.#files.set(keyOf({ ...mark, lease }), file);
-    this.#later({ kind: "moved", mark, lease });
+    this.#files.set(key, files);
+    this.#later({ kind: "moved", mark, lease }, key);
   }
 
   /** The database has what became of these claims. */
   settled(mark: Mark): void {
     const key = keyOf(mark);
-    const file = this.#files.get(key);
-    if (file === undefined) return;
+    const files = this.#files.get(key);
+    if (files === undefined) return;
     this.#files.delete(key);
-    const left = (this.#open.get(file) ?? 1) - 1;
-    this.#open.set(file, left);
-    if (left === 0 && file !== this.#number) this.#remove(file);
+    for (const file of files) {
+      const left = (this.#open.get(file) ?? 1) - 1;
+      this.#open.set(file, left);
+      if (left === 0 && file !== this.#number) this.#remove(file);
+    }
   }
 
   /** A database has taken what was found of it. */
@@ -150,15 +157,17 @@ export class Journal {
     if (this.#files.size === 0) this.#remove(this.#number);
   }
 
-  #note(mark: Mark): void {
-    const key = keyOf(mark);
-    if (this.#files.has(key)) return;
-    this.#files.set(key, this.#number);
-    this.#open.set(this.#number, (this.#open.get(this.#number) ?? 0) + 1);
+  /** A claim that is not settled has a record in this file. */
+  #noteIn(file: number, key: string): void {
+    const files = this.#files.get(key);
+    if (files?.at(-1) === file) return;
+    this.#files.set(key, files === undefined ? [file] : [...files, file]);
+    this.#open.set(file, (this.#open.get(file) ?? 0) + 1);
   }
 
-  #later(record: JournalRecord): void {
+  #later(record: JournalRecord, key: string): void {
     this.#pending += recordLine(record);
+    this.#pendingKeys.push(key);
     if (this.#flushes) return;
     this.#flushes = true;
     this.#after(0, () => {
@@ -190,6 +199,8 @@ export class Journal {
     }
     this.#trouble = undefined;
     this.#pending = "";
+    // Of what is settled, or known by another lease, nothing need be kept on its account: a new lease has a record of its own here.
+    for (const key of this.#pendingKeys.splice(0)) if (this.#files.has(key)) this.#noteIn(this.#number, key);
     if (this.#syncs) return;
     this.#syncs = true;
     this.#after(SYNC_MS, () => this.#sync());

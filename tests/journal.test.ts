@@ -144,6 +144,33 @@ test("files are deleted when all in them is settled, and no sooner", () => {
   expect(readdirSync(folder.path)).toEqual([]);
 });
 
+test("an outcome, and a new lease, in a later file than the intent outlive that file's other claims", () => {
+  for (const [what, lease] of [["outcome", MARK.lease], ["moved", "99"]] as const) {
+    using folder = temporaryDirectory();
+    const timers = heldTimers();
+    const journal = new Journal(folder.path, timers.after);
+    let seq = 100;
+    /** Claims of another database, more of them than a file takes. */
+    const fill = () => {
+      const marks = Array.from({ length: 12_000 }, () => ({ ...MARK, database: "other", seq: String(seq++) }));
+      for (const mark of marks) journal.intent(mark, "default", [0]);
+      return marks;
+    };
+    journal.intent(MARK, "default", [0]);
+    const first = fill();
+    if (what === "moved") journal.moved(MARK, lease);
+    journal.outcome({ ...MARK, lease }, [sent(0)]);
+    timers.pass();
+    const second = fill();
+    // That database answers, and ours is away.
+    for (const mark of [...first, ...second]) journal.settled(mark);
+    const found = new Journal(folder.path, timers.after).found.get({ ...MARK, lease });
+    expect([what, found?.outcomes.get(0)?.kind]).toEqual([what, "sent"]);
+    journal.settled({ ...MARK, lease });
+    journal.close();
+  }
+});
+
 test("a folder that somebody deletes is made anew, and what is written from then on is there", () => {
   using folder = temporaryDirectory();
   const timers = heldTimers();
