@@ -10,12 +10,13 @@ create function mailchute.utf16_length(value text) returns integer
 language sql immutable parallel safe
 return char_length(value) + char_length(regexp_replace(value, '[^\U00010000-\U0010ffff]', '', 'g'));
 
--- Tells whether a text is one mail address, with the rules of the relay (src/address.ts): RFC 5321 sections 4.1.2 and 4.1.3 with UTF-8 (RFC 6531),
--- sizes of section 4.5.3.1; no @ < > in quotes; no invisible characters; no name that ends in a number (RFC 3696 section 2).
+-- Tells whether a text is one mail address, with the rules of the relay (src/address.ts): RFC 5321 sections 4.1.2 and 4.1.3 with UTF-8 before the @ (RFC 6531),
+-- sizes of section 4.5.3.1; no @ < > in quotes; no invisible characters; no name that ends in a number (RFC 3696 section 2). A domain is in ASCII, as the client
+-- writes it (IDNA): in two spellings, whoever has unsubscribed by one would get mail by the other.
 create function mailchute.is_address(value text) returns boolean
 language sql immutable parallel safe
 return value ~ ('^([A-Za-z0-9_!#$%&''*+/=?^`{|}~\u0080-\U0010ffff-]+(\.[A-Za-z0-9_!#$%&''*+/=?^`{|}~\u0080-\U0010ffff-]+)*|"[^"\\<>@\u0001-\u001f\u007f]+")'
-    || '@([A-Za-z0-9_\u0080-\U0010ffff-]+(\.[A-Za-z0-9_\u0080-\U0010ffff-]+)*|\[[0-9]{1,3}(\.[0-9]{1,3}){3}\]|\[IPv6:[0-9A-Fa-f:.]+\])$')
+    || '@([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9]{1,3}(\.[0-9]{1,3}){3}\]|\[IPv6:[0-9A-Fa-f:.]+\])$')
   -- Invisible characters; labels with a hyphen at an end; a name that ends in a number.
   and value !~ ('[\u0080-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f\u3000\ufeff\ufff9-\ufffb]'
     || '|@([^@]*\.)?-|-(\.[^@]*)?$|[@.]([0-9]+|0[xX][0-9a-fA-F]*)$')
@@ -23,10 +24,20 @@ return value ~ ('^([A-Za-z0-9_!#$%&''*+/=?^`{|}~\u0080-\U0010ffff-]+(\.[A-Za-z0-
   and (octet_length(value) < 64 or (octet_length(value) <= 254
     and octet_length(regexp_replace(value, '@[^@]*$', '')) <= 64 and value !~ '[^.@]{64}[^@]*$'));
 
--- The address in 'a@b' or 'Ann <a@b>' (RFC 5322 section 3.4), its name in quotes or without specials; what is no such mailbox comes back as it is.
+-- The name and the address in 'Ann <a@b>' (RFC 5322 section 3.4), its name in quotes or without specials, as it stands there; null: it is no such mailbox.
+create function mailchute.split_mailbox(value text) returns text[]
+language sql immutable parallel safe
+return regexp_match(value, '^\s*("(?:[^"\\]|\\.)*"|[^]"(),:;<>@[\\]*)\s*<([^<>]*)>\s*$');
+
+-- The address in 'a@b' or 'Ann <a@b>'; what is no such mailbox comes back as it is.
 create function mailchute.mailbox_email(value text) returns text
 language sql immutable parallel safe
-return coalesce(substring(value from '^\s*(?:"(?:[^"\\]|\\.)*"|[^]"(),:;<>@[\\]*)\s*<([^<>]*)>\s*$'), trim(value));
+return coalesce((mailchute.split_mailbox(value))[2], trim(value));
+
+-- What is said of what is no address.
+create function mailchute.address_problem(value text) returns text
+language sql immutable parallel safe
+return case when value ~ '@[^@]*[^\u0001-\u007f][^@]*$' then 'is not a mail address: its domain must be in ASCII (xn--…)' else 'is not a mail address' end;
 
 -- Tells whether an address matches one of the patterns.
 create function mailchute.address_matches(address text, patterns text[]) returns boolean
@@ -53,7 +64,7 @@ begin
     number := number + 1;
     if jsonb_typeof(item) <> 'object' or jsonb_typeof(item -> 'email') is distinct from 'string'
       or not mailchute.is_address(item ->> 'email') then
-      issues := issues || jsonb_build_object('path', place, 'message', 'is not a mail address');
+      issues := issues || jsonb_build_object('path', place, 'message', mailchute.address_problem(item ->> 'email'));
     end if;
     if jsonb_typeof(item) = 'object' and (item ->> 'name') is not null
       and (jsonb_typeof(item -> 'name') <> 'string' or not mailchute.is_line(item ->> 'name')

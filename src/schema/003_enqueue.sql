@@ -154,7 +154,7 @@ begin
     issues := issues || '{"path": "replyTo", "message": "has more than 50 addresses"}';
   end if;
   if (request ->> 'returnPath') <> '' and not mailchute.is_address(request ->> 'returnPath') then
-    issues := issues || '{"path": "returnPath", "message": "is not a mail address"}';
+    issues := issues || jsonb_build_object('path', 'returnPath', 'message', mailchute.address_problem(request ->> 'returnPath'));
   end if;
 
   issues := issues || mailchute.header_issues(request -> 'headers');

@@ -8,16 +8,15 @@ return encode(
     overlay(uuid_send(gen_random_uuid()) placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
     52, 1), 53, 1), 'hex')::uuid;
 
--- Reads 'a@b' or 'Ann <a@b>' or {"email", "name"} into {"email", "name"}; what it cannot read goes through for the checks to name.
+-- Reads 'a@b' or 'Ann <a@b>' or {"email", "name"} into {"email", "name"}; what it cannot read, such as two addresses, goes through for the checks to name.
 create function mailchute.to_mailbox(value jsonb) returns jsonb
 language sql immutable parallel safe
-return case
-  when jsonb_typeof(value) <> 'string' then value
-  when value #>> '{}' ~ '<[^<>]*>\s*$' then jsonb_build_object(
-    'email', trim(substring(value #>> '{}' from '<([^<>]*)>\s*$')),
-    'name', trim(both '" ' from regexp_replace(value #>> '{}', '<[^<>]*>\s*$', '')))
-  else jsonb_build_object('email', trim(value #>> '{}'))
-end;
+return case when jsonb_typeof(value) <> 'string' then value else (
+  select case when p.part is null then jsonb_build_object('email', trim(value #>> '{}'))
+    when p.part[1] like '"%' then jsonb_build_object('email', trim(p.part[2]),
+      'name', regexp_replace(substr(trim(p.part[1]), 2, length(trim(p.part[1])) - 2), '\\(.)', '\1', 'g'))
+    else jsonb_build_object('email', trim(p.part[2]), 'name', trim(p.part[1])) end
+  from (select mailchute.split_mailbox(value #>> '{}') as part) p) end;
 
 -- One mailbox or a list of them, as a list.
 create function mailchute.to_mailboxes(value jsonb) returns jsonb

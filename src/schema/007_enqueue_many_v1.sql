@@ -135,7 +135,7 @@ language sql stable as $$
       -- null: the client has left it out.
       select '' as path, 'must be [email, name, key, variables]' as message, 'MC001' as code where jsonb_typeof(item) <> all (array['array', 'null'])
       union all
-      select '.to', 'is not a mail address', 'MC001'
+      select '.to', mailchute.address_problem(item ->> 0), 'MC001'
       where jsonb_typeof(item -> 0) is distinct from 'string' or not case
         when octet_length(item ->> 0) < 64 and item ->> 0 ~ '^[A-Za-z0-9_]+([.+-][A-Za-z0-9_]+)*@([A-Za-z0-9]+(-+[A-Za-z0-9]+)*[.])+[A-Za-z]+$' then true
         else mailchute.is_address(item ->> 0) end

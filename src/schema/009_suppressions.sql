@@ -5,7 +5,7 @@ create function mailchute.suppressed_address(value text) returns text
 language plpgsql immutable as $$
 begin
   if value is null or not mailchute.is_address(value) then
-    perform mailchute.refuse('[{"path": "address", "message": "is not a mail address"}]');
+    perform mailchute.refuse(jsonb_build_array(jsonb_build_object('path', 'address', 'message', coalesce(mailchute.address_problem(value), 'is missing'))));
   end if;
   return lower(value);
 end $$;

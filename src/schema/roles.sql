@@ -5,7 +5,7 @@ declare
   entry text;
   apps text[] := array['enqueue_v1(jsonb)', 'enqueue_many_v1(jsonb)', 'send(jsonb)', 'status_v1(uuid)', 'cancel_v1(uuid)', 'reschedule_v1(uuid, timestamptz)',
     'batch_status_v1(text)', 'cancel_many_v1(jsonb)', 'suppress_v1(text, text)', 'suppression_v1(text)', 'unsuppress_v1(text)', 'set_stream_v1(text, jsonb)',
-    'new_id()', 'to_mailbox(jsonb)', 'to_mailboxes(jsonb)'];
+    'new_id()', 'split_mailbox(text)', 'to_mailbox(jsonb)', 'to_mailboxes(jsonb)'];
 begin
   revoke all on schema mailchute from public;
   revoke all on all functions in schema mailchute from public;

@@ -196,6 +196,56 @@ for (const email of ADDRESSES) {
   });
 }
 
+test("a domain that is not in ASCII is refused by SQL, which knows no other spelling of it, with what to write", async () => {
+  await using db = await createDatabase();
+  const email = "ann@münchen.example";
+  for (const request of [{ to: [{ email }] }, { from: { email } }, { returnPath: email }]) {
+    const failing = db.sql.unsafe(ENQUEUE, [JSON.stringify({ ...REQUEST, ...request })]);
+    expect(await failing.then(() => "taken", ({ message }) => message as string)).toContain("must be in ASCII (xn--…)");
+  }
+  const mail = createMailer(db.sql, { from: "a@b.example" });
+  await mail.suppressions.add(email, "unsubscribe");
+  const { id } = await mail.send({ to: email, subject: "s", text: "t" });
+  expect((await mail.get(id))?.state).toBe("suppressed");
+});
+
+const MAILBOXES = [
+  "ann@example.com",
+  " ann@example.com ",
+  "Ann <ann@example.com>",
+  "<ann@example.com>",
+  "Ann B. O'Neill <ann@example.com>",
+  '"Doe, Jane" <jane@example.com>',
+  '"O\\"B \\\\ C" <ann@example.com>',
+  '"" <ann@example.com>',
+  "Jörg 👩‍👩‍👧 <joerg@example.com>",
+  "Ann <ann@example.com>, Bob <bob@example.com>",
+  "ann@example.com, Bob <bob@example.com>",
+  "ann@example.com, bob@example.com",
+  "Ann <a@x.example>; Bob <b@x.example>",
+  "x <evil@y.example> <ok@example.com>",
+  "Doe, Jane <jane@example.com>",
+  "Ann (HR) <ann@example.com>",
+  'Ann "the" B <ann@example.com>',
+  "Ann <ann@example.com> x",
+  "Ann <>",
+  "ann@example.com>",
+];
+
+test("mailchute.send reads an address as people write it just as the client does, or refuses it", async () => {
+  await using db = await createDatabase();
+  for (const text of MAILBOXES) {
+    const result = parseAddress(text);
+    const mailbox = result.ok ? { email: result.mailbox.email, name: result.mailbox.name ?? null } : "MC001";
+    const request = JSON.stringify({ from: "a@b.example", to: text, replyTo: text, subject: "s", text: "t" });
+    const sent = db.sql`select mailchute.send(${request}::text::jsonb) as id`;
+    const id = await sent.then(([row]) => row?.id as string, ({ code }) => code as string);
+    const [read] = id === "MC001" ? [id] : await db.sql`
+      select r.email, nullif(r.name, '') as name from mailchute.message m join mailchute.recipient r using (seq) where m.id = ${id}`;
+    expect([text, read]).toEqual([text, mailbox]);
+  }
+});
+
 test("what the client takes as an address, SQL takes too", async () => {
   await using db = await createDatabase();
   const addresses = [

@@ -19,6 +19,7 @@ const FOR_APPS = [
   "reschedule_v1",
   "send",
   "set_stream_v1",
+  "split_mailbox",
   "status_v1",
   "suppress_v1",
   "suppression_v1",
