@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import { delay, unlessAborted } from "./delay.ts";
 import type { Log } from "./log.ts";
 import type { ListeningSession, SessionHooks } from "./database.ts";
 
@@ -37,8 +38,9 @@ type End = "lost" | "deaf" | "failed";
 /** Hears the bell of one database for as long as it can be heard. */
 export class Listener {
   readonly #options: ListenerOptions;
-  readonly #stopped = Promise.withResolvers<void>();
   #isStopped = false;
+  /** Ends what is waited for now: the session is closed, or all is to stop. */
+  #stretch = new AbortController();
   #listening = false;
   #failures = 0;
   #saidDeaf = false;
@@ -58,8 +60,9 @@ export class Listener {
     while (!this.#isStopped) {
       const end = await this.#session();
       if (this.#isStopped) break;
-      await this.#wait(end === "deaf" ? DEAF_DELAY_MS : this.#delayMs());
-      await this.#untilAwake();
+      const { signal } = this.#begin();
+      await delay(this.#options.clock, end === "deaf" ? DEAF_DELAY_MS : this.#delayMs(), signal);
+      if (this.#awake !== undefined) await unlessAborted(this.#awake.promise, signal);
       this.#failures++;
     }
   }
@@ -78,30 +81,40 @@ export class Listener {
   /** Ends the session. */
   stop(): void {
     this.#isStopped = true;
-    this.#stopped.resolve();
+    this.#stretch.abort();
+  }
+
+  #begin(): AbortController {
+    this.#stretch = new AbortController();
+    if (this.#isStopped) this.#stretch.abort();
+    return this.#stretch;
   }
 
   async #session(): Promise<End> {
-    const { connect, bells, log } = this.#options;
+    const { clock, connect, bells, log } = this.#options;
     const channels = Object.keys(bells);
     const echo = `mailchute_echo_${crypto.randomUUID().replaceAll("-", "")}`;
     const heard = Promise.withResolvers<void>();
-    const closed = Promise.withResolvers<void>();
+    const stretch = this.#begin();
+    const { signal } = stretch;
     const session = connect({
       onNotify: (name) => name === echo ? heard.resolve() : bells[name]?.(),
-      onClose: () => closed.resolve(),
+      onClose: () => stretch.abort(),
     });
     try {
       if (!await this.#answers(session.listen([...channels, echo]))) return "failed";
       // What was rung while nobody listened is lost, so look.
       for (const ring of Object.values(bells)) ring();
-      if (!await this.#hears(echo, { heard: heard.promise, closed: closed.promise })) return await this.#deaf(session);
+      if (!await this.#hears(echo, heard.promise)) return await this.#deaf(session);
       this.#listening = true;
       if (this.#saidDeaf) log.info("notifications arrive again");
       this.#saidDeaf = false;
       for (;;) {
-        await this.#wait(HEARTBEAT_MS, closed.promise);
-        if (this.#awake !== undefined && await this.#untilAwake(closed.promise) === "closed") return "lost";
+        await delay(clock, HEARTBEAT_MS, signal);
+        if (this.#awake !== undefined) {
+          await unlessAborted(this.#awake.promise, signal);
+          if (signal.aborted) return "lost";
+        }
         if (this.#isStopped) return "lost";
         const listening = await this.#answers(session.channels());
         if (!channels.every((channel) => listening?.includes(channel))) break;
@@ -130,13 +143,12 @@ export class Listener {
     return "deaf";
   }
 
-  async #hears(
-    echo: string,
-    { heard, closed }: { readonly heard: Promise<void>; readonly closed: Promise<void> },
-  ): Promise<boolean> {
+  async #hears(echo: string, heard: Promise<void>): Promise<boolean> {
     await this.#options.notify(echo);
-    const isHeard = Promise.race([heard.then(() => true), closed.then(() => Promise.reject(new Error("Closed")))]);
-    return await this.#within(ECHO_MS, isHeard) ?? false;
+    const isHeard = await this.#within(ECHO_MS, heard.then(() => true));
+    // That says nothing of a pooler.
+    if (isHeard === undefined && this.#stretch.signal.aborted) throw new Error("The connection was closed");
+    return isHeard ?? false;
   }
 
   /** The answer; undefined when none comes in time. */
@@ -147,22 +159,7 @@ export class Listener {
   async #within<T>(limitMs: number, work: Promise<T>): Promise<T | undefined> {
     const late = Promise.withResolvers<undefined>();
     const cancel = this.#options.clock.after(limitMs, () => late.resolve(undefined));
-    // What still comes after that is nobody's business.
-    work.catch(() => undefined);
-    return await Promise.race([work, late.promise, this.#stopped.promise.then(() => undefined)]).finally(cancel);
-  }
-
-  /** Waits for the end of a rest, or for something sooner. */
-  async #untilAwake(closed?: Promise<void>): Promise<"awake" | "closed"> {
-    const awake = Promise.race([this.#awake?.promise, this.#stopped.promise]).then(() => "awake" as const);
-    return await (closed === undefined ? awake : Promise.race([closed.then(() => "closed" as const), awake]));
-  }
-
-  async #wait(delayMs: number, sooner?: Promise<void>): Promise<void> {
-    const over = Promise.withResolvers<void>();
-    const cancel = this.#options.clock.after(delayMs, over.resolve);
-    await Promise.race([over.promise, this.#stopped.promise, ...(sooner === undefined ? [] : [sooner])]);
-    cancel();
+    return await unlessAborted(Promise.race([work, late.promise]), this.#stretch.signal).finally(cancel);
   }
 
   #delayMs(): number {

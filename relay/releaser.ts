@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import { delay } from "./delay.ts";
 import type { Holding } from "./holdings.ts";
 import type { Log } from "./log.ts";
 import type { Unstarted } from "./queue.ts";
@@ -79,17 +80,8 @@ export class Releaser {
         if (over || signal.aborted) {
           return log.warn("not given back: these leases run out by themselves", { messages: given.length, error });
         }
-        await this.#pause();
+        await delay(clock, RETRY_MS, signal);
       }
     }
-  }
-
-  /** Waits before the next try, not longer than until it is given up. */
-  async #pause(): Promise<void> {
-    const { clock, signal } = this.#options;
-    await new Promise<void>((resolve) => {
-      const cancel = clock.after(RETRY_MS, resolve);
-      signal.addEventListener("abort", () => (cancel(), resolve()), { once: true });
-    });
   }
 }

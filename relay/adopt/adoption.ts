@@ -1,5 +1,6 @@
 import { uuidv7 } from "../../src/uuid.ts";
 import type { Clock } from "../clock.ts";
+import { delay } from "../delay.ts";
 import { formatDuration } from "../duration.ts";
 import type { Log } from "../log.ts";
 import type { Statements } from "../statements.ts";
@@ -236,16 +237,7 @@ export class Adoption {
 
   #wait(ms: number): Promise<void> {
     const { clock, signal } = this.#options;
-    if (signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      const cancel = clock.after(ms, done);
-      signal.addEventListener("abort", done, { once: true });
-      function done(): void {
-        cancel();
-        signal.removeEventListener("abort", done);
-        resolve();
-      }
-    });
+    return delay(clock, ms, signal);
   }
 }
 
