@@ -171,15 +171,27 @@ export class Drain {
       const idle = this.#workers.size === 0;
       if (look === "failed" || look === "refused" || look === "paused" || this.#outage.isGone) break;
       if (idle && (look === "nothing" || look === "no_room")) {
-        const untilMs = await this.#workers.worthWaitingUntilMs(probed);
-        if (untilMs !== undefined) await this.#pause(untilMs + RELEASE_MS - this.#options.clock.now());
-        else if (look === "no_room" || !await this.#waitsForDeadLease()) break;
+        if (!await this.#waitsOn(look, probed)) break;
       } else if (look !== "filled" && !idle) {
         await this.#bell.wait(this.#options.pollMs);
       }
     }
     await this.#workers.finished();
     stopWatching();
+  }
+
+  /** Of `run --once` with nothing to do: waits for what may become due. @returns false when nothing will, or the database cannot say so */
+  async #waitsOn(look: "nothing" | "no_room", probed: Set<string>): Promise<boolean> {
+    try {
+      const untilMs = await this.#workers.worthWaitingUntilMs(probed);
+      if (untilMs === undefined) return look === "nothing" && await this.#waitsForDeadLease();
+      await this.#pause(untilMs + RELEASE_MS - this.#options.clock.now());
+      return true;
+    } catch (error) {
+      // What other databases have under way goes on; what is left here is counted at the end.
+      this.#outage.note("look", error);
+      return false;
+    }
   }
 
   /** Takes nothing new, gives back what was not started, and lets dialogues under way end. */

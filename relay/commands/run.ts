@@ -32,11 +32,11 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
       if (once) {
         const stopped = machine.stopAsked.then(() => service.stop());
         const interrupted: Remainder = { waiting: 1, leased: 0 };
+        // Whatever it ends with: what is on the wire then is brought to its end.
         const { waiting, leased, paused, pauses } = await Promise.race([
           service.runOnce(),
           stopped.then(() => interrupted),
-        ]);
-        await service.stop();
+        ]).finally(() => service.stop());
         if (waiting + leased !== 0) {
           log.warn("not all that is due is settled", {
             ...{ waiting, heldByOtherRelays: leased },

@@ -88,6 +88,20 @@ test("run --once exits 75 when the database goes away before it has said what is
   expect(server.mails).toHaveLength(1);
 });
 
+test("run --once outlives the loss of the statement that asks for the leases of dead relays", async () => {
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  await using server = await startScriptedServer();
+  using state = temporaryDirectory();
+  const id = await enqueue(database);
+  const lost = proxy.loseRequest("join mailchute.relay r on r.id = q.leased_by");
+  await using once = startRelayProcess(["run", "--once"], environment(proxy, { server, state }));
+  await lost;
+  // Nothing is left, which the count says that comes behind it.
+  expect(await once.exited).toBe(0);
+  expect((await describeMessage(database, id)).state).toBe("sent");
+});
+
 test("run --once that cannot write an outcome, since the database refuses, exits 75 at SIGTERM", async () => {
   await using database = await createDatabase();
   await using proxy = await startDatabaseProxy(database.url);
