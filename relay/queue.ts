@@ -25,7 +25,7 @@ import type { RoutedOutcome } from "./transport.ts";
 
 export type { ClaimedMessage, ClaimedRecipient };
 
-// DESIGN: a row of `queue` belongs to whoever's id and lease number it carries; each statement (queue_statements.ts)
+// DESIGN: a row of `queue` belongs to whoever's id and lease number it carries; each statement (queue_statements.ts, lease_statements.ts)
 // names both, and its answer says which rows were still ours. A row that is not answered has been taken over: its outcome is not
 // written, since the new holder writes its own.
 

@@ -1,6 +1,6 @@
 import { LATE_MS } from "./lane_floors.ts";
 
-// Every SQL that names a lease, and what looks into the queue. Text to paste into psql; the comment names the index that it must use, and
+// What claims, and what looks into the queue; what ends and prolongs a claim is in lease_statements.ts. Text to paste into psql; the comment names the index that it must use, and
 // tests/queue/plan.test.ts asks EXPLAIN for it.
 //
 // $1 is the relay's id, where there is one.

@@ -13,7 +13,7 @@ import { octets } from "./octets.ts";
  */
 export type Digest = DigestFields & (DigestWait | DigestTime);
 
-/** What a digest is called, and how it looks; of its items, the newest says. */
+/** What a digest is called, and how it looks; where items differ, the newest one counts. */
 export interface DigestFields {
   /** 1 to 256 bytes, such as `replies`. */
   readonly key: string;
@@ -84,10 +84,12 @@ export function withDigest(read: Read, given: Partial<Digest>, all: Finding[]): 
   for (const finding of findings) all.push({ ...finding, path: `digest.${finding.path}` });
   if (given.key === undefined) all.push({ path: "digest.key", message: "it is missing" });
   const add = (path: string, reason: string) => all.push({ path, message: `${reason} with digest`, limit: false });
-  for (const name of ["cc", "bcc", "attachments"] as const) if (read[name]?.length) add(name, "it does not go");
-  for (const name of ["scheduledAt", "expiresAt"] as const) if (read[name] !== undefined) add(name, "it does not go");
-  if (read.overrideSuppression) add("overrideSuppression", "it does not go");
-  if ((read.to?.length ?? 0) > 1) add("to", "it has more than one address, which do not go");
+  for (const name of ["cc", "bcc", "attachments"] as const) if (read[name]?.length) add(name, "it cannot go together");
+  for (const name of ["scheduledAt", "expiresAt"] as const) {
+    if (read[name] !== undefined) add(name, "it cannot go together");
+  }
+  if (read.overrideSuppression) add("overrideSuppression", "it cannot go together");
+  if ((read.to?.length ?? 0) > 1) add("to", "it has more than one address, which cannot go together");
   over(octets([read.text, read.html].join("")), ITEM_BYTES, (reason) => {
     all.push({ path: "digest", message: `${reason} of text and html`, limit: true });
   });

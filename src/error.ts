@@ -8,7 +8,7 @@ export type MailchuteErrorCode =
   | "sender_not_allowed"
   /** The app's role may not send to this address (`mailchute grants --to`). */
   | "recipient_not_allowed"
-  /** The app's role may not send to addresses that are suppressed (`mailchute grants --may-override-suppression`). */
+  /** The app's role may not go past the suppression list with `overrideSuppression` (`mailchute grants --may-override-suppression`). */
   | "override_not_allowed"
   /** The idempotency key, or the name of the batch, was used before, for a different mail. */
   | "idempotency_conflict"

@@ -100,7 +100,9 @@ export function followUp(
       const call = { what: CANCEL, options };
       if (typeof which !== "object") return await askAbout(which, cancel(which), call) ?? "unknown";
       const chosen = check<object>({ batch: KEY, tag: KEY }, which, CANCEL);
-      if (Object.keys(chosen).length !== 1) refuse(CANCEL, [{ path: "batch", message: "give either it or tag" }]);
+      if (Object.keys(chosen).length !== 1) {
+        refuse(CANCEL, [{ path: "batch", message: "give either batch or tag, and not both" }]);
+      }
       return Number(await ask(cancelMany(chosen), call));
     }) as Mailer["cancel"],
 

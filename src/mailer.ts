@@ -10,9 +10,9 @@ import type { WaitOptions } from "./wait.ts";
 
 /** What a mailer does with each of its mails. */
 export interface MailerOptions {
-  /** Who mails are from that say nothing else. */
+  /** The sender of mails that name none. */
   readonly from?: Address | undefined;
-  /** Where answers go to mails that say nothing else. */
+  /** Where answers go to mails that do not say it themselves. */
   readonly replyTo?: Address | readonly Address[] | undefined;
   /** Headers of all mails; a mail's own header of the same name replaces one. */
   readonly headers?: CustomHeaders | undefined;
@@ -113,8 +113,8 @@ export interface Mailer {
     options?: SendManyOptions,
   ): Promise<SentMany>;
   /**
-   * Tells all about a mail, by its id, but its content; of a bulk send how far it is, which counts all its mails: for a look now and then. Undefined when
-   * this app has none of that id or name.
+   * Tells all about a mail by its id, except its content; or, by the name of a batch, how far that is. The latter counts every mail of the batch: it is for a
+   * look now and then. Undefined when this app has none of that id or name.
    */
   get<Which extends string | BatchName>(which: Which, options?: CallOptions): Promise<StatusOf<Which> | undefined>;
   /**
@@ -124,7 +124,8 @@ export interface Mailer {
    */
   wait(id: string, options?: WaitOptions): Promise<MessageStatus>;
   /**
-   * Takes a mail back, by its id; `too_late`: it is being sent, or it is final. Of a batch, or with a tag, all mails that are neither, and tells how many.
+   * Takes a mail back by its id, and answers a word; `too_late`: it is being sent, or it is final. By a batch or a tag, takes back all mails that are neither,
+   * and answers how many.
    */
   cancel<Which extends string | BatchName | TagName>(which: Which, options?: CallOptions): Promise<CanceledOf<Which>>;
   /** Moves a mail to another time. `too_late`: an attempt was made, or is being made. */

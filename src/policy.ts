@@ -64,7 +64,11 @@ export function nextState(outcome: Judged, attempt: AttemptFacts, context: NextC
       return { state: "bounced" };
     case "uncertain":
       if (holdsUncertain(attempt, context.rules)) {
-        return { state: "held", reason: "The server may have it: a person decides between retry and cancel" };
+        return {
+          state: "held",
+          reason:
+            "The server may have it: a person decides between mailchute retry --accept-duplicate and mailchute cancel",
+        };
       }
       return laterOrExpired(attempt, context, Math.max(UNCERTAIN_DELAY_MS, waitMs(attempt, context)));
     case "deferred":

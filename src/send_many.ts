@@ -25,7 +25,7 @@ import { uuidv7 } from "./uuid.ts";
 export interface SendManyOptions {
   /** The app's own transaction: all mails or none. @default each part on its own */
   readonly tx?: Connection | undefined;
-  /** Its name, 1 to 256 bytes such as `news/2026-11`: run again with it, and only who has no mail of it gets one. @default none */
+  /** Its name, 1 to 256 bytes such as `news/2026-11`: a call with the same name again adds only the recipients who have no mail of it yet. @default none */
   readonly batch?: string | undefined;
   /** `skip` leaves out recipients with a fault, and tells of them in the result. @default {"throw"} */
   readonly onInvalid?: "throw" | "skip" | undefined;
@@ -200,7 +200,7 @@ function readRecipient(recipient: unknown, names: Names, fault: Fault): readonly
   const inUrl = (name: string) => encodeURIComponent(byName[name] ?? "");
   const problem = names.unsubscribe && unsubscribeProblem(fill(names.unsubscribe, inUrl));
   if (problem) fault(`merged into unsubscribe: ${problem}`, ["variables"]);
-  if (names.isOvergrown(byName)) fault("they make a text too long", ["variables"]);
+  if (names.isOvergrown(byName)) fault("merged with them, a text or the headers become too long", ["variables"]);
   return [email, name, given, byName];
 }
 
@@ -251,7 +251,7 @@ async function readTemplate(template: object, defaults: Defaults): Promise<Omit<
 function listed(recipients: unknown): Iterable<unknown> | AsyncIterable<unknown> {
   const list = Object(recipients);
   const isList = typeof recipients !== "string" && (Symbol.iterator in list || Symbol.asyncIterator in list);
-  if (!isList) refuse(WHAT, [finding("recipients", "it is no list, and nothing to iterate over")]);
+  if (!isList) refuse(WHAT, [finding("recipients", "it is neither an array nor another (async) iterable")]);
   return list;
 }
 

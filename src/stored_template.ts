@@ -62,7 +62,7 @@ export function withTemplate(read: Read, given: object, all: Finding[]): Read {
   for (const finding of findings) all.push({ ...finding, path: `template.${finding.path}` });
   if (output.name === undefined) all.push({ path: "template.name", message: "it is missing" });
   for (const path of ["subject", "text", "html"] as const) {
-    if (read[path] !== undefined) all.push({ path, message: "it does not go with template, which has its own" });
+    if (read[path] !== undefined) all.push({ path, message: "it cannot go together with template, which has its own" });
   }
   return { ...read, template: output };
 }

@@ -106,7 +106,10 @@ test("uncertain is held exactly when the message says hold, or says nothing and 
     expect(next.state === "held").toBe((attempt.onUncertain ?? rules.rules.onUncertain) === "hold");
   }
   const held = nextState(outcome("uncertain"), facts({ onUncertain: "hold" }), context());
-  expect(held).toEqual({ state: "held", reason: "The server may have it: a person decides between retry and cancel" });
+  expect(held).toEqual({
+    state: "held",
+    reason: "The server may have it: a person decides between mailchute retry --accept-duplicate and mailchute cancel",
+  });
 });
 
 test("sent and bounced are final, whatever the age and the number", () => {

@@ -19,7 +19,7 @@ import { leftToRelay, limitOfRelay } from "./left_to_relay.ts";
 
 // DESIGN: what a Worker holds, from claim to settled or given back. One mail at a time, settled before the next begins. Its journal is the
 // database: before the first dialogue of a message it says there that it may be sent (intent), so that whoever takes over from an isolate
-// that waslost records `uncertain` and lets the policy decide. Leases are renewed while it works; none is begun on whose end is near.
+// that was lost records `uncertain` and lets the policy decide. Leases are renewed while it works; none is begun on whose end is near.
 
 /** Until when mails may begin, and what is not to be begun. */
 export interface DeliverOptions {

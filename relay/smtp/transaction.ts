@@ -31,7 +31,7 @@ export interface TransactionOwner {
 type Step = "reset" | "mail" | "rcpt" | "gate" | "replies" | "content" | "final";
 
 /**
- * The dialogue about one mail: RSET after an error, MAIL, RCPT of each recipient, the gate (DATA or an empty BDAT: may the
+ * The dialogue about one mail: RSET after an error, MAIL, RCPT of each recipient, the gate (DATA, or a first BDAT: may the
  * content come?), the content (`handover.ts`), the final reply.
  */
 export class Transaction implements ReplyReader {

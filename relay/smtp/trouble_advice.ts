@@ -123,7 +123,7 @@ export const TROUBLE_ADVICE: Readonly<Record<string, readonly TroubleAdvice[]>> 
       hasToken: true,
       problem: "{host} does not accept the access token ({code})",
       fix:
-        "see that a token that has not ended, of this user and for sending mail, is written to the file of token-file= in SMTP_URL",
+        "write an access token of this user, allowed to send mail and not expired, to the file that token-file= in SMTP_URL names",
     },
     {
       problem: "{host} does not accept user and password ({code})",
@@ -242,5 +242,8 @@ export const TROUBLE_ADVICE: Readonly<Record<string, readonly TroubleAdvice[]>> 
       fix: "look into the log of the server: it says why it has hung up",
     },
   ],
-  aborted: [{ problem: "The relay gave the connection up, since it stops", fix: "nothing: the next start goes on" }],
+  aborted: [{
+    problem: "The relay gave the connection up, since it stops",
+    fix: "nothing to do: the next start goes on with it",
+  }],
 };

@@ -67,7 +67,7 @@ export function attachmentOf(
 }
 
 /**
- * Says why an attachment cannot be written, or undefined when it can. The client asks at enqueue, the relay again.
+ * Says why an attachment cannot be written, or undefined when it can. For the relay: the client checks name and type of a file by itself (src/attachment.ts), and the database again.
  *
  * @example
  * ```ts

@@ -134,7 +134,7 @@ test("values that make a text too long in its many places are a fault of their r
     "validation_error",
     "recipients.1.variables",
   );
-  expect(error.message).toContain("they make a text too long");
+  expect(error.message).toContain("merged with them, a text");
   expect(await shop.rows("message")).toBe(0);
   const skipped = await shop.mail.sendMany(mail, to("x".repeat(60_000)), { onInvalid: "skip" });
   expect(skipped).toMatchObject({ created: 1, skipped: [{ index: 1 }] });
