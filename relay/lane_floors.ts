@@ -28,7 +28,7 @@ export interface Scan {
   readonly hasMore: boolean;
   /** When the claim was sent, by our clock. */
   readonly atMs: number;
-  /** When it ran, by the database's. */
+  /** When it ran, by the database's; NaN when it brought nothing. */
   readonly nowMs: number;
 }
 
@@ -65,11 +65,12 @@ export class LaneFloors {
       this.#sinceMs = undefined;
       return;
     }
-    const justNow = { due: new Date(nowMs - LATE_MS).toISOString(), seq: "0" };
+    // Of no row there is no time: there may be more though nothing came, since a lane was not asked.
+    const justNow = (): Floor => ({ due: new Date(nowMs - LATE_MS).toISOString(), seq: "0" });
     let isBegun = false;
     // A lane is begun when the ones before it have nothing more, or all that they may give.
     for (const { lane, most } of order.toReversed()) {
-      const floor = isBegun && got[lane] < most ? justNow : last.get(lane);
+      const floor = isBegun && got[lane] < most ? justNow() : last.get(lane);
       if (floor !== undefined) this.#floors.set(lane, floor);
       isBegun ||= got[lane] > 0;
     }

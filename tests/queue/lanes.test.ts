@@ -74,6 +74,17 @@ test("a claim locks what it takes and no more", async () => {
   });
 });
 
+test("a claim that finds nothing, after one that was filled by high mail and before low mail was asked, says that there may be more", async () => {
+  await using database = await createDatabase();
+  await fillLanes(database, { high: 8 });
+  const { queue } = await openQueue(database);
+  expect(perLane((await queue.claim(8)).messages)).toEqual([8, 0, 0]);
+  // Normal mail is owed one of eight, and low mail is not asked beside it.
+  const second = await queue.claim(8);
+  expect([second.messages, second.hasMore]).toEqual([[], true]);
+  expect((await queue.claim(8)).hasMore).toBe(false);
+});
+
 /** A server that hears what comes in which order, as the subjects tell. */
 async function startListeningServer(onMail: (subjects: readonly string[]) => Promise<void> = () => Promise.resolve()) {
   const subjects: string[] = [];
