@@ -29,6 +29,8 @@ export interface Holding {
   started: boolean;
   /** It is being given back: claimed again, it is a new one. */
   isGivenBack: boolean;
+  /** What became of it is being written. */
+  hasEnded: boolean;
   /** Empty until they are set out. */
   legs: readonly Leg[];
 }
@@ -68,11 +70,18 @@ export class Holdings {
         known.leaseEndsMs = leaseEndsMs;
         continue;
       }
-      const holding = { message: asToBegin(message), lease, leaseEndsMs, started: false, isGivenBack: false, legs: [] };
+      const fresh = { started: false, isGivenBack: false, hasEnded: false, legs: [] };
+      const holding = { message: asToBegin(message), lease, leaseEndsMs, ...fresh };
       this.#bySeq.set(message.seq, holding);
       added.push(holding);
     }
     return added;
+  }
+
+  /** Notes that a message has ended. @returns what is to be written of it */
+  ended(holding: Holding, settlement: Settlement): Settlement {
+    holding.hasEnded = true;
+    return settlement;
   }
 
   /** Keeps what was refused for good: the answer of our own claim may be late, or lost. */
@@ -127,7 +136,8 @@ export class Holdings {
       const holding = this.#bySeq.get(seq);
       if (holding === undefined || holding.lease !== lease) continue;
       if (ours.has(seq)) holding.leaseEndsMs = leaseEndsMs;
-      else lost.push(seq);
+      // What is being written may have been written first: then the lease has ended as it should, and else its own answer says so.
+      else if (!holding.hasEnded && !holding.isGivenBack) lost.push(seq);
     }
     // A dialogue under way runs to its end; its settlement will be refused by the fence and say so.
     for (const seq of lost) {

@@ -180,7 +180,7 @@ export class Workers {
 
   #begin(holding: Holding): void {
     const settlement = this.#holdings.unwritten(holding) ?? preclude(holding.message, this.#context());
-    if (settlement !== undefined) return this.#settler.add(settlement);
+    if (settlement !== undefined) return this.#settler.add(this.#holdings.ended(holding, settlement));
     holding.legs = legsOf(holding, this.#options.routing);
     // Nobody is left to be sent to: they are suppressed, or somebody else has changed the recipients.
     if (holding.legs.every(isConcluded)) return this.#conclude(holding);
@@ -266,7 +266,7 @@ export class Workers {
     const legs = holding.legs.filter(isConcluded);
     this.skipped.note(holding.message.seq, earliestLook(legs));
     const conclusion = conclude(holding.message, legs, this.#context());
-    if (conclusion.kind === "settle") this.#settler.add(conclusion.settlement);
+    if (conclusion.kind === "settle") this.#settler.add(this.#holdings.ended(holding, conclusion.settlement));
     else this.#releaser.add(holding, conclusion.againMs, conclusion.throttle);
   }
 

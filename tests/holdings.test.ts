@@ -52,6 +52,18 @@ test("a lease that is lost ends a message that was not started, and leaves one o
   }
 });
 
+test("a renewal that comes behind what ends a lease, or gives the mail back, takes it for no loss", () => {
+  const settled = hold();
+  const settlement = { seq: "1", lease: "2", attempt: 1, next: undefined, outcomes: [], recipients: [] };
+  expect(settled.holdings.ended(settled.holding, settlement)).toBe(settlement);
+  const released = hold();
+  released.holding.isGivenBack = true;
+  for (const { holdings, holding } of [settled, released]) {
+    expect(holdings.renewed(holdings.leases(), new Set(), ENDS_MS + 1)).toEqual([]);
+    expect(holdings.has(holding)).toBe(true);
+  }
+});
+
 test("what could not be written is written at our own next claim, while nobody else can have had the message in between", () => {
   const outcome = { position: 0, kind: "sent", phase: "final", blame: "message", reason: "ok", route: "r" } as const;
   const refused = { seq: "1", lease: "2", attempt: 1, next: undefined, outcomes: [outcome], recipients: [] };
