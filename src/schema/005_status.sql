@@ -173,6 +173,11 @@ declare
 begin
   -- Of an item, its digest is tried again.
   message_seq := coalesce((select i.digest from mailchute.digest_item i where i.seq = message_seq), message_seq);
+  -- Locks the row against a claim; without a row, a second retry waits at the insert below. First the row of the queue and then the message, as all who lock both.
+  perform from mailchute.queue q where q.seq = message_seq and q.leased_by is null for update;
+  if not found and exists (select from mailchute.queue q where q.seq = message_seq) then
+    return 'too_late';
+  end if;
   -- Locked against retention, which would delete it under the new queue row.
   select m.expires_at, m.lane into expires, priority from mailchute.message m where m.seq = message_seq for share;
   if not found then
@@ -180,11 +185,6 @@ begin
   end if;
   if expires <= statement_timestamp() then
     return 'expired';
-  end if;
-  -- Locks the row against a claim; without a row, a second retry waits at the insert below.
-  perform from mailchute.queue q where q.seq = message_seq and q.leased_by is null for update;
-  if not found and exists (select from mailchute.queue q where q.seq = message_seq) then
-    return 'too_late';
   end if;
   -- Its window may have been closed while this waited for the lock: then it is in a digest, and its content is gone.
   if exists (select from mailchute.digest_item i where i.seq = message_seq and i.digest <> message_seq) then

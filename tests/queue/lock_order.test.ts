@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
-import { fill, openQueue, settlement } from "./setup.ts";
+import { closeAt, enqueueItem } from "../digest/setup.ts";
+import { enqueue } from "../relay.ts";
+import { fill, openConnection, openQueue, settlement, waitForLocks } from "./setup.ts";
 
 const MAILS = 200;
 const ROUNDS = 15;
@@ -27,4 +29,41 @@ test("renew, settle and release of the same mails at the same time, each in an o
     // All of them were given back, and are due again with numbers that no attempt has.
     await database.sql`update mailchute.queue set attempts = ${round + 1}, due = now()`;
   }
+});
+
+const RETRY = "select mailchute.retry_message(seq, false) as answer from mailchute.message";
+
+test("a mail is tried again and rescheduled at the same time, and neither ends in a deadlock", async () => {
+  await using database = await createDatabase();
+  const id = await enqueue(database);
+  await using holder = openConnection(database);
+  await using person = openConnection(database);
+  await using app = openConnection(database);
+  const both = await holder.begin(async (tx) => {
+    // As retention does, so that both wait.
+    await tx`select from mailchute.message for update`;
+    const retried = person.unsafe(RETRY).execute();
+    await waitForLocks(database, 1);
+    const moved = app`select mailchute.reschedule_v1(${id}, now() + interval '1 minute') as answer`.execute();
+    await waitForLocks(database, 2);
+    return { retried, moved };
+  });
+  expect([await both.retried, await both.moved]).toMatchObject([[{ answer: "retried" }], [{ answer: "rescheduled" }]]);
+});
+
+test("an item is sent on its own while its window is closed: it is in no digest, and neither ends in a deadlock", async () => {
+  await using database = await createDatabase();
+  await enqueueItem(database);
+  await using holder = openConnection(database);
+  await using person = openConnection(database);
+  const { retried } = await holder.begin(async (tx) => {
+    await tx`select from mailchute.message for update`;
+    const retried = person.unsafe(RETRY).execute();
+    await waitForLocks(database, 1);
+    await closeAt(database, "1 hour");
+    return { retried };
+  });
+  expect(await retried).toMatchObject([{ answer: "retried" }]);
+  expect(await database.sql`select from mailchute.digest_item`).toHaveLength(0);
+  expect(await database.sql`select from mailchute.queue where due <= now()`).toHaveLength(1);
 });

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { openConnection, openQueue, queueRow, settlement } from "./setup.ts";
+import { openConnection, openQueue, queueRow, settlement, waitForLocks } from "./setup.ts";
 
 async function retry(database: TestDatabase, id: string, options: { readonly acceptDuplicate?: boolean } = {}) {
   const [row] = await database.sql`
@@ -352,12 +352,3 @@ test("a second cancel answers canceled; a cancel of a final message answers too_
   await endAs(database, sent, "sent");
   expect(await cancel(database.sql, sent)).toBe("too_late");
 });
-
-/** Resolves when so many statements on this database wait for a lock. */
-async function waitForLocks(database: TestDatabase, count: number): Promise<void> {
-  for (;;) {
-    const [row] = await database.sql`
-      select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-    if (row?.waiting >= count) return;
-  }
-}

@@ -136,3 +136,12 @@ export async function untilSeen(database: TestDatabase, seen: () => boolean, wha
 export async function untilLogged(database: TestDatabase, running: TestRelay, text: string): Promise<void> {
   await untilSeen(database, () => running.lines.some((line) => line.includes(text)), `logged: ${text}`);
 }
+
+/** Resolves when so many statements on this database wait for a lock. */
+export async function waitForLocks(database: TestDatabase, count: number): Promise<void> {
+  for (;;) {
+    const [row] = await database.sql`
+      select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    if (row?.waiting >= count) return;
+  }
+}
