@@ -45,6 +45,7 @@ end $$;
 -- Takes in what reports say of recipients of a mail: [{"position", "kind", "code", "enhanced", "reply", "reporter", "says": what a refusal says about the address, as in
 -- bounce.kind; null: nothing that counts}, …]. rules: {"hardFor", "softFor": milliseconds, "after", "within": milliseconds} as RELAY_ON_BOUNCE has them; null: nobody comes
 -- onto the list. Answers in the same order with [{"isNews", "state": of the recipient now}, …]: a report that comes twice is news once.
+-- That one came back who is being sent to just now is an error (55006): it is to be said again later.
 create function mailchute.note_feedback(message_seq bigint, reports jsonb, rules jsonb) returns jsonb
 language plpgsql set enable_seqscan = off as $$
 declare
@@ -60,6 +61,11 @@ begin
     select lower(r.email) as address, m.app, r.state into recipient
     from mailchute.recipient r join mailchute.message m on m.seq = r.seq
     where r.seq = message_seq and r.position = report.position for update of r;
+    -- Its relay has had an answer that is not on record yet: the recipient would become `sent` behind the report, and stay so.
+    if report.kind = 'bounced' and recipient.state in ('queued', 'deferred')
+      and exists (select from mailchute.queue q where q.seq = message_seq and q.leased_by is not null) then
+      raise exception 'The mail is being sent just now: its report is taken in when what became of it is on record' using errcode = 'object_in_use';
+    end if;
     insert into mailchute.feedback as f (seq, position, kind, code, enhanced, reply, reporter)
     values (message_seq, report.position, report.kind, report.code, report.enhanced, report.reply, report.reporter)
     -- A person has had it sent again since.

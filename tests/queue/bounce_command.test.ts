@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { describeMessage, enqueue, makeDue, openTestRelay } from "../relay.ts";
+import { startHeldServer } from "../held_server.ts";
+import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { newRole } from "../schema/role.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { on, run, UNKNOWN_ID } from "./command.ts";
@@ -148,6 +149,24 @@ test("what is tried again after a report and refused anew is news; a report of w
   await running.relay.runOnce();
   expect(await describeMessage(database, id)).toMatchObject({ state: "sent", recipients: [{ code: 250 }] });
   expect(await run(["bounce"], on(database), report)).toMatchObject({
+    stdout: expect.stringContaining("bounced, now bounced"),
+  });
+});
+
+test("a report that is faster than the relay, which has not written yet that the mail is sent, is to be tried again", async () => {
+  await using database = await createDatabase();
+  await using server = await startHeldServer();
+  const id = await enqueue(database);
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  running.relay.start();
+  await server.reached;
+  const report = reportOf(id, { address: "ann@example.com" });
+  const early = await run(["bounce"], on(database), report);
+  expect(early).toMatchObject({ code: 75, stdout: "", stderr: expect.stringContaining("is being sent just now") });
+  server.release();
+  await until(async () => (await describeMessage(database, id)).state === "sent", "on record");
+  expect(await run(["bounce"], on(database), report)).toMatchObject({
+    code: 0,
     stdout: expect.stringContaining("bounced, now bounced"),
   });
 });
