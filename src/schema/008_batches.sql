@@ -32,6 +32,18 @@ begin
     group by b.seq);
 end $$;
 
+-- Takes one message more out of the queue. Answers how many were: 1, or 0 when it is claimed, or gone.
+create function mailchute.cancel_straggler(message_seq bigint) returns integer
+language plpgsql as $$
+begin
+  if not mailchute.take_from_queue(message_seq) then
+    return 0;
+  end if;
+  update mailchute.recipient r set state = 'canceled', reason = 'Canceled by the app', changed_at = statement_timestamp()
+  where r.seq = message_seq and r.state in ('queued', 'deferred', 'held');
+  return 1;
+end $$;
+
 -- Takes all messages of a batch ({"batch": "name"}) or with a tag ({"tag": "name"}) out of the queue that are not being sent and not final. Answers how many.
 create function mailchute.cancel_many_v1(request jsonb) returns integer
 language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
@@ -66,13 +78,18 @@ begin
     returning 1
   )
   select count(*) into canceled from ended;
-  -- Those that somebody is at just now.
-  for straggler in select q.seq from mailchute.queue q where q.seq = any (wanted) and q.leased_by is null order by q.seq loop
-    if mailchute.take_from_queue(straggler) then
-      update mailchute.recipient r set state = 'canceled', reason = 'Canceled by the app', changed_at = statement_timestamp()
-      where r.seq = straggler and r.state in ('queued', 'deferred', 'held');
-      canceled := canceled + 1;
-    end if;
+  -- Those that somebody is at just now; then the digests that items of them have become meanwhile, which have their tags.
+  for straggler in
+    select q.seq from mailchute.queue q where q.seq = any (wanted) and q.leased_by is null order by q.seq
+  loop
+    canceled := canceled + mailchute.cancel_straggler(straggler);
   end loop;
+  if request ? 'tag' then
+    for straggler in
+      select distinct i.digest from mailchute.digest_item i where i.seq = any (wanted) and i.digest <> i.seq order by i.digest
+    loop
+      canceled := canceled + mailchute.cancel_straggler(straggler);
+    end loop;
+  end if;
   return canceled;
 end $$;

@@ -6,8 +6,8 @@ import { makeDue, until } from "../relay.ts";
 import { thoroughly } from "../thoroughly.ts";
 import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { type AcceptedMail, startScriptedServer } from "../scripted_server.ts";
-import { openConnection } from "../queue/setup.ts";
-import { age, closeAt, digests, enqueueItem } from "./setup.ts";
+import { openConnection, waitForLocks } from "../queue/setup.ts";
+import { age, closeAt, digests, enqueueItem, viewOf } from "./setup.ts";
 
 const SENDERS = 20;
 const ITEMS = thoroughly ? 10_000 : 2_000;
@@ -127,6 +127,24 @@ test("closers that come at once close each digest once, and none waits for anoth
     expect([looked, nextSeconds]).toEqual([0, 1]);
   });
   expect((await digests(database)).slice(40)).toHaveLength(1);
+});
+
+test("what is taken back by its tag while its window is closed goes out in no digest", async () => {
+  await using database = await createDatabase();
+  for (const tags of [["old", "lunch"], ["lunch"], []]) await enqueueItem(database, { tags });
+  await using relay = openConnection(database);
+  await using app = openConnection(database);
+  const { answer } = await relay.begin(async (tx) => {
+    await tx`select mailchute.close_digests(100, now() + interval '1 hour')`;
+    const answer = app`select mailchute.cancel_many_v1('{"tag": "lunch"}') as canceled`.execute();
+    await waitForLocks(database, 1);
+    return { answer };
+  });
+  // The digest with what else it has, as a moment later.
+  expect(await answer).toMatchObject([{ canceled: 1 }]);
+  const [digest] = await digests(database);
+  expect((await viewOf(database, digest?.id as string)).state).toBe("canceled");
+  expect(await database.sql`select from mailchute.queue`).toHaveLength(0);
 });
 
 test("an advisory lock, which any app may take, keeps no digest from being closed", async () => {
