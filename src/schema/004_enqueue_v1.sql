@@ -275,29 +275,32 @@ begin
     end if;
   end if;
 
-  insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,
-    return_path, unsubscribe, tags, metadata, lane, on_uncertain, stream, scheduled_at, expires_at, expires_after, overrides_suppression)
-  values (new_id, app_name, new_content, key, hash, from_email, request -> 'from' ->> 'name',
-    coalesce(reply_to, '[]'), return_path, unsubscribe, coalesce(tags, '{}'), coalesce(metadata, '{}'), coalesce(priority, 1), on_uncertain,
-    stream, scheduled, expires, expires_after, nullif(overrides, false))
-  on conflict do nothing
-  returning message.seq into new_seq;
+  loop
+    insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,
+      return_path, unsubscribe, tags, metadata, lane, on_uncertain, stream, scheduled_at, expires_at, expires_after, overrides_suppression)
+    values (new_id, app_name, new_content, key, hash, from_email, request -> 'from' ->> 'name',
+      coalesce(reply_to, '[]'), return_path, unsubscribe, coalesce(tags, '{}'), coalesce(metadata, '{}'), coalesce(priority, 1), on_uncertain,
+      stream, scheduled, expires, expires_after, nullif(overrides, false))
+    on conflict do nothing
+    returning message.seq into new_seq;
+    exit when new_seq is not null;
 
-  if new_seq is null then
+    created := false;
     select m.id, m.request_hash into known from mailchute.message m where m.app = app_name and m.idempotency_key = key;
-    if not found then
-      id := new_id;
-      created := false;
+    if found then
+      if known.request_hash is distinct from hash then
+        raise exception 'Idempotency key % was used for another mail', key using errcode = 'MC004',
+          hint = 'Use a new key for a new mail; the same key returns the first mail only for the same request';
+      end if;
+      id := known.id;
       return;
     end if;
-    if known.request_hash is distinct from hash then
-      raise exception 'Idempotency key % was used for another mail', key using errcode = 'MC004',
-        hint = 'Use a new key for a new mail; the same key returns the first mail only for the same request';
+    if exists (select from mailchute.message m where m.id = new_id and m.app = app_name) then
+      id := new_id;
+      return;
     end if;
-    id := known.id;
-    created := false;
-    return;
-  end if;
+    -- Retention has deleted the mail that was in the way: this one is new.
+  end loop;
 
   insert into mailchute.content (id, subject, text, html, headers)
   values (new_content, request ->> 'subject', request ->> 'text', request ->> 'html', coalesce(headers, '[]'));

@@ -81,21 +81,23 @@ begin
   end if;
   perform mailchute.check_allowed(mail, app_name, senders, null);
   headers := coalesce(nullif(mail -> 'headers', 'null'), '[]');
-  insert into mailchute.batch (id, app, name, content_id, mail, request_hash, names, line_names)
-  values (batch_id, app_name, batch_name, new_content, mail - array['subject', 'text', 'html', 'headers', 'attachments'], mail_hash,
-    mailchute.template_names(concat_ws(' ', mail ->> 'subject', mail ->> 'text', mail ->> 'html', mail ->> 'unsubscribe', headers::text)),
-    mailchute.template_names(concat_ws(' ', mail ->> 'subject', mail ->> 'unsubscribe', headers::text)))
-  on conflict do nothing
-  returning * into found_batch;
-  if not found then
-    select b.* into strict found_batch from mailchute.batch b
+  loop
+    insert into mailchute.batch (id, app, name, content_id, mail, request_hash, names, line_names)
+    values (batch_id, app_name, batch_name, new_content, mail - array['subject', 'text', 'html', 'headers', 'attachments'], mail_hash,
+      mailchute.template_names(concat_ws(' ', mail ->> 'subject', mail ->> 'text', mail ->> 'html', mail ->> 'unsubscribe', headers::text)),
+      mailchute.template_names(concat_ws(' ', mail ->> 'subject', mail ->> 'unsubscribe', headers::text)))
+    on conflict do nothing
+    returning * into found_batch;
+    exit when found;
+    select b.* into found_batch from mailchute.batch b
     where b.app = app_name and (b.id = batch_id or b.name = batch_name) order by b.name is not distinct from batch_name desc limit 1
-    -- Against retention, which deletes what has no messages.
+    -- Against retention, which deletes what has no messages; where it was faster, the batch begins anew.
     for share;
-    if found_batch.request_hash <> mail_hash then
-      raise exception 'Batch % was begun with another mail', coalesce(batch_name, batch_id::text) using errcode = 'MC004',
-        hint = 'Use a new name for a new mail; the same name adds who is missing, with the same mail';
-    end if;
+    exit when found;
+  end loop;
+  if found_batch.request_hash <> mail_hash then
+    raise exception 'Batch % was begun with another mail', coalesce(batch_name, batch_id::text) using errcode = 'MC004',
+      hint = 'Use a new name for a new mail; the same name adds who is missing, with the same mail';
   end if;
   -- Anew too when retention has deleted it.
   insert into mailchute.content (id, subject, text, html, headers)

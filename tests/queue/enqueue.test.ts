@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import type { Sql, TransactionSql } from "postgres";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { openConnection } from "./setup.ts";
+import { openConnection, waitForLocks } from "./setup.ts";
 
 interface Enqueued {
   readonly id: string;
@@ -29,15 +29,6 @@ async function enqueue(sql: Sql | TransactionSql, request: Readonly<Record<strin
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
   return await promise.then(() => "none", (error) => error.code as string);
-}
-
-/** Resolves when a statement on this database waits for another transaction. */
-async function waitForLock(database: TestDatabase): Promise<void> {
-  for (;;) {
-    const [row] = await database.sql`
-      select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-    if (row?.waiting > 0) return;
-  }
 }
 
 async function countMessages(database: TestDatabase): Promise<number> {
@@ -86,7 +77,7 @@ test("the same idempotency key in two open transactions waits for the first, and
   const waiting = await left.begin(async (first) => {
     const original = await enqueue(first, { idempotencyKey: "order/1" });
     const second = enqueue(right, { idempotencyKey: "order/1" });
-    await waitForLock(database);
+    await waitForLocks(database, 1);
     return { original, second };
   });
   expect(await waiting.second).toEqual({ id: waiting.original.id, created: false });
@@ -102,7 +93,7 @@ test("the same idempotency key in two open transactions goes on as the first use
   const rolledBack = left.begin(async (first) => {
     await enqueue(first, { idempotencyKey: "order/1" });
     second = enqueue(right, { id: mine, idempotencyKey: "order/1" });
-    await waitForLock(database);
+    await waitForLocks(database, 1);
     throw new Error("rolled back");
   });
   expect(await rolledBack.catch((error: Error) => error.message)).toBe("rolled back");
@@ -118,7 +109,7 @@ test("the same id in two open transactions waits for the first, and adds nothing
   const { second } = await left.begin(async (first) => {
     await enqueue(first, { id });
     const retried = enqueue(right, { id });
-    await waitForLock(database);
+    await waitForLocks(database, 1);
     return { second: retried };
   });
   expect(await second).toEqual({ id, created: false });
@@ -175,4 +166,42 @@ test("no row holds a state, a kind, a lane or a policy that there is not", async
   for (const change of changes) {
     expect({ change, code: await codeOf(database.sql.unsafe(change)) }).toEqual({ change, code: "23514" });
   }
+});
+
+test("no mail is lost where numbers are given out a second time, as behind a logical replica, which has no sequences", async () => {
+  await using database = await createDatabase();
+  for (let count = 0; count < 3; count++) await enqueue(database.sql);
+  await database.sql`alter sequence mailchute.message_seq_seq restart with 1`;
+  expect((await enqueue(database.sql)).created).toBe(true);
+  expect(await countMessages(database)).toBe(4);
+});
+
+test("a key whose mail retention deletes while it is looked for is a new mail's", async () => {
+  await using database = await createDatabase();
+  const first = await enqueue(database.sql, { idempotencyKey: "k" });
+  // Behind the insert that finds it there, before anything else is asked.
+  await database.sql.unsafe(`
+    create function retention() returns trigger language plpgsql as 'begin delete from mailchute.message where seq = 1; return null; end';
+    create trigger retention after insert on mailchute.message for each statement execute function retention()`);
+  const again = await enqueue(database.sql, { idempotencyKey: "k" });
+  expect([again.created, again.id === first.id, await countMessages(database)]).toEqual([true, false, 1]);
+});
+
+test("a bulk send begins anew when retention deletes its record just then", async () => {
+  await using database = await createDatabase();
+  await using retention = openConnection(database);
+  await using app = openConnection(database);
+  const mail = { from: { email: "a@b.example" }, subject: "s", text: "t" };
+  const request = () =>
+    JSON.stringify({ id: randomUUID(), batch: "news", mail, recipients: [["c@d.example", null, null, null]] });
+  await database.sql`select mailchute.enqueue_many_v1(${request()}::text::jsonb)`;
+  await database.sql`delete from mailchute.message`;
+  const { sent } = await retention.begin(async (tx) => {
+    await tx`select from mailchute.batch for update`;
+    const sent = app`select batch, created from mailchute.enqueue_many_v1(${request()}::text::jsonb)`.execute();
+    await waitForLocks(database, 1);
+    await tx`delete from mailchute.batch`;
+    return { sent };
+  });
+  expect(await sent).toMatchObject([{ batch: "news", created: 1 }]);
 });
