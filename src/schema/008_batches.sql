@@ -32,16 +32,14 @@ begin
     group by b.seq);
 end $$;
 
--- Takes one message more out of the queue. Answers how many were: 1, or 0 when it is claimed, or gone.
-create function mailchute.cancel_straggler(message_seq bigint) returns integer
+-- Waits for who is at a message just now, and keeps no lock on it.
+create function mailchute.await_message(message_seq bigint) returns void
 language plpgsql as $$
 begin
-  if not mailchute.take_from_queue(message_seq) then
-    return 0;
-  end if;
-  update mailchute.recipient r set state = 'canceled', reason = 'Canceled by the app', changed_at = statement_timestamp()
-  where r.seq = message_seq and r.state in ('queued', 'deferred', 'held');
-  return 1;
+  perform from mailchute.queue where seq = message_seq and leased_by is null for update;
+  raise exception 'Undoes this block' using errcode = 'MC000';
+exception when sqlstate 'MC000' then
+  return;
 end $$;
 
 -- Takes all messages of a batch ({"batch": "name"}) or with a tag ({"tag": "name"}) out of the queue that are not being sent and not final. Answers how many.
@@ -51,8 +49,8 @@ declare
   caller_app text := mailchute.current_app();
   batch_seq bigint;
   wanted bigint[];
+  others bigint[];
   canceled integer;
-  straggler bigint;
 begin
   if jsonb_typeof(request) is distinct from 'object' or request - array['batch', 'tag'] <> '{}'
     or coalesce(jsonb_typeof(request -> 'batch'), '') || coalesce(jsonb_typeof(request -> 'tag'), '') <> 'string' then
@@ -67,29 +65,32 @@ begin
     -- Only the queue is walked: what is final cannot be taken back.
     select q.seq from mailchute.queue q where request ? 'tag'
       and (select m.app = caller_app and m.tags @> array[request ->> 'tag'] from mailchute.message m where m.seq = q.seq));
-  with free as materialized (
-    select q.seq from mailchute.queue q where q.seq = any (wanted) and q.leased_by is null order by q.seq for update skip locked
-  ), ended as (
-    delete from mailchute.queue q where q.seq = any (array(select f.seq from free f))
-    returning q.seq
-  ), moved as (
-    update mailchute.recipient r set state = 'canceled', reason = 'Canceled by the app', changed_at = statement_timestamp()
-    where r.seq = any (array(select e.seq from ended e)) and r.state in ('queued', 'deferred', 'held')
-    returning 1
-  )
-  select count(*) into canceled from ended;
-  -- Those that somebody is at just now; then the digests that items of them have become meanwhile, which have their tags.
-  for straggler in
-    select q.seq from mailchute.queue q where q.seq = any (wanted) and q.leased_by is null order by q.seq
   loop
-    canceled := canceled + mailchute.cancel_straggler(straggler);
+    begin
+      with free as materialized (
+        select q.seq from mailchute.queue q where q.seq = any (wanted) and q.leased_by is null order by q.seq for update skip locked
+      ), ended as (
+        delete from mailchute.queue q where q.seq = any (array(select f.seq from free f))
+        returning q.seq
+      ), moved as (
+        update mailchute.recipient r set state = 'canceled', reason = 'Canceled by the app', changed_at = statement_timestamp()
+        where r.seq = any (array(select e.seq from ended e)) and r.state in ('queued', 'deferred', 'held')
+        returning 1
+      )
+      select count(*) into canceled from ended;
+      -- Those that somebody is at just now, and the digests that items have become meanwhile, which have their tags.
+      others := array(
+        select q.seq from mailchute.queue q where q.leased_by is null and q.seq = any (wanted || array(
+          select i.digest from mailchute.digest_item i where request ? 'tag' and i.seq = any (wanted) and i.digest <> i.seq))
+        order by q.seq);
+      if others = '{}' then
+        return canceled;
+      end if;
+      raise exception 'Undoes this block' using errcode = 'MC000';
+    exception when sqlstate 'MC000' then
+      -- With nothing in hand: two that take back the same would each wait for what the other has.
+      wanted := wanted || others;
+      perform mailchute.await_message(o.seq) from unnest(others) as o(seq);
+    end;
   end loop;
-  if request ? 'tag' then
-    for straggler in
-      select distinct i.digest from mailchute.digest_item i where i.seq = any (wanted) and i.digest <> i.seq order by i.digest
-    loop
-      canceled := canceled + mailchute.cancel_straggler(straggler);
-    end loop;
-  end if;
-  return canceled;
 end $$;

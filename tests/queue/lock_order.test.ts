@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { Sql } from "postgres";
 import { createDatabase } from "../database.ts";
 import { closeAt, enqueueItem } from "../digest/setup.ts";
 import { enqueue } from "../relay.ts";
@@ -66,4 +67,29 @@ test("an item is sent on its own while its window is closed: it is in no digest,
   expect(await retried).toMatchObject([{ answer: "retried" }]);
   expect(await database.sql`select from mailchute.digest_item`).toHaveLength(0);
   expect(await database.sql`select from mailchute.queue where due <= now()`).toHaveLength(1);
+});
+
+test("two that take back the same mails, of which others have some, end up with all of them and in no deadlock", async () => {
+  await using database = await createDatabase();
+  for (let count = 0; count < 4; count++) await enqueue(database, { tags: ["lunch"] });
+  await using one = openConnection(database);
+  await using other = openConnection(database);
+  await using left = openConnection(database);
+  await using right = openConnection(database);
+  const cancel = (sql: Sql) => sql`select mailchute.cancel_many_v1('{"tag": "lunch"}') as canceled`.execute();
+  const both = await one.begin(async (first) => {
+    await first`select from mailchute.queue where seq = 2 for update`;
+    const before = await other.begin(async (second) => {
+      await second`select from mailchute.queue where seq = 4 for update`;
+      const canceled = cancel(left);
+      await waitForLocks(database, 1);
+      return { canceled };
+    });
+    const after = { canceled: cancel(right) };
+    await waitForLocks(database, 2);
+    return [before, after];
+  });
+  const counts = await Promise.all(both.map(async ({ canceled }) => (await canceled)[0]?.canceled as number));
+  expect(counts[0] as number + (counts[1] as number)).toBe(4);
+  expect(await database.sql`select from mailchute.queue`).toHaveLength(0);
 });
