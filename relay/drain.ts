@@ -121,9 +121,10 @@ export class Drain {
   /** Looks which limits mail waits for, whoever has put it there. */
   async discover(): Promise<void> {
     try {
-      if (await this.#options.mayClaim()) await this.#intake.discover();
+      if (!this.#stopping && await this.#options.mayClaim()) await this.#intake.discover();
     } catch (error) {
-      this.#outage.note("look", error);
+      // After a stop nobody waits for this, and the connections end under it.
+      if (!this.#stopping) this.#outage.note("look", error);
     }
   }
 

@@ -2,11 +2,12 @@ import { expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../relay/clock.ts";
+import { beginPause, endPause } from "../../relay/pause_table.ts";
 import { createDatabase, type TestDatabase, testServer } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { type AcceptedMail, startScriptedServer } from "../scripted_server.ts";
-import { endLeases, fill, openQueue, queueRow, untilLogged, untilSeen } from "./setup.ts";
+import { endLeases, fill, openConnection, openQueue, queueRow, untilLogged, untilSeen, waitForLocks } from "./setup.ts";
 
 /** Ends every connection of relays to this database. @returns how many there were */
 async function cut(database: TestDatabase): Promise<number> {
@@ -220,3 +221,30 @@ test("one database's outage is unseen by the other database of the same relay, a
   expect(troubles.length).toBeGreaterThan(0);
   expect(troubles.filter((line) => line.includes('"database":"home"'))).toEqual([]);
 }, 60_000);
+
+test("a relay that stops while it looks what a pause has kept back does not take the end of its connections for an outage", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  const pause = { key: "stream=news", reason: undefined };
+  await beginPause(database.sql, pause);
+  await enqueue(database, { stream: "news" });
+  await using running = await openTestRelay(database, { smtpPort: server.port });
+  running.relay.start();
+  const waiting = () => database.sql`select from mailchute.queue where throttle = 'paused:stream=news'`;
+  await until(async () => (await waiting()).length === 1, "it is kept back");
+  await using holder = openConnection(database);
+  await holder`select pg_advisory_lock(1)`;
+  await database.sql.unsafe(`
+    create function hold() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock(1); return new; end';
+    create trigger hold before update on mailchute.queue for each row when (old.throttle is not null) execute function hold()`);
+  await endPause(database.sql, pause.key);
+  await waitForLocks(database, 1);
+  await running.relay.stop();
+  await holder`select pg_advisory_unlock(1)`;
+  // Until then its statement has no end.
+  const sessions = () =>
+    database
+      .sql`select from pg_stat_activity where datname = current_database() and application_name = 'mailchute relay'`;
+  await until(async () => (await sessions()).length === 0, "its connections have ended");
+  expect(running.lines.filter((line) => line.includes("does not answer"))).toEqual([]);
+});
