@@ -1,25 +1,26 @@
 import { parseArgs } from "node:util";
 import { runHistory } from "../tests/history/run_history.ts";
 import { databaseOutage, type OutageRun } from "../tests/history/outage.ts";
+import { type MixRun, runMix } from "../tests/history/mix.ts";
 import { CONNECTIONS, killAgainAndAgain, rollingRestart, type ScenarioRun } from "../tests/history/scenarios.ts";
 import type { Run } from "../tests/history/stage.ts";
 import { summarise, tellRun } from "../tests/history/tell.ts";
 import { rewriteFigures, withSoak } from "./figures_page.ts";
 import { renderSoak, type SoakResult } from "./soak_report.ts";
 
-// The program: `bun bench/soak.ts [history|rolling|kills|outage] [--seed N] [--seconds 60] [--seeds 1] [--at-once 1] [--write]`.
+// The program: `bun bench/soak.ts [history|mix|rolling|kills|outage] [--seed N] [--seconds 60] [--seeds 1] [--at-once 1] [--write]`.
 
 const USAGE = `usage: bun bench/soak.ts [NAME] [--seed N] [--seconds 60] [--seeds 1] [--at-once 1] [--write]
 
-  NAME       only this one: history (things go wrong by a seed), rolling (SIGTERM every 5 s), kills (kill -9 fifteen times over 20,000 mails),
-             outage (Postgres stopped for 60 s in the middle of 8,000 mails, twice: the second time with a kill -9 meanwhile)
+  NAME       only this one: history (things go wrong by a seed), mix (all operations at once, by a seed), rolling (SIGTERM every 5 s),
+             kills (kill -9 fifteen times over 20,000 mails), outage (Postgres stopped for 60 s in the middle of 8,000 mails, twice: the second time with a kill -9 meanwhile)
   --seed     the first seed [default: from the clock]
-  --seconds  how long things go wrong in each run of history
-  --seeds    how many runs of history, each with the next seed
-  --at-once  how many of them go on side by side
+  --seconds  how long each run of history and mix goes on
+  --seeds    how many runs of these, each with the next seed
+  --at-once  how many of history go on side by side
   --write    write the result into docs/figures.md`;
 
-const NAMES = ["history", "rolling", "kills", "outage"] as const;
+const NAMES = ["history", "mix", "rolling", "kills", "outage"] as const;
 
 interface Wanted {
   readonly name: typeof NAMES[number] | undefined;
@@ -64,6 +65,15 @@ async function soak({ name, seed, seconds, seeds, atOnce, write }: Wanted): Prom
       }
     };
     await Promise.all(Array.from({ length: atOnce }, inTurn));
+  }
+  const mixes: MixRun[] = [];
+  for (let count = 0; asked("mix") && count < seeds; count++) {
+    console.log(`mix, seed ${seed + count}, ${seconds} s …`);
+    const mix = await runMix({ seed: seed + count, lastsMs: seconds * 1_000 });
+    mixes.push(mix);
+    console.log(
+      [`${mix.mails} mails, ${mix.copies} copies, ${mix.findings.length} findings`, ...mix.findings].join("\n  "),
+    );
   }
   let rolling: ScenarioRun | undefined;
   if (asked("rolling")) {
@@ -110,10 +120,13 @@ async function soak({ name, seed, seconds, seeds, atOnce, write }: Wanted): Prom
     };
     rewriteFigures((page) => withSoak(page, renderSoak(result, new Date())));
   }
-  const found = runs.reduce((sum, { verdict }) => sum + verdict.findings.length, 0);
+  const found = [...runs.map(({ verdict }) => verdict), ...mixes].reduce(
+    (sum, { findings }) => sum + findings.length,
+    0,
+  );
   console.log(
-    `${runs.length} runs, ${found} findings${
-      asked("history") ? `; again: --seed ${seed} --seconds ${seconds} --seeds ${seeds}` : ""
+    `${runs.length + mixes.length} runs, ${found} findings${
+      asked("history") || asked("mix") ? `; again: --seed ${seed} --seconds ${seconds} --seeds ${seeds}` : ""
     }`,
   );
   return found === 0 && isWithinLimit;
