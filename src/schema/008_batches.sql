@@ -32,14 +32,16 @@ begin
     group by b.seq);
 end $$;
 
--- Waits for who is at a message just now, and keeps no lock on it.
-create function mailchute.await_message(message_seq bigint) returns void
+-- Takes one message more out of the queue. Answers how many were: 1, or 0 when it is claimed, or gone.
+create function mailchute.cancel_straggler(message_seq bigint) returns integer
 language plpgsql as $$
 begin
-  perform from mailchute.queue where seq = message_seq and leased_by is null for update;
-  raise exception 'Undoes this block' using errcode = 'MC000';
-exception when sqlstate 'MC000' then
-  return;
+  if not mailchute.take_from_queue(message_seq) then
+    return 0;
+  end if;
+  update mailchute.recipient r set state = 'canceled', reason = 'Canceled by the app', changed_at = statement_timestamp()
+  where r.seq = message_seq and r.state in ('queued', 'deferred', 'held');
+  return 1;
 end $$;
 
 -- Takes all messages of a batch ({"batch": "name"}) or with a tag ({"tag": "name"}) out of the queue that are not being sent and not final. Answers how many.
@@ -49,7 +51,7 @@ declare
   caller_app text := mailchute.current_app();
   batch_seq bigint;
   wanted bigint[];
-  others bigint[];
+  straggler bigint;
   canceled integer;
 begin
   if jsonb_typeof(request) is distinct from 'object' or request - array['batch', 'tag'] <> '{}'
@@ -78,19 +80,19 @@ begin
         returning 1
       )
       select count(*) into canceled from ended;
-      -- Those that somebody is at just now, and the digests that items have become meanwhile, which have their tags.
-      others := array(
-        select q.seq from mailchute.queue q where q.leased_by is null and q.seq = any (wanted || array(
-          select i.digest from mailchute.digest_item i where request ? 'tag' and i.seq = any (wanted) and i.digest <> i.seq))
-        order by q.seq);
-      if others = '{}' then
-        return canceled;
-      end if;
-      raise exception 'Undoes this block' using errcode = 'MC000';
-    exception when sqlstate 'MC000' then
-      -- With nothing in hand: two that take back the same would each wait for what the other has.
-      wanted := wanted || others;
-      perform mailchute.await_message(o.seq) from unnest(others) as o(seq);
+      -- Those that somebody is at just now. They are waited for with the others in hand: a relay would send these meanwhile.
+      for straggler in select q.seq from mailchute.queue q where q.seq = any (wanted) and q.leased_by is null order by q.seq loop
+        canceled := canceled + mailchute.cancel_straggler(straggler);
+      end loop;
+      -- The digests that items have become meanwhile have their tags.
+      for straggler in
+        select distinct i.digest from mailchute.digest_item i where request ? 'tag' and i.seq = any (wanted) and i.digest <> i.seq order by i.digest
+      loop
+        canceled := canceled + mailchute.cancel_straggler(straggler);
+      end loop;
+      return canceled;
+    exception when deadlock_detected then
+      -- Who has one of them waits for another that was ours, and has it now: as two do that take back the same.
     end;
   end loop;
 end $$;
