@@ -1,3 +1,4 @@
+import { errorCode } from "./error_code.ts";
 import type { Sql, TransactionSql } from "postgres";
 import type { Clock } from "./clock.ts";
 import type { Rows, Statements } from "./statements.ts";
@@ -90,7 +91,7 @@ export class ConnectionPool implements Statements {
       return await this.#limited(sql, sql.unsafe(text, values, { ...options, ...ALONE }), this.#options.statementMs);
     } catch (error) {
       const isRefused = isOfPooler(error);
-      if (!isRefused && !NOT_PREPARED.has(codeOf(error))) throw error;
+      if (!isRefused && !NOT_PREPARED.has(errorCode(error))) throw error;
       if (this.#prepare) {
         this.#prepare = false;
         this.#replace(sql);
@@ -132,7 +133,7 @@ export class ConnectionPool implements Statements {
       return answer;
     } catch (error) {
       if (error instanceof Error && error.name === "PostgresError") this.#heardAtMs = nowMs;
-      else if (codeOf(error) === NOT_REACHED || nowMs - this.#heardAtMs >= SILENCE_MS) this.#replace(sql);
+      else if (errorCode(error) === NOT_REACHED || nowMs - this.#heardAtMs >= SILENCE_MS) this.#replace(sql);
       throw error;
     }
   }
@@ -162,9 +163,5 @@ export class ConnectionPool implements Statements {
 
 /** Tells whether a pooler has refused a connection for a parameter of the server. */
 export function isOfPooler(error: unknown): boolean {
-  return codeOf(error) === NOT_CONNECTED && error instanceof Error && /startup parameter/i.test(error.message);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
+  return errorCode(error) === NOT_CONNECTED && error instanceof Error && /startup parameter/i.test(error.message);
 }

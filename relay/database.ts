@@ -1,3 +1,4 @@
+import { errorCode } from "./error_code.ts";
 import postgres, { type Sql } from "postgres";
 import { withoutForeignParameters } from "../src/client_parameters.ts";
 import type { Clock } from "./clock.ts";
@@ -167,7 +168,7 @@ export async function openDatabase(options: ConnectOptions, timing: Timing): Pro
   } catch (cause) {
     await sql.end({ timeout: 0 });
     if (cause instanceof DatabaseProblem) throw cause;
-    if (codeOf(cause) === "42501") throw await missingRights(options, cause);
+    if (errorCode(cause) === "42501") throw await missingRights(options, cause);
     throw unreachable(name, display, cause);
   }
 }
@@ -178,7 +179,7 @@ async function migrateIfAllowed(options: ConnectOptions, problem: string): Promi
   try {
     return await migrate(sql);
   } catch (error) {
-    if (codeOf(error) === "42501") throw new DatabaseProblem(problem);
+    if (errorCode(error) === "42501") throw new DatabaseProblem(problem);
     throw error;
   } finally {
     await sql.end({ timeout: 1 });
@@ -205,10 +206,6 @@ async function missingRights(options: ConnectOptions, cause?: unknown): Promise<
 /** Says why a database cannot be used, with the variable that names it. */
 export function unreachable(name: string, display: string, cause: unknown): DatabaseProblem {
   const variable = name === "home" ? "DATABASE_URL" : `DATABASE_URL_${name.toUpperCase()}`;
-  const reason = cause instanceof Error ? cause.message || codeOf(cause) : String(cause);
+  const reason = cause instanceof Error ? cause.message || errorCode(cause) : String(cause);
   return new DatabaseProblem(`Cannot use the database ${display}: ${reason}; check ${variable}`, { cause });
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

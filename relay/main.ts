@@ -1,4 +1,5 @@
 #!/usr/bin/env bun
+import { errorCode } from "./error_code.ts";
 import { readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, relative, sep } from "node:path";
@@ -15,7 +16,7 @@ import { PROGRAM_VERSION } from "./version.ts";
 const stdout = Bun.stdout.writer();
 // Whoever reads has seen enough (`mailchute list | head`), or the log has lost its reader: no reason to end, least of all for `run`.
 process.on("unhandledRejection", (error) => {
-  if (error instanceof Error && "code" in error && error.code === "EPIPE") return;
+  if (errorCode(error) === "EPIPE") return;
   throw error;
 });
 

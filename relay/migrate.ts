@@ -1,3 +1,4 @@
+import { errorCode } from "./error_code.ts";
 import type { Sql, TransactionSql } from "postgres";
 import { MIGRATIONS, ROLES } from "./schema.ts";
 import { schemaState } from "./schema_state.ts";
@@ -33,7 +34,7 @@ export async function migrate(sql: Sql, patience: Patience = PATIENCE): Promise<
       // Named, since a role may have another default: with a snapshot from before the lock it would migrate what is migrated.
       return await sql.begin("isolation level read committed", (tx) => migrateIn(tx, patience));
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      const code = errorCode(error);
       // An open transaction of an app, or another migration.
       const isHeld = code === "55P03";
       if (isHeld && round >= patience.rounds) throw new Error(await whoHolds(sql), { cause: error });

@@ -1,3 +1,4 @@
+import { errorCode } from "./error_code.ts";
 import type { Clock } from "./clock.ts";
 import type { Settlement } from "./queue.ts";
 
@@ -91,5 +92,5 @@ export class Settler {
 
 /** SQLSTATE class 22 (data) or 23 (constraint): the statement was understood, and a value in it was not taken. */
 function isAboutARow(error: unknown): boolean {
-  return error instanceof Error && "code" in error && /^2[23]/.test(String(error.code));
+  return /^2[23]/.test(errorCode(error));
 }

@@ -1,3 +1,4 @@
+import { errorCode } from "./error_code.ts";
 import { Database } from "bun:sqlite";
 import { randomUUID } from "node:crypto";
 import {
@@ -73,7 +74,7 @@ function mayWrite(path: string, more = 0): boolean {
     accessSync(path, constants.R_OK | constants.W_OK | more);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    if (errorCode(error) === "ENOENT") return false;
     throw error;
   }
 }
@@ -83,7 +84,7 @@ function makePrivate(path: string): void {
   try {
     chmodSync(path, 0o700);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EPERM")) throw error;
+    if (errorCode(error) !== "EPERM") throw error;
   }
 }
 

@@ -1,3 +1,5 @@
+import { errorCode } from "./error_code.ts";
+
 export type Rows = readonly Readonly<Record<string, unknown>>[];
 
 /** What runs statements: the driver's own pool, a transaction, a `ConnectionPool`, or what a Worker is handed. */
@@ -12,9 +14,5 @@ export interface Statements {
 /** Tells whether a statement failed with its connection, so that it may do better on another one. */
 export function isOfConnection(error: unknown): boolean {
   // SQLSTATE 57P01 to 57P03: the server ends this connection, or all.
-  return !(error instanceof Error && error.name === "PostgresError") || codeOf(error).startsWith("57P");
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
+  return !(error instanceof Error && error.name === "PostgresError") || errorCode(error).startsWith("57P");
 }

@@ -1,7 +1,9 @@
 import type { LoadedAttachment } from "./attachment.ts";
 import { listOf } from "./field.ts";
 import { LIMITS } from "./limits.ts";
-import type { Failed } from "./message.ts";
+
+/** Refuses what cannot be read. */
+export type Failed = (path: string) => (cause: unknown) => void;
 
 /** Reads what has to be waited for: Blobs and streams. No more is read than a mail may have. */
 export async function loadAttachments(

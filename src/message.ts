@@ -1,4 +1,5 @@
 import type { Address, Mailbox } from "./address.ts";
+import type { Failed } from "./attachment_source.ts";
 import { type Attachment, attachments, type WireAttachment } from "./attachment.ts";
 import {
   body,
@@ -233,9 +234,6 @@ async function load(input: Readonly<Record<string, unknown>>): Promise<Readonly<
     attachments: await loadFiles(input.attachments, failed),
   };
 }
-
-/** Refuses what cannot be read. */
-export type Failed = (path: string) => (cause: unknown) => void;
 
 /** Most mails have none: what reads them is loaded when one has. */
 async function loadFiles(value: unknown, failed: Failed): Promise<unknown> {

@@ -24,7 +24,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "pure relay",
     files:
-      /^relay\/(adopt\/django_payload|bell|breaker|clock|delay|duration|journal_memory|journal_record|lane_floors|lane_order|lane_shares|lease|mail_content|mask|pace|pause|periodic|place|rate_limit|room|route|routing|solitude|statements|throttle|throttle_bucket|transport|turns|version|smtp\/(advice|auth|bounce|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|one_each|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|transaction_frame|trouble_advice|xtext)|delivery_report|explained_command|explained_mail|explanation|moment|csv|suppression_pass|suppression_scope|template_folder)\.ts$/,
+      /^relay\/(adopt\/django_payload|bell|breaker|clock|delay|duration|error_code|journal_memory|journal_record|lane_floors|lane_order|lane_shares|lease|mail_content|mask|pace|pause|periodic|place|rate_limit|room|route|routing|solitude|statements|throttle|throttle_bucket|transport|turns|version|smtp\/(advice|auth|bounce|capability|cause|command|content|deadline|dialogue|domain_limit|ending|gate|handover|limit|line|one_each|opening|outcome|outcome_advice|parts|path|preflight|redact|reply|session|tally|tls_advice|transaction|transaction_frame|trouble_advice|xtext)|delivery_report|explained_command|explained_mail|explanation|moment|csv|suppression_pass|suppression_scope|template_folder)\.ts$/,
     mayImport: ["domain", "pure relay"],
   },
   {

@@ -85,7 +85,15 @@ test("fewer mails are held while they have many recipients, and as many as ever 
   const pass = (mails: number, recipients: number) => {
     for (let count = 0; count < mails; count++) {
       const leg: Leg = {
-        holding: { message: message(), lease: "2", leaseEndsMs: 60_000, started: false, isGivenBack: false, legs: [] },
+        holding: {
+          message: message(),
+          lease: "2",
+          leaseEndsMs: 60_000,
+          started: false,
+          isGivenBack: false,
+          hasEnded: false,
+          legs: [],
+        },
         recipients: Array.from({ length: recipients }, (_, position) => recipient(position)),
         ...{ routes: ["internal"], line: undefined, againMs: 0, result: undefined },
       };

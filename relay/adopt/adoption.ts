@@ -1,3 +1,4 @@
+import { errorCode } from "../error_code.ts";
 import { uuidv7 } from "../../src/uuid.ts";
 import type { Clock } from "../clock.ts";
 import { delay } from "../delay.ts";
@@ -196,7 +197,7 @@ export class Adoption {
         return rows.length;
       });
     } catch (error) {
-      const code = codeOf(error);
+      const code = errorCode(error);
       if (code === QUEUE_FULL) return 0;
       if (current === undefined || !/^(MC00[123]|22)/.test(code)) throw error;
       // This one row cannot be sent; the others go with the next look.
@@ -256,8 +257,4 @@ function toRow({ id, seq, state, attempts, retries, log }: News) {
 function isSame(now: Seen, before: Seen | undefined): boolean {
   return before === undefined ||
     (now.status === before.status && now.retries === before.retries && now.updatedAt === before.updatedAt);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

@@ -1,3 +1,4 @@
+import { errorCode } from "../error_code.ts";
 import type { ParseArgsConfig } from "node:util";
 import type { Sql } from "postgres";
 import { readDatabases, SettingsError } from "../config.ts";
@@ -117,7 +118,7 @@ export async function withDatabase<T>(
       sql = connect(database);
       return schemaState(sql);
     }).catch((cause: unknown) => {
-      if (database.isEmbedded && cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED") {
+      if (database.isEmbedded && errorCode(cause) === "ECONNREFUSED") {
         throw new DatabaseProblem(
           `Cannot use the database ${database.display}: the embedded Postgres does not run now; start the relay (mailchute run)`,
           { cause },
@@ -170,7 +171,7 @@ export async function inEachDatabase<T>(
 
 /** The role lacks a right (SQLSTATE 42501). */
 function isRefused(error: unknown): error is Error {
-  return error instanceof Error && "code" in error && error.code === "42501";
+  return error instanceof Error && errorCode(error) === "42501";
 }
 
 /** The text of a table with aligned columns. */

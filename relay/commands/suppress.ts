@@ -1,3 +1,4 @@
+import { errorCode } from "../error_code.ts";
 import type { Sql } from "postgres";
 import { parseAddress } from "../../src/address.ts";
 import { suppressionReason } from "../../src/suppression.ts";
@@ -226,7 +227,7 @@ const UNREADABLE: Readonly<Record<string, string>> = {
 
 /** Why a file cannot be read; undefined: the error is another. */
 function unreadableOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error ? UNREADABLE[String(error.code)] : undefined;
+  return UNREADABLE[errorCode(error)];
 }
 
 function tellFaults(

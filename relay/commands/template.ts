@@ -1,3 +1,4 @@
+import { errorCode } from "../error_code.ts";
 import type { Sql } from "postgres";
 import { namesIn } from "../../src/template.ts";
 import { formatTime } from "../moment.ts";
@@ -258,5 +259,5 @@ function versionOf(text: Options[string]): number | undefined {
 
 /** What the database says of our own checks is for people as it is. */
 function isRefusal(error: unknown): error is Error {
-  return error instanceof Error && "code" in error && /^MC/.test(String(error.code));
+  return errorCode(error).startsWith("MC");
 }

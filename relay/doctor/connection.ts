@@ -1,6 +1,7 @@
+import { errorCode } from "../error_code.ts";
 import { isOfPooler } from "../connection_pool.ts";
 import type { DatabaseUnderTest } from "./database.ts";
-import { codeOf, fail, type Finding, ok, reasonOf, span, warn } from "./finding.ts";
+import { fail, type Finding, ok, reasonOf, span, warn } from "./finding.ts";
 
 /** Behind a pooler this is about the pooler's own connection. */
 const WHO = `
@@ -82,7 +83,7 @@ const FIXES: Readonly<Record<string, string>> = {
 };
 
 function notReached(error: unknown, { database, variable, isEmbedded }: DatabaseUnderTest): Finding {
-  const code = codeOf(error);
+  const code = errorCode(error);
   if (isEmbedded && code === "ECONNREFUSED") {
     return warn("connection", "the embedded Postgres does not run now", "start it: mailchute run");
   }

@@ -1,3 +1,5 @@
+import { errorCode } from "../error_code.ts";
+
 /** How grave a finding is: `warn` works, but not as it should; `fail` does not. */
 export type Level = "ok" | "warn" | "fail";
 
@@ -49,12 +51,7 @@ export async function checked(
 /** The message of an error; of one without, its code. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error.message || codeOf(error) || error.name;
-}
-
-/** The code of a system's or a database's error; empty when it has none. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
+  return error.message || errorCode(error) || error.name;
 }
 
 /**

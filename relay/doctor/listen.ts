@@ -1,4 +1,5 @@
-import { codeOf, type Finding, ok, reasonOf, span, warn } from "./finding.ts";
+import { errorCode } from "../error_code.ts";
+import { type Finding, ok, reasonOf, span, warn } from "./finding.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 
 const PATIENCE_MS = 3_000;
@@ -25,7 +26,7 @@ export async function checkListen(test: DatabaseUnderTest): Promise<readonly Fin
     }
     return [ok("listen", `a notification arrived after ${span(arrivedMs - sentMs)}`)];
   } catch (error) {
-    return [warn("listen", `LISTEN does not work (${codeOf(error) || reasonOf(error)}): ${late}`, fix)];
+    return [warn("listen", `LISTEN does not work (${errorCode(error) || reasonOf(error)}): ${late}`, fix)];
   } finally {
     cancel();
   }

@@ -1,8 +1,9 @@
+import { errorCode } from "../error_code.ts";
 import { rightsAdvice } from "../rights_advice.ts";
 import { schemaProblem, schemaState } from "../schema_state.ts";
 import { isOlder, PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 import type { DatabaseUnderTest } from "./database.ts";
-import { codeOf, fail, type Finding, ok, warn } from "./finding.ts";
+import { fail, type Finding, ok, warn } from "./finding.ts";
 
 /** Who may change our schema: its owner, or where there is none, whoever may create one. */
 const MAY_MIGRATE = `
@@ -16,7 +17,7 @@ export async function checkSchema({ sql, database }: DatabaseUnderTest): Promise
   try {
     state = await schemaState(sql);
   } catch (error) {
-    if (codeOf(error) !== "42501") throw error;
+    if (errorCode(error) !== "42501") throw error;
     const { role, advice } = await rightsAdvice(sql);
     return [fail("schema", `the role ${role} may not look at it`, advice)];
   }

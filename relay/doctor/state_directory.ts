@@ -1,7 +1,8 @@
+import { errorCode } from "../error_code.ts";
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { checkKept } from "../state_directory.ts";
-import { codeOf, fail, type Finding, ok, reasonOf } from "./finding.ts";
+import { fail, type Finding, ok, reasonOf } from "./finding.ts";
 
 /**
  * Whether a relay of this user could keep its state there. Makes nothing and takes no lock, so that it disturbs no relay
@@ -22,7 +23,7 @@ export function checkStateDirectory(directory: string): readonly Finding[] {
     return [ok("state", `${path} is writable`)];
   } catch (error) {
     const inside = error instanceof Error && "path" in error && error.path !== path ? ` (${error.path})` : "";
-    return [fail("state", `${path} cannot be written to: ${codeOf(error) || reasonOf(error)}${inside}`, fix)];
+    return [fail("state", `${path} cannot be written to: ${errorCode(error) || reasonOf(error)}${inside}`, fix)];
   }
 }
 

@@ -1,3 +1,4 @@
+import { errorCode } from "../error_code.ts";
 import type { Connection } from "./access.ts";
 
 /** Anything that answers requests, such as a Hono app; the bindings tell it where they come from. */
@@ -63,7 +64,7 @@ function openPort(
       fetch: (request, server) => answer(request, server.requestIP(request)?.address),
     });
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+    const code = errorCode(cause);
     const because = code === "EADDRINUSE" ? "another program has the port" : `the address cannot be used (${code})`;
     throw new Error(`Cannot listen on ${hostname}:${port}: ${because}; set HOST and PORT to a free address`, { cause });
   }

@@ -1,3 +1,4 @@
+import { errorCode } from "../error_code.ts";
 import { SettingsError } from "./settings_error.ts";
 
 /** The environment as settings see it: each `NAME` may also come as `NAME_FILE`, the path of a file that holds it. */
@@ -48,7 +49,7 @@ export function readNamedFile(
   try {
     return options.readFile(path);
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "it cannot be opened";
+    const code = errorCode(cause) || "it cannot be opened";
     throw new SettingsError(
       options.fileName,
       `Cannot read the file that ${options.fileName} names, ${JSON.stringify(path)}: ${code}; ` +

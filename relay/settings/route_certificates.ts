@@ -1,3 +1,4 @@
+import { errorCode } from "../error_code.ts";
 import { checkCertificates } from "../smtp/connection.ts";
 import { IN_PLACE_OF_DJANGO, type RouteSettings } from "./route_settings.ts";
 import { refuse } from "./smtp_parameters.ts";
@@ -32,6 +33,6 @@ function faultOf(certificates: Parameters<typeof checkCertificates>[0]): string 
     return undefined;
   } catch (error) {
     const cause = error instanceof Error ? error.cause : undefined;
-    return cause instanceof Error && "code" in cause ? String(cause.code) : "unknown";
+    return errorCode(cause) || "unknown";
   }
 }

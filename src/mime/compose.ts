@@ -1,3 +1,4 @@
+import { isUuid } from "../is_uuid.ts";
 import { type Mailbox, mailboxOf, parseAddress } from "../address.ts";
 import { MailchuteError } from "../error.ts";
 import { addressHeader, needsUtf8 } from "./address_list.ts";
@@ -31,7 +32,6 @@ export interface Mail {
   readonly isAsciiOnly?: boolean;
 }
 
-const UUID = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/i;
 const encoder = new TextEncoder();
 /** RFC 5322 section 3.3 writes years with four digits, from 1900 on. */
 const MIN_DATE_MS = Date.UTC(1900);
@@ -153,7 +153,7 @@ function mailboxes(list: readonly Mailbox[], field: string): readonly Mailbox[] 
 }
 
 function check(mail: Mail): void {
-  if (!UUID.test(mail.id)) refuse("id", "it is not a UUID");
+  if (!isUuid(mail.id)) refuse("id", "it is not a UUID");
   const dateMs = mail.date.getTime();
   if (!(dateMs >= MIN_DATE_MS && dateMs <= MAX_DATE_MS)) refuse("date", "it is not a date from 1900 to 9999");
   ensure("subject", valueProblem(mail.subject));
