@@ -87,10 +87,13 @@ export class Breaker {
     this.#rules = { ...BREAKER_RULES, ...rules };
   }
 
-  /** What people call it; half-open while one mail may find out, or is on its way. */
+  /**
+   * What people call it; half-open while one mail may find out, or is on its way, and while the only mail goes on failing: it keeps no other
+   * back, but a route that nothing gets through must not look well to those who watch it.
+   */
   stateAt(nowMs: number): "closed" | "open" | "half-open" {
     const { limit, retryAtMs } = this.allowance(nowMs);
-    if (limit === Infinity) return "closed";
+    if (limit === Infinity) return this.#outSinceMs === undefined ? "closed" : "half-open";
     return limit === 0 && retryAtMs !== undefined ? "open" : "half-open";
   }
 

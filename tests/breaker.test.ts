@@ -134,7 +134,8 @@ test("it goes out once for each outage, and the end of one tells how long it was
   expect(breaker.succeeded(3_300)).toBeUndefined();
   // One mail alone does not open it, but whoever waits for that mail has to know.
   expect(["a", "a", "a", "a"].map((id) => wentOut(id, 4_000))).toEqual([false, false, true, false]);
-  expect(breaker.stateAt(4_000)).toBe("closed");
+  expect([breaker.stateAt(4_000), breaker.allowance(4_000).limit]).toEqual(["half-open", Infinity]);
+  expect([breaker.succeeded(5_000), breaker.stateAt(5_000)]).toEqual([1_000, "closed"]);
 });
 
 test("property: every delay stays within its jitter, and doubles up to the maximum", () => {

@@ -84,6 +84,26 @@ test("explain names the route that is out by the relay that runs here, with its 
   expect(await relay.exited).toBe(0);
 }, 60_000);
 
+test(
+  "a server that one mail alone waits for is out for everybody who watches: probe, metrics, status and explain",
+  async () => {
+    await using database = await createDatabase();
+    using state = temporaryDirectory();
+    const env = { ...on(database), SMTP_URL: "smtp://127.0.0.1:1?tls=none", RELAY_STATE_DIR: state.path };
+    const id = await enqueue(database);
+    await using relay = startRelayProcess(["run"], { ...env, PORT: "0" });
+    await relay.printed('"msg":"route out"');
+    await relay.printed('"msg":"serving"');
+    const PORT = /http:\/\/127\.0\.0\.1:(\d+)/.exec(relay.output())?.[1] as string;
+    const ask = async (path: string) => await (await fetch(`http://127.0.0.1:${PORT}${path}`)).text();
+    expect(await ask("/readyz")).toBe("not ready: route default is out");
+    expect(await ask("/metrics")).toContain('mailchute_route_state{route="default",state="closed"} 0');
+    expect((await run(["status"], { ...env, PORT })).stdout).toContain("route default: out");
+    expect((await run(["explain", id], { ...env, PORT })).stdout).toContain("The route default is out since");
+  },
+  60_000,
+);
+
 test("a role that may only look can ask, also of a mail that waits for a limit", async () => {
   await using database = await createDatabase();
   const viewer = newRole();
