@@ -76,9 +76,12 @@ export function createApp(options: AppOptions): Hono<{ Bindings: Connection }> {
       refusal(connectionOf(c.env), c.req.raw.headers, ["basic", "bearer"]) ?? c.json(masked(await source.status())),
   );
 
-  app.get("/metrics", async (c) =>
-    refusal(connectionOf(c.env), c.req.raw.headers, ["basic", "bearer"]) ??
-      plain(metricsText(await source.status()), 200, { "content-type": METRICS_TYPE }));
+  app.get("/metrics", async (c) => {
+    const refused = refusal(connectionOf(c.env), c.req.raw.headers, ["basic", "bearer"]);
+    if (refused !== undefined) return refused;
+    const [status, { ok }] = await Promise.all([source.status(), source.ready()]);
+    return plain(metricsText(status, ok), 200, { "content-type": METRICS_TYPE });
+  });
 
   app.get("/", async (c) => {
     const connection = connectionOf(c.env);

@@ -6,8 +6,12 @@ export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
-/** Writes the status in the Prometheus text format. No label holds an address or a domain of one. */
-export function metricsText(status: RelayStatus): string {
+/**
+ * Writes the status in the Prometheus text format. No label holds an address or a domain of one.
+ *
+ * @param isReady What `/readyz` says: some of its reasons (a copy, a schema that does not fit, a journal that cannot be written) are in no other metric.
+ */
+export function metricsText(status: RelayStatus, isReady: boolean): string {
   const { counters, databases, routes } = status;
   const perDatabase = (value: (database: RelayStatus["databases"][number]) => number | undefined): Sample[] =>
     databases.flatMap((database) => {
@@ -23,6 +27,7 @@ export function metricsText(status: RelayStatus): string {
   return [
     family("info gauge The relay's version.", [[{ version: status.version }, 1]]),
     family("start_timestamp_seconds gauge When the relay started.", [[{}, seconds(status.startedAt)]]),
+    family("ready gauge 1 while /readyz answers ok.", [[{}, Number(isReady)]]),
     family("playground gauge 1 while mail is captured instead of sent.", [[{}, Number(status.playground)]]),
     family("database_up gauge 1 while the database answers.", perDatabase((it) => Number(it.reachable))),
     family("database_listening gauge 1 while notifications arrive.", perDatabase((it) => Number(it.listening))),

@@ -47,6 +47,9 @@ test("a relay that is stuck is not alive, and one that cannot deliver says why i
     503,
     "not ready: database home does not answer, route refused a**@example.com",
   ]);
+  // Not every reason is in a metric of its own.
+  expect(await (await ask("/metrics")).text()).toContain("\nmailchute_ready 0\n");
+  expect(await (await setup({}).ask("/metrics")).text()).toContain("\nmailchute_ready 1\n");
 });
 
 test("liveness asks nobody: a status that fails and a database that hangs leave it alone", async () => {

@@ -3,7 +3,10 @@ import { metricsText } from "../../relay/http/metrics.ts";
 import { STATUS } from "./setup.ts";
 
 test("every metric is a family with help and type, under our prefix, each named once", () => {
-  const text = metricsText({ ...STATUS, routes: STATUS.routes.map((it) => ({ ...it, lastSentAt: new Date(5_000) })) });
+  const text = metricsText(
+    { ...STATUS, routes: STATUS.routes.map((it) => ({ ...it, lastSentAt: new Date(5_000) })) },
+    true,
+  );
   const names = [...text.matchAll(/^# TYPE (\S+) (gauge|counter)$/gm)].map((match) => match[1] ?? "");
   expect(new Set(names).size).toBe(names.length);
   for (const line of text.trimEnd().split("\n")) {
@@ -25,7 +28,7 @@ test("the numbers of the status arrive under their names", () => {
       { ...route, state: "half-open" as const, connections: 1, lastSentAt: new Date("2026-11-21T12:00:01.500Z") },
       { ...route, name: "provider", attempts: { ...route.attempts, sent: 7 } },
     ]),
-  });
+  }, true);
   for (
     const line of [
       'mailchute_info{version="0.1.0"} 1',
@@ -48,13 +51,13 @@ test("the numbers of the status arrive under their names", () => {
   expect(text).not.toContain("mailchute_queue_full");
   const [home] = STATUS.databases;
   const databases = home === undefined ? [] : [{ ...home, queue: { messages: 9, limit: 10, isFull: true } }];
-  const lines = metricsText({ ...STATUS, databases }).split("\n");
+  const lines = metricsText({ ...STATUS, databases }, true).split("\n");
   for (const [name, value] of [["open", 9], ["limit", 10], ["full", 1]]) {
     expect(lines).toContain(`mailchute_queue_${name}{database="home"} ${value}`);
   }
   const until = new Date("2026-11-21T12:00:30Z");
   const limits = { reached: 2, listed: [{ limit: "domain:example.com=1/h", until }] };
-  const limited = metricsText({ ...STATUS, limits });
+  const limited = metricsText({ ...STATUS, limits }, true);
   expect(limited.split("\n")).toContain("mailchute_limits_reached 2");
   // No label holds a domain.
   expect(limited).not.toContain("example.com");
@@ -63,7 +66,7 @@ test("the numbers of the status arrive under their names", () => {
 });
 
 test("attack: a label with quotes, backslashes and newlines stays one label", () => {
-  const text = metricsText({ ...STATUS, version: 'a"} 1\nforged 1\\' });
+  const text = metricsText({ ...STATUS, version: 'a"} 1\nforged 1\\' }, true);
   expect(text).toContain('mailchute_info{version="a\\"} 1\\nforged 1\\\\"} 1\n');
   expect(text).not.toMatch(/^forged/m);
 });
@@ -75,7 +78,7 @@ test("each pause is a sample, but for those of domains, which are counted", () =
     since,
     by: "ops",
   }));
-  const text = metricsText({ ...STATUS, pauses });
+  const text = metricsText({ ...STATUS, pauses }, true);
   expect(text.split("\n").filter((line) => line.startsWith("mailchute_paused"))).toEqual([
     'mailchute_paused{of="all"} 1',
     'mailchute_paused{of="batch",batch="7"} 1',
@@ -83,5 +86,5 @@ test("each pause is a sample, but for those of domains, which are counted", () =
     'mailchute_paused{of="domain"} 2',
   ]);
   expect(text).not.toContain("a.example");
-  expect(metricsText(STATUS)).not.toContain("mailchute_paused");
+  expect(metricsText(STATUS, true)).not.toContain("mailchute_paused");
 });
