@@ -15,6 +15,8 @@ export interface BatchProgress {
   readonly states: Readonly<Record<string, number>>;
   /** Messages that ended by an attempt within the last minute. */
   readonly lastMinute: number;
+  /** How long ago the first of them did. */
+  readonly lastMinuteMs: number;
 }
 
 /** What a test mail is merged from. */
@@ -38,7 +40,9 @@ where (b.name = $1 or b.id::text = lower($1)) and ($2::text is null or b.app = $
 /** Index: message_batch, recipient_pkey, queue_pkey. */
 const PROGRESS = `
 select mailchute.shown_state(r.state, q.leased_by is not null, m.scheduled_at, coalesce(q.attempts, 0)) as state, count(*)::int as messages,
-  count(*) filter (where r.state in ('sent', 'bounced') and r.changed_at > now() - interval '1 minute')::int as last_minute
+  count(*) filter (where r.state in ('sent', 'bounced') and r.changed_at > now() - interval '1 minute')::int as last_minute,
+  extract(epoch from now() - min(r.changed_at) filter (where r.state in ('sent', 'bounced') and r.changed_at > now() - interval '1 minute'))::float8 * 1000
+    as last_minute_ms
 from mailchute.batch b
 join mailchute.message m on m.batch = b.seq
 join mailchute.recipient r on r.seq = m.seq
@@ -91,6 +95,7 @@ export async function readProgress(sql: Statements, { id, app }: Batch): Promise
   return {
     states: Object.fromEntries(rows.map((row) => [row.state as string, row.messages as number])),
     lastMinute: rows.reduce((sum, row) => sum + (row.last_minute as number), 0),
+    lastMinuteMs: Math.max(0, ...rows.map((row) => (row.last_minute_ms ?? 0) as number)),
   };
 }
 

@@ -1,4 +1,10 @@
-import type { ExplainedMail, ExplainedRecipient, SuppressionRow, Surroundings } from "./explained_mail.ts";
+import {
+  type ExplainedMail,
+  type ExplainedRecipient,
+  MOST_AHEAD,
+  type SuppressionRow,
+  type Surroundings,
+} from "./explained_mail.ts";
 import type { Statements } from "./statements.ts";
 
 /** What the database tells of a mail and of who serves it. */
@@ -11,15 +17,14 @@ export interface MailFacts {
 }
 
 /**
- * Index: message_id, queue_pkey, queue_due, relay_pkey, recipient_pkey, suppression_pkey. How many stand before it is counted up to a limit: the queue may
- * be long.
+ * Index: message_id, queue_pkey, queue_due, relay_pkey, recipient_pkey, suppression_pkey.
  */
 const FACTS = `
 select mailchute.describe(m.seq) as message, m.from_email, now() as now, q.seq is not null as is_open, case when isfinite(q.due) then q.due end as due,
   q.throttle, q.crashes, b.id as batch,
   r.host, r.pid, r.stopped_at is null and r.heartbeat_at > now() - interval '1 minute' as is_alive, coalesce(r.stopped_at, r.heartbeat_at) as seen_at,
   (select count(*)::int from (
-    select from mailchute.queue w where w.lane = q.lane and w.due <= now() and (w.due, w.seq) < (q.due, q.seq) and w.leased_by is null limit 10000) w) as ahead,
+    select from mailchute.queue w where w.lane = q.lane and w.due <= now() and (w.due, w.seq) < (q.due, q.seq) and w.leased_by is null limit ${MOST_AHEAD}) w) as ahead,
   (select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('address', s.address, 'scope', s.scope, 'reason', s.reason, 'by', s.created_by,
       'createdAt', s.created_at, 'until', s.until)) order by s.address, s.scope)
     from mailchute.suppression s

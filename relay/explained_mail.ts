@@ -2,6 +2,9 @@ import type { Pause } from "./pause.ts";
 
 // What is looked at to say why a mail is not going out (explanation.ts).
 
+/** The queue may be long: so far is counted how many stand before a mail. */
+export const MOST_AHEAD = 10_000;
+
 /** One recipient, as `mailchute.describe` tells it. */
 export interface ExplainedRecipient {
   readonly position: number;
@@ -77,7 +80,7 @@ export interface ExplainedRow {
   readonly due: Date | undefined;
   readonly throttle: string | undefined;
   readonly crashes: number;
-  /** Mails of its lane that are due and stand before it, counted up to 10,000. */
+  /** Mails of its lane that are due and stand before it, counted up to `MOST_AHEAD`. */
   readonly ahead: number;
   readonly holder: Holder | undefined;
 }

@@ -1,12 +1,13 @@
 import { inDatabase, retryOf } from "./explained_command.ts";
 import { isOverridable } from "../src/suppression.ts";
 import { formatMoment } from "./moment.ts";
-import type {
-  ExplainedMail,
-  ExplainedRecipient,
-  ExplainedRow,
-  SuppressionRow,
-  Surroundings,
+import {
+  type ExplainedMail,
+  type ExplainedRecipient,
+  type ExplainedRow,
+  MOST_AHEAD,
+  type SuppressionRow,
+  type Surroundings,
 } from "./explained_mail.ts";
 import { describePause, pauseOf } from "./pause.ts";
 import { parseLimit } from "./rate_limit.ts";
@@ -226,7 +227,7 @@ function waits(
   if (!isLater && row.due !== undefined && row.throttle === undefined) {
     const order = row.ahead === 0
       ? "it is the next of its lane: a relay takes it at its next claim"
-      : `${row.ahead} mails of its lane stand before it`;
+      : `${row.ahead < MOST_AHEAD ? row.ahead : `${MOST_AHEAD} or more`} mails of its lane stand before it`;
     reasons.push({ code: "due", text: `It is due since ${formatMoment(row.due, now)}, and ${order}.` });
   }
   return reasons;

@@ -37,6 +37,8 @@ test("a mail that is due says since when, and how many stand before it", () => {
   expect(next.codes).toEqual(["due"]);
   expect(next.text).toContain("due since 2026-11-21T11:58:00Z (2 minutes ago), and it is the next of its lane");
   expect(explained(mail({ due: inMinutes(-2), ahead: 17 })).text).toContain("17 mails of its lane stand before it");
+  // Counted no further.
+  expect(explained(mail({ due: inMinutes(-2), ahead: 10_000 })).text).toContain("10000 or more mails of its lane");
 });
 
 test("a database that is a copy, or that nobody serves, comes before everything else", () => {

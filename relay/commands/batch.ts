@@ -32,6 +32,8 @@ import { reasonOf } from "./pause.ts";
 
 const ACTIONS = ["pause", "resume", "cancel", "test"] as const;
 const BAR_CHARS = 40;
+/** Fewer tell nothing of a pace. */
+const PACE_MESSAGES = 10;
 
 /** `batch`: how far bulk sends are; pauses, resumes and cancels one, and sends a test mail of it. */
 export const batchCommand: Command = {
@@ -140,9 +142,11 @@ const show: Work = async (context, sql, { batch, options }) => {
   const pause = (await pausesOfHome(context)).get(batch.id);
   const { total, done } = sumOf(progress);
   const left = total - done;
+  // It may have begun, or been resumed, less than a minute ago.
+  const paceMs = progress.lastMinute < PACE_MESSAGES ? 60_000 : progress.lastMinuteMs;
   const secondsLeft = left === 0 || progress.lastMinute === 0
     ? undefined
-    : Math.ceil((left / progress.lastMinute) * 60);
+    : Math.ceil((left / progress.lastMinute) * (paceMs / 1_000));
   if (options.json) {
     context.print(JSON.stringify({ ...batch, total, done, ...progress, secondsLeft, pause }, null, 2));
     return EXIT.ok;
@@ -201,7 +205,18 @@ async function resumeById(context: CommandContext, id: string): Promise<boolean>
 
 const cancel: Work = async (context, _sql, { batch, options }) => {
   const filter = { batch: batch.id, app: batch.app };
-  return await onFilter(context, { filter, options: { yes: options.yes }, database: options.database }, CANCELING);
+  const code = await onFilter(
+    context,
+    { filter, options: { yes: options.yes }, database: options.database },
+    CANCELING,
+  );
+  if (options.yes === true && (await pausesOfHome(context)).has(batch.id)) {
+    const name = batch.name ?? batch.id;
+    context.tell(
+      `It stays paused, for what its app may yet add to it; the end of that is: mailchute batch ${name} --resume`,
+    );
+  }
+  return code;
 };
 
 function testWork(

@@ -35,6 +35,19 @@ test("batch lists bulk sends, and tells of one how far it is and how long it tak
   expect(await run(["batch", "news/3"], on(database))).toMatchObject({ code: 1, stdout: "" });
 }, 60_000);
 
+test("a batch that has just begun, or was just resumed, is told how long it takes by the pace that it has, and not by a whole minute", async () => {
+  await using database = await createDatabase();
+  await enqueueBatch(database, { readers: 1_020 });
+  await database
+    .sql`update mailchute.recipient set state = 'sent', changed_at = now() - interval '5 seconds' where seq <= 20`;
+  await database.sql`delete from mailchute.queue where seq <= 20`;
+  const { secondsLeft, lastMinute } = JSON.parse((await run(["batch", "news/1", "--json"], on(database))).stdout);
+  expect(lastMinute).toBe(20);
+  // 20 in 5 seconds; the command takes a moment itself.
+  expect(secondsLeft).toBeGreaterThanOrEqual(250);
+  expect(secondsLeft).toBeLessThan(1_500);
+});
+
 test("batch pauses, resumes and cancels one, by its name", async () => {
   await using database = await createDatabase();
   const id = await enqueueBatch(database);
@@ -52,8 +65,12 @@ test("batch pauses, resumes and cancels one, by its name", async () => {
   expect((await run(["batch", "news/1", "--resume"], on(database))).code).toBe(1);
   const asked = await run(["batch", "news/1", "--cancel"], on(database));
   expect({ code: asked.code, stderr: asked.stderr.includes("2 messages") }).toEqual({ code: 1, stderr: true });
-  expect((await run(["batch", "news/1", "--cancel", "--yes"], on(database))).code).toBe(0);
-  expect((await run(["batch"], on(database))).stdout).toMatch(/other .* 2 queued\nnews\/1 .* 100 % +2 canceled\n/);
+  await run(["batch", "news/1", "--pause"], on(database));
+  const canceled = await run(["batch", "news/1", "--cancel", "--yes"], on(database));
+  expect(canceled).toMatchObject({ code: 0, stderr: expect.stringContaining("It stays paused") });
+  expect((await run(["batch"], on(database))).stdout).toMatch(
+    /other .* 2 queued\nnews\/1 .* 100 % +2 canceled \(paused\)\n/,
+  );
 }, 60_000);
 
 test("a name that two apps have needs --app", async () => {
