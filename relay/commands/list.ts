@@ -48,8 +48,11 @@ export const listCommand: Command = {
     return await withDatabase(context, { name: options.database }, async (sql) => {
       const { text, values } = listStatement(filter);
       const rows = await sql.unsafe(text, [limit, after ?? null, ...values]);
-      if (options.json) context.print(JSON.stringify(rows, null, 2));
-      else if (rows.length > 0) {
+      if (options.json) {
+        const named = rows.map(({ created_at: createdAt, ...row }) => ({ ...row, createdAt }));
+        context.print(JSON.stringify(named, null, 2));
+      }
+      if (!options.json && rows.length > 0) {
         const lines = rows.map((row) => [
           row.id as string,
           formatTime(row.created_at as Date),

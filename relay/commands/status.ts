@@ -1,6 +1,9 @@
+import { placeOf } from "../database.ts";
+import { readRelays } from "../explain_facts.ts";
 import type { RouteStatus } from "../http/status_source.ts";
 import { describePause } from "../pause.ts";
 import { readPauses } from "../pause_table.ts";
+import { lookAtPlace } from "../place_record.ts";
 import { type Command, DATABASE_OPTION, inEachDatabase, JSON_OPTION, table } from "./command.ts";
 import { relayHere } from "./relay_here.ts";
 
@@ -33,13 +36,17 @@ function describeRoute({ name, state, reason, connections }: RouteStatus): strin
 export const statusCommand: Command = {
   name: "status",
   usage: "[--json] [--database NAME]",
-  summary: "what waits in the queue, which relays serve it, and whether the routes of the relay here are out",
+  summary:
+    "what waits in the queue, whether apps are refused or it is a copy, which relays serve it, and whether the routes of the relay here are out",
   options: { ...JSON_OPTION, ...DATABASE_OPTION },
   async run(context, _words, options) {
     const { results: reports, code } = await inEachDatabase(
       context,
       options.database,
-      async (sql, { name, display }) => {
+      async (sql, connect) => {
+        const { name, display } = connect;
+        const { difference, remembered } = await lookAtPlace(sql, placeOf(connect));
+        const { fullUntil } = await readRelays(sql);
         const open = await sql.unsafe(OPEN_BY_STATE);
         const [oldest] = await sql.unsafe(OLDEST_DUE);
         return {
@@ -47,7 +54,16 @@ export const statusCommand: Command = {
           at: display,
           open: Object.fromEntries(open.map((row) => [row.state as string, row.messages as number])),
           oldestDueSeconds: (oldest?.seconds ?? undefined) as number | undefined,
-          relays: [...await sql.unsafe(RELAYS)],
+          ...(difference === undefined ? {} : { copyOf: remembered?.addresses[0] }),
+          isFull: fullUntil !== undefined,
+          relays: (await sql.unsafe(RELAYS)).map((row) => ({
+            ...{ host: row.host as string, pid: row.pid as number, version: row.version as string },
+            ...{
+              startedAt: row.started_at as Date,
+              heartbeatAt: row.heartbeat_at as Date,
+              alive: row.alive as boolean,
+            },
+          })),
           // Relays keep the pauses of their home, in all databases.
           ...(name === "home" ? { pauses: await readPauses(sql) } : {}),
         };
@@ -58,15 +74,21 @@ export const statusCommand: Command = {
       context.print(JSON.stringify(reports.map((report) => ({ ...report, routes, limits })), null, 2));
       return code;
     }
-    for (const { database, at, open, oldestDueSeconds, relays, pauses = [] } of reports) {
+    for (const { database, at, open, oldestDueSeconds, copyOf, isFull, relays, pauses = [] } of reports) {
       const states = Object.entries(open).map(([state, count]) => `${count} ${state}`).join(", ") || "nothing open";
       const age = oldestDueSeconds === undefined ? "" : `, the oldest due for ${Math.round(oldestDueSeconds)} s`;
       context.print(`${database} (${at}): ${states}${age}`);
-      const rows = relays.map((relay) => [
-        relay.alive ? "alive" : "gone",
-        `${relay.host} (pid ${relay.pid})`,
-        relay.version as string,
-        (relay.heartbeat_at as Date).toISOString(),
+      if (copyOf !== undefined) {
+        context.print(
+          `${database} is a copy, whose queue is drained at ${copyOf}: nothing is sent from it (mailchute adopt-copy)`,
+        );
+      }
+      if (isFull) context.print(`${database} is full (RELAY_MAX_QUEUE): what apps enqueue is refused as queue_full`);
+      const rows = relays.map(({ alive, host, pid, version, heartbeatAt }) => [
+        alive ? "alive" : "gone",
+        `${host} (pid ${pid})`,
+        version,
+        heartbeatAt.toISOString(),
       ]);
       context.print(
         rows.length === 0

@@ -1,3 +1,4 @@
+import { readRelays } from "../explain_facts.ts";
 import { PAUSE_OF_ALL } from "../pause.ts";
 import { readPauses } from "../pause_table.ts";
 import type { DatabaseUnderTest } from "./database.ts";
@@ -30,7 +31,7 @@ function fromLanes(condition: string, limit: number): string {
 const WARN_MS = 60_000;
 const FAIL_MS = 3_600_000;
 
-/** Whether mail that is due goes out, and whether some waits for a person. */
+/** Whether mail that is due goes out, apps may enqueue, and whether some waits for a person. */
 export async function checkQueue({ sql, database }: DatabaseUnderTest): Promise<readonly Finding[]> {
   const [row] = await sql.unsafe(WAITING);
   const due = row?.due as number;
@@ -52,8 +53,15 @@ export async function checkQueue({ sql, database }: DatabaseUnderTest): Promise<
     else if (oldestMs >= WARN_MS) findings.push(warn("queue", found, fix));
     else findings.push(ok("queue", found));
   }
+  const on = inDatabase(database);
+  if ((await readRelays(sql)).fullUntil !== undefined) {
+    findings.push(fail(
+      "queue",
+      "it is full: what apps enqueue is refused as queue_full",
+      `see what fills it (mailchute list --state queued${on}), and cancel that or raise RELAY_MAX_QUEUE`,
+    ));
+  }
   if (held > 0) {
-    const on = inDatabase(database);
     findings.push(warn(
       "queue",
       `${counted(held)} held: the server may have them already`,

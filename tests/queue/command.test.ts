@@ -34,7 +34,21 @@ test("status counts what is open by state, as a text and as JSON", async () => {
   expect(json.stderr).toBe("");
   const [report] = JSON.parse(json.stdout);
   expect(report).toMatchObject({ database: "home", open: { held: 1, queued: 1, scheduled: 1, sending: 1 } });
-  expect(report.relays[0]).toMatchObject({ pid: process.pid, alive: true, version: PROGRAM_VERSION });
+  expect(report).toMatchObject({ isFull: false });
+  expect(report).not.toHaveProperty("copyOf");
+  const [relay] = report.relays;
+  expect(relay).toMatchObject({ pid: process.pid, alive: true, version: PROGRAM_VERSION });
+  for (const time of [relay.startedAt, relay.heartbeatAt]) expect(Date.parse(time)).toBeGreaterThan(0);
+});
+
+test("status and doctor say that apps are refused since the queue is full", async () => {
+  await using database = await createDatabase();
+  const { relayId } = await openQueue(database);
+  await database.sql`update mailchute.relay set full_until = now() + interval '1 minute' where id = ${relayId}`;
+  expect((await run(["status"], on(database))).stdout).toContain("home is full (RELAY_MAX_QUEUE): what apps enqueue");
+  expect((await run(["doctor"], on(database))).stdout).toContain(
+    "it is full: what apps enqueue is refused as queue_full",
+  );
 });
 
 test("of several databases one that is out of reach is said, and hides none of the others from status and explain", async () => {
@@ -77,6 +91,9 @@ test("list shows the newest first and filters by state, address and number, as a
   });
   for (const [state, id] of Object.entries(ids)) expect(await list("--state", state)).toEqual([id]);
 
+  // Named as by show.
+  const [oldest] = JSON.parse((await run(["list", "--json", "--to", "gone@example.com"], on(database))).stdout);
+  expect(Date.parse(oldest.createdAt)).toBeGreaterThan(0);
   const text = await run(["list"], on(database));
   const lines = text.stdout.trimEnd().split("\n");
   expect(lines).toHaveLength(6);

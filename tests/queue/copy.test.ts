@@ -123,6 +123,8 @@ test("a template copy sends nothing, says so once, is named by /readyz and docto
   expect(found(findings, "place")[0]).toMatch(
     /^fail: a copy: its queue is drained at localhost:\d+\/test_\w+, .* → mailchute adopt-copy --keep/,
   );
+  const status = await run(["status"], { DATABASE_URL: copy.url });
+  expect(status.stdout).toMatch(/\nhome is a copy, whose queue is drained at localhost:\d+\/test_\w+: nothing is sent/);
   // Nobody serves it: the relay that waits here does not count.
   expect(found(findings, "relays")[0]).toStartWith("warn: none serves");
   const [rows] = await copy
