@@ -1,3 +1,4 @@
+import { messageId } from "../src/mime/message_id.ts";
 import {
   type ExplainedMail,
   type ExplainedRecipient,
@@ -81,6 +82,7 @@ export async function readMailFacts(sql: Statements, id: string): Promise<readon
     };
     const mail = {
       ...described,
+      messageId: messageId({ id: described.id, from: { email: row.from_email as string } }),
       batchId: (row.batch ?? undefined) as string | undefined,
       row: row.is_open ? queued : undefined,
       suppressions: (row.suppressions ?? []) as readonly SuppressionRow[],

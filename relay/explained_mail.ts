@@ -17,6 +17,8 @@ export interface ExplainedRecipient {
 /** What is known of a mail and of those who could send it. */
 export interface ExplainedMail {
   readonly id: string;
+  /** What the log of a server has it under. */
+  readonly messageId: string;
   readonly state: string;
   readonly stream?: string;
   /** The id of its batch. */

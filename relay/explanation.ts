@@ -102,7 +102,7 @@ function unserved(around: Surroundings): readonly Reason[] {
 }
 
 function held(mail: ExplainedMail, around: Surroundings): readonly Reason[] {
-  const { id, recipients, attempts } = mail;
+  const { id, messageId, recipients, attempts } = mail;
   const waiting = recipients.filter(({ state }) => state === "held").map(({ address }) => address);
   if (waiting.length === 0) return [];
   const last = attempts.findLast(({ outcome }) => outcome === "uncertain");
@@ -110,7 +110,9 @@ function held(mail: ExplainedMail, around: Surroundings): readonly Reason[] {
   return [{
     code: "held",
     text: `It is held for a person: nobody knows whether ${waiting.join(", ")} got it${because}.`,
-    fix: `${retryOf(mail, { what: "send it again", around })} or mailchute cancel ${id}${inDatabase(around)}`,
+    fix: `look for ${messageId} in the log of the SMTP server; then mailchute cancel ${id}${
+      inDatabase(around)
+    } if it has the mail, else ${retryOf(mail, { what: "send it again", around })}`,
   }];
 }
 

@@ -11,7 +11,7 @@ function inMinutes(minutes: number): Date {
 
 function mail(row: Partial<ExplainedRow>, more: Partial<ExplainedMail> = {}): ExplainedMail {
   return {
-    ...{ id: ID, state: "queued", attempts: [], suppressions: [] },
+    ...{ id: ID, messageId: `<${ID}@shop.example.com>`, state: "queued", attempts: [], suppressions: [] },
     recipients: [{ position: 0, address: "Ann@example.com", state: "queued", at: NOW.toISOString() }],
     row: { due: NOW, throttle: undefined, crashes: 0, ahead: 0, holder: undefined, ...row },
     ...more,
@@ -121,6 +121,7 @@ test("a schedule, a deferral, a route that is out and a person who has to decide
     }),
   );
   expect(held.codes).toEqual(["held"]);
+  expect(held.text).toContain(`→ look for <${ID}@shop.example.com> in the log`);
   expect(held.text).toContain(`mailchute retry ${ID} --accept-duplicate`);
   expect(explained(mail({ due: inMinutes(1) })).codes).toEqual(["given_back"]);
   expect(explained(mail({ crashes: 3 })).codes).toEqual(["tried_alone", "due"]);

@@ -7,15 +7,17 @@ const FIND = "select seq::text as seq from mailchute.message where id = $1::uuid
 /** What a command does with one message; `false` when it could not. */
 export type MessageWork = (sql: Sql, message: { readonly id: string; readonly seq: string }) => Promise<boolean>;
 
-/** Reads ids. @throws {UsageError} naming what is none, or when there are none */
+/** An id, alone or as it stands in a Message-ID, with the angle brackets or without. */
+const ID = /^<?([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})(?:@[^\s<>]+>?)?$/i;
+
+/** Reads ids, also as Message-IDs, which is what those have who got a mail. @throws {UsageError} naming what is none, or when there are none */
 export function idsOf(words: readonly string[]): readonly string[] {
   if (words.length === 0) throw new UsageError("Name one message or more by their ids (see mailchute list)");
-  for (const word of words) {
-    if (!/^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(word)) {
-      throw new UsageError(`${word} is no id of a message`);
-    }
-  }
-  return words;
+  return words.map((word) => {
+    const id = ID.exec(word)?.[1];
+    if (id === undefined) throw new UsageError(`${word} is no id of a message`);
+    return id;
+  });
 }
 
 /**

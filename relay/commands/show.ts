@@ -83,8 +83,11 @@ export const showCommand: Command = {
 
 function describe(
   message: Described & { readonly suppressions?: readonly Listed[] },
-  { from, subject }: MessageHead,
+  { from, subject, messageId }: MessageHead,
 ): string {
+  const { id, digest } = message;
+  // An item is not sent under an id of its own, unless it goes out alone.
+  const isSent = digest === undefined || digest.items !== undefined || digest.id === id;
   const times = [
     `created ${message.createdAt}`,
     ...(message.scheduledAt ? [`scheduled ${message.scheduledAt}`] : []),
@@ -100,8 +103,9 @@ function describe(
     ...(message.tags.length > 0 ? [`tags ${message.tags.join(", ")}`] : []),
   ];
   return [
-    `${message.id}  ${message.state}`,
+    `${id}  ${message.state}`,
     `  from ${from}${subject === undefined ? "" : `: ${subject}`}`,
+    ...(isSent ? [`  Message-ID ${messageId}`] : []),
     `  ${labels.join(", ")}`,
     `  ${times.join(", ")}`,
     ...message.recipients.map(({ kind, address, state, reason }) =>

@@ -102,6 +102,20 @@ test("list shows the newest first and filters by state, address and number, as a
   expect(lines[5]).toMatch(new RegExp(`^${ids.bounced} .* bounced .* gone@example.com +The reply that means bounced$`));
 }, 60_000);
 
+test("a mail is known by its Message-ID too, which show names: that is what the log of a server and whoever got the mail have", async () => {
+  await using database = await createDatabase();
+  const id = await enqueue(database, { from: "shop@Bücher.example" });
+  const messageId = `<${id}@xn--bcher-kva.example>`;
+  expect((await run(["show", id], on(database))).stdout).toContain(`\n  Message-ID ${messageId}\n`);
+  for (const word of [messageId, messageId.slice(1, -1)]) {
+    expect(JSON.parse((await run(["show", word, "--json"], on(database))).stdout)).toMatchObject({ id, messageId });
+  }
+  expect((await run(["show", `${id}@`], on(database))).code).toBe(2);
+  // An item of a digest is sent as another mail.
+  const item = await enqueue(database, { digest: { key: "replies", wait: "1h" } });
+  expect((await run(["show", item], on(database))).stdout).not.toContain("Message-ID");
+});
+
 test("show tells all but the content, as a text and as JSON; an unknown id exits with 1", async () => {
   await using database = await createDatabase();
   const { bounced, queued } = await mixed(database);

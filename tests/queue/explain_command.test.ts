@@ -29,7 +29,10 @@ test(
     const text = await run(["explain", held, leased, paused, unserved], env);
     expect({ code: text.code, stderr: text.stderr }).toEqual({ code: 0, stderr: "" });
     expect(text.stdout).toContain(`${held}  held, database shop`);
-    expect(text.stdout).toContain(`→ mailchute retry ${held} --accept-duplicate`);
+    expect(text.stdout).toContain(
+      `→ look for <${held}@example.com> in the log of the SMTP server; then mailchute cancel ${held} --database shop if it has the mail, ` +
+        `else mailchute retry ${held} --accept-duplicate --database shop`,
+    );
     expect(text.stdout).toContain(`(pid ${process.pid}) holds it`);
     const json = await run(["explain", paused, unserved, "--json"], env);
     const [unservedSaid, pausedSaid] = JSON.parse(json.stdout);
