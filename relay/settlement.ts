@@ -182,7 +182,7 @@ export function loss(message: ClaimedMessage, context: ConclusionContext): Settl
 }
 
 /** In the attempts of a relay that was lost. */
-const UNKNOWN_ROUTE = "unknown";
+export const UNKNOWN_ROUTE = "unknown";
 
 interface Judged {
   readonly outcome: Outcome;

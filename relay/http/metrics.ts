@@ -1,4 +1,5 @@
 import type { Pause } from "../pause.ts";
+import { UNKNOWN_ROUTE } from "../settlement.ts";
 import type { RelayStatus } from "./status_source.ts";
 
 /** The content type of the Prometheus text format. */
@@ -49,12 +50,15 @@ export function metricsText(status: RelayStatus, isReady: boolean): string {
     ),
     family("in_flight_messages gauge Messages claimed by this relay.", perDatabase((it) => it.inFlight)),
     family(
-      "attempts_total counter Attempts by recipient, route and outcome.",
-      routes.flatMap((route) =>
-        (["sent", "deferred", "bounced", "uncertain"] as const).map((result) =>
-          [{ route: route.name, result }, route.attempts[result]] as const
-        )
-      ),
+      "attempts_total counter Attempts, each recipient for itself, by route and outcome; by the route `unknown` those of relays that were lost.",
+      [
+        ...routes.flatMap((route) =>
+          (["sent", "deferred", "bounced", "uncertain"] as const).map((result) =>
+            [{ route: route.name, result }, route.attempts[result]] as const
+          )
+        ),
+        ...lostSamples(status),
+      ],
     ),
     family(
       "ended_total counter Recipients that ended without being sent or bounced.",
@@ -85,6 +89,13 @@ export function metricsText(status: RelayStatus, isReady: boolean): string {
       ),
     ),
   ].join("");
+}
+
+/** What was taken over from relays that were lost: any of it may be sent twice, or is held for a person. */
+function lostSamples({ counters, routes }: RelayStatus): readonly Sample[] {
+  if (routes.some(({ name }) => name === UNKNOWN_ROUTE)) return [];
+  const known = routes.reduce((sum, { attempts }) => sum + attempts.uncertain, 0);
+  return [[{ route: UNKNOWN_ROUTE, result: "uncertain" }, Math.max(0, counters.uncertain - known)]];
 }
 
 /** Domains are counted: no label holds one. */

@@ -65,6 +65,17 @@ test("the numbers of the status arrive under their names", () => {
   expect(text).not.toContain('mailchute_queue_oldest_seconds{database="crm"}');
 });
 
+test("what was taken over from a relay that was lost counts as uncertain, by no route of ours, and is there before it happens", () => {
+  const uncertain = (counted: number, name = "default") => {
+    const counters = { ...STATUS.counters, uncertain: counted };
+    const text = metricsText({ ...STATUS, counters, routes: STATUS.routes.map((it) => ({ ...it, name })) }, true);
+    return text.split("\n").filter((line) => line.includes('result="uncertain"')).map((line) => line.split("{")[1]);
+  };
+  expect(uncertain(1)).toEqual(['route="default",result="uncertain"} 1', 'route="unknown",result="uncertain"} 0']);
+  expect(uncertain(4)[1]).toBe('route="unknown",result="uncertain"} 3');
+  expect(uncertain(4, "unknown")).toEqual(['route="unknown",result="uncertain"} 1']);
+});
+
 test("attack: a label with quotes, backslashes and newlines stays one label", () => {
   const text = metricsText({ ...STATUS, version: 'a"} 1\nforged 1\\' }, true);
   expect(text).toContain('mailchute_info{version="a\\"} 1\\nforged 1\\\\"} 1\n');
