@@ -17,13 +17,18 @@ export interface RetentionRules {
 export interface PurgeFilter {
   /** Messages in these final states. @default {all of them} */
   readonly states?: readonly string[];
+  /** Messages to this address, whoever else has them. @default {to anybody} */
+  readonly to?: string;
 }
 
-/** Whether a message $4 lets through: a JSON array of states, or null for all. Its state is looked up only when somebody asks for some. */
-const isWanted = (seq: string): string =>
-  `($4::text is null or (
+/** Whether a message $4 lets through: a filter as JSON, or null for all. Index: recipient_pkey. Its state is looked up only when somebody asks for some. */
+const isWanted = (seq: string, filter = "$4"): string =>
+  `(${filter}::text is null or (
+    (${filter}::text::jsonb -> 'to' is null or exists (
+      select from mailchute.recipient r where r.seq = ${seq} and lower(r.email) = lower(${filter}::text::jsonb ->> 'to')))
+    and (${filter}::text::jsonb -> 'states' is null or (
       select mailchute.message_state(array_agg(r.state)) from mailchute.recipient r where r.seq = ${seq}
-    ) = any (array(select jsonb_array_elements_text($4::text::jsonb))))`;
+    ) = any (array(select jsonb_array_elements_text(${filter}::text::jsonb -> 'states'))))))`;
 
 /**
  * Index: message_pkey (the window), queue_pkey and recipient_pkey (is it final, and since when), digest_item_pkey (is it an item). Locks what is past its time against a retry,
@@ -149,20 +154,20 @@ export async function purge(
   filter: PurgeFilter = {},
 ): Promise<{ readonly messages: number; readonly contents: number }> {
   const { messagesMs, contentMs } = rules;
-  const states = statesOf(filter);
+  const wanted = wantedOf(filter);
   let messages = 0;
   let contents = 0;
   const needed: string[] = [];
   for (let from: string | undefined = "0"; from !== undefined;) {
     const after: string = from;
     const window = await sql.begin("isolation level read committed", async (tx) => {
-      const [found] = await tx.unsafe(FIND_OLD, [after, messagesMs, contentMs, states]);
+      const [found] = await tx.unsafe(FIND_OLD, [after, messagesMs, contentMs, wanted]);
       const [locked] = await tx.unsafe(LOCK_BATCHES, [JSON.stringify(found?.batches)]);
       const [deleted] = await tx.unsafe(DELETE_OLD, [
         JSON.stringify(found?.old),
         messagesMs,
         contentMs,
-        states,
+        wanted,
         JSON.stringify(needed),
         JSON.stringify(locked?.batches),
       ]);
@@ -192,7 +197,7 @@ cross join lateral (
 where x.ended_at < now() - make_interval(secs => $1::float8 / 1000)
   and not exists (select from mailchute.queue q where q.seq = m.seq)
   and (not $2::boolean or exists (select from mailchute.content c where c.id = m.content_id))
-  and ($3::text is null or x.state = any (array(select jsonb_array_elements_text($3::text::jsonb))))
+  and ${isWanted("m.seq", "$3")}
 group by 1 order by 1`;
 
 /** Counts what `purge` would delete now, by state; with `contentOnly` those of whose content something is left. */
@@ -201,12 +206,12 @@ export async function countOld(
   { contentMs }: RetentionRules,
   filter: PurgeFilter & { readonly contentOnly: boolean },
 ): Promise<readonly { readonly state: string; readonly messages: number }[]> {
-  const rows = await sql.unsafe(COUNT_OLD, [contentMs, filter.contentOnly, statesOf(filter)]);
+  const rows = await sql.unsafe(COUNT_OLD, [contentMs, filter.contentOnly, wantedOf(filter)]);
   return rows.map(({ state, messages }) => ({ state: state as string, messages: messages as number }));
 }
 
-function statesOf({ states }: PurgeFilter): string | null {
-  return states === undefined ? null : JSON.stringify(states);
+function wantedOf({ states, to }: PurgeFilter): string | null {
+  return states === undefined && to === undefined ? null : JSON.stringify({ states, to });
 }
 
 /**

@@ -64,7 +64,7 @@ const USAGE: readonly (readonly [fault: string, words: readonly string[], says: 
   ["grants with a bad recipient", ["grants", "web", "--from", "*", "--to", "corp"], "--to corp"],
   ["grants with a bad app", ["grants", "web", "--from", "*", "--app", "a b"], "--app a b"],
   ["doctor with a sender and no recipient", ["doctor", "--from", "a@shop.example"], "--send-to"],
-  ["purge of nothing in particular", ["purge", "--yes"], "--older-than or --state, or --all"],
+  ["purge of nothing in particular", ["purge", "--yes"], "--older-than, --state or --to, or --all"],
   ["purge of open messages", ["purge", "--state", "queued"], "--state queued"],
   ["purge of keys that still live", ["purge", "--older-than", "6d"], "--older-than 6d is too short"],
   ["purge after no duration", ["purge", "--older-than", "30"], "--older-than 30"],

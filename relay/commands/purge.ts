@@ -1,4 +1,5 @@
 import type { Sql } from "postgres";
+import { parseAddress } from "../../src/address.ts";
 import { FINAL_STATES } from "../../src/state.ts";
 import { formatDuration, parseDuration } from "../duration.ts";
 import { countOld, purge, type PurgeFilter, type RetentionRules } from "../retention.ts";
@@ -19,12 +20,13 @@ interface Wanted extends PurgeFilter {
 /** `purge`: deletes what has ended, before retention would. */
 export const purgeCommand: Command = {
   name: "purge",
-  usage: "[--older-than 30d] [--state STATE…] [--content] [--dry-run | --yes] [--all] [--database NAME]",
+  usage: "[--older-than 30d] [--state STATE…] [--to ADDRESS] [--content] [--dry-run | --yes] [--all] [--database NAME]",
   summary:
-    "delete messages that ended so long ago (7d at least), or with --content only what they say; counts them first, and deletes with --yes",
+    "delete messages that ended so long ago (7d at least), or with --content only what they say; --to takes those to one address, whoever else has them; counts them first, and deletes with --yes",
   options: {
     "older-than": { type: "string" },
     state: { type: "string", multiple: true },
+    to: { type: "string" },
     content: { type: "boolean" },
     "dry-run": { type: "boolean" },
     yes: { type: "boolean" },
@@ -63,8 +65,10 @@ function wantedOf(options: Options): Wanted {
     throw new UsageError(`--state ${open} is no state in which a message has ended: ${FINAL_STATES.join(" ")}`);
   }
   const text = options["older-than"] as string | undefined;
-  if (text === undefined && states === undefined && options.all !== true) {
-    throw new UsageError("purge needs --older-than or --state, or --all for everything that has ended");
+  const to = options.to as string | undefined;
+  if (to !== undefined && !isAddress(to)) throw new UsageError(`--to ${to} is no address: write ann@example.com`);
+  if (text === undefined && states === undefined && to === undefined && options.all !== true) {
+    throw new UsageError("purge needs --older-than, --state or --to, or --all for everything that has ended");
   }
   const olderThanMs = text === undefined ? (contentOnly ? 0 : SHORTEST_MS) : parseDuration(text);
   if (olderThanMs === undefined || olderThanMs > NEVER_MS) {
@@ -75,7 +79,16 @@ function wantedOf(options: Options): Wanted {
       `--older-than ${text} is too short: idempotency keys live for 7d; --content deletes at once what messages say`,
     );
   }
-  return { olderThanMs, contentOnly, ...(states === undefined ? {} : { states }) };
+  return {
+    ...{ olderThanMs, contentOnly },
+    ...(states === undefined ? {} : { states }),
+    ...(to === undefined ? {} : { to }),
+  };
+}
+
+function isAddress(text: string): boolean {
+  const parsed = parseAddress(text);
+  return parsed.ok && parsed.mailbox.name === undefined;
 }
 
 function rulesOf({ olderThanMs, contentOnly }: Wanted): RetentionRules {

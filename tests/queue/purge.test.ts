@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { createMailer } from "../../mod.ts";
 import { beat, markStopped, registerRelay } from "../../relay/relay_row.ts";
 import { forgetRelays } from "../../relay/retention.ts";
+import { enqueueBatch } from "../batch.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { enqueue, openTestRelay, until } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
@@ -54,6 +55,41 @@ test("purge counts first, and deletes only with --yes: what ended so long ago, n
     ...{ code: 0, stderr: expect.stringContaining("ended 7d ago or earlier") },
   });
 }, 60_000);
+
+test(
+  "purge --to deletes what one person got, and of nobody else: what it says at once, the rest after a week",
+  async () => {
+    await using database = await createDatabase();
+    const batch = await enqueueBatch(database, { readers: 2 });
+    await enqueue(database, { to: "Reader1@example.com" });
+    await enqueue(database, { to: ["bob@example.com", "reader1@example.com"] });
+    await enqueue(database, { to: "reader11@example.com" });
+    const open = await enqueue(database, { to: "reader1@example.com" });
+    const of = database.sql`select seq from mailchute.message where id <> ${open}`;
+    await database.sql`delete from mailchute.queue where seq in (${of})`;
+    await database.sql`update mailchute.recipient set state = 'sent' where seq in (${of})`;
+    const addresses = async () =>
+      (await database.sql`select email from mailchute.recipient order by seq, position`).map(({ email }) => email);
+    const contents = async () => (await database.sql`select count(*)::int as count from mailchute.content`)[0]?.count;
+    const purge = (...words: readonly string[]) =>
+      run(["purge", "--to", "reader1@EXAMPLE.com", ...words], on(database));
+
+    expect((await purge("--content")).stderr).toContain("3 messages with content");
+    // The content of the batch is that of another reader too.
+    expect((await purge("--content", "--yes")).stderr).toStartWith("Deleted 0 messages and 2 contents");
+    expect([await contents(), (await addresses()).length]).toEqual([3, 7]);
+    expect((await purge("--yes")).stderr).toContain("ended 7d ago or earlier");
+    await database.sql`update mailchute.recipient set changed_at = now() - interval '8 days'`;
+    await database.sql`update mailchute.message set created_at = now() - interval '8 days'`;
+    expect((await purge("--yes")).stderr).toStartWith("Deleted 3 messages");
+    expect(await addresses()).toEqual(["reader2@example.com", "reader11@example.com", "reader1@example.com"]);
+    expect((await run(["batch", batch], on(database))).stdout).toContain("of 1: 1 sent");
+    for (const word of ["reader1", "@example.com", "R <reader1@example.com>"]) {
+      expect((await run(["purge", "--to", word], on(database))).code).toBe(2);
+    }
+  },
+  60_000,
+);
 
 test("purge --state takes only messages in that state, and --content keeps them with their recipients", async () => {
   await using database = await createDatabase();
