@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseDuration } from "../relay/duration.ts";
 import { table } from "../relay/settings/table.ts";
+import { temporaryDirectory } from "./relay_process.ts";
 
 // What the docs, the unit and the Containerfile say about the program has to stay true. That the image works is container_check.ts' part.
 
@@ -74,6 +75,33 @@ test("the image, its volume, its user and its port are those of the examples", (
 test("what is installed by hand is what is installed in the image", () => {
   const command = first(containerfile, /^RUN (bun install .*)$/m);
   expect(running).toContain(`&& ${command})`);
+});
+
+test("the recipe for systemd, run again for an update, keeps the settings and leaves nothing of the version before", () => {
+  using folder = temporaryDirectory();
+  const { path } = folder;
+  const install = (...names: readonly string[]) => {
+    const lines = first(running, /## systemd\n.*?```sh\n(.*?)```/s).split("\n").filter((line) =>
+      /^(install -d|cp -r|\[ -e|install -m 0600)/.test(line)
+    );
+    expect(lines.length).toBeGreaterThan(2);
+    for (const each of ["package.json", "bun.lock", "tsconfig.json"]) writeFileSync(join(path, each), "");
+    for (const each of ["src", "relay", "docs"]) {
+      rmSync(join(path, each), { recursive: true, force: true });
+      mkdirSync(join(path, each));
+    }
+    for (const name of names) writeFileSync(join(path, "src", name), "");
+    const script = lines.join("\n").replaceAll(/\/(opt|etc)\//g, `${path}/$1/`);
+    const ran = Bun.spawnSync(["sh", "-ec", `mkdir -p ${path}/opt ${path}/etc\n${script}`], { cwd: path });
+    expect(ran.stderr.toString()).toBe("");
+  };
+  install("016_new.sql", "001_old.sql");
+  const settings = join(path, "etc/mailchute/relay.env");
+  expect(statSync(settings).mode & 0o777).toBe(0o600);
+  writeFileSync(settings, "DATABASE_URL=x");
+  install("001_old.sql");
+  expect(readFileSync(settings, "utf8")).toBe("DATABASE_URL=x");
+  expect(readdirSync(join(path, "opt/mailchute/src"))).toEqual(["001_old.sql"]);
 });
 
 test("bun.lock is in step with package.json, or a frozen install would refuse", () => {
