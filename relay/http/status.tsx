@@ -1,5 +1,6 @@
 /** @jsxImportSource hono/jsx */
 import type { Child } from "hono/jsx";
+import { formatTime } from "../moment.ts";
 import { describePause, type Pause } from "../pause.ts";
 import { page } from "./page.tsx";
 import type { DatabaseStatus, RelayStatus, RouteStatus } from "./status_source.ts";
@@ -58,7 +59,9 @@ export function troubles(status: RelayStatus): readonly string[] {
   for (const route of status.routes) {
     if (route.state === "closed") continue;
     const because = route.reason === undefined ? "" : `: ${route.reason}`;
-    found.push(`Route ${route.name} is ${route.state === "open" ? "stopped" : "being probed"}${because}.`);
+    // The words of the log, /readyz and `mailchute status`.
+    const since = route.outSince === undefined ? "" : ` since ${formatTime(route.outSince)}`;
+    found.push(`Route ${route.name} is out${since}${because}.`);
   }
   for (const { key } of status.pauses ?? []) {
     const what = describePause(key);
@@ -132,7 +135,7 @@ function oldest(database: DatabaseStatus): string {
 }
 
 function routeTable(routes: readonly RouteStatus[]): Child {
-  const words = { closed: "open for mail", open: "stopped", "half-open": "being probed" } as const;
+  const words = { closed: "open for mail", open: "out", "half-open": "out, being probed" } as const;
   return (
     <div class="scroll">
       <table>

@@ -155,7 +155,7 @@ test("the page says in one sentence that mail flows, or what keeps it from flowi
   } as const;
   const text = await (await setup({ source: { status: () => Promise.resolve(broken) } }).ask("/")).text();
   expect(text).toContain("Database crm&lt;b&gt; does not answer: a**@example.com &lt;img&gt;.");
-  expect(text).toContain("Route default is stopped: smtp.internal:25 refused the connection.");
+  expect(text).toContain("Route default is out: smtp.internal:25 refused the connection.");
   expect(text).toContain("<td>unknown</td>");
   expect(text).not.toContain("Mail flows.");
   expect(text).not.toContain("<img");

@@ -23,9 +23,9 @@ test("no trouble is found in a relay that is well, and a half-open route is one"
     routes: STATUS.routes.flatMap((route) => [
       { ...route, state: "half-open" as const },
       { ...route, name: "provider" },
-      { ...route, name: "backup", state: "open" as const, reason: "Nothing listens" },
+      { ...route, name: "backup", state: "open" as const, reason: "Nothing listens", outSince: STATUS.startedAt },
     ]),
-  })).toEqual(["Route default is being probed.", "Route backup is stopped: Nothing listens."]);
+  })).toEqual(["Route default is out.", "Route backup is out since 2026-11-21T12:00:00Z: Nothing listens."]);
   const queue = { messages: 100_000, limit: 100_000, isFull: true };
   expect(troubles({ ...STATUS, databases: STATUS.databases.map((database) => ({ ...database, queue })) })).toEqual([
     "The queue of database home is full (100,000): apps are refused.",
