@@ -338,7 +338,7 @@ test(
     await using stopped = await openTestRelay(database, { smtpPort: server.port });
     await enqueueMany(database, 1);
     expect(await stopped.relay.runOnce()).toEqual({
-      ...{ waiting: 4, leased: 0, paused: 3, pauses: ["all", "stream=bulk"] },
+      ...{ waiting: 4, leased: 0, paused: 4, pauses: ["all", "stream=bulk"] },
     });
     await endPause(database.sql, "all");
     await endPause(database.sql, BULK.key);

@@ -104,7 +104,7 @@ test("list shows the newest first and filters by state, address and number, as a
 
 test("a mail is known by its Message-ID too, which show names: that is what the log of a server and whoever got the mail have", async () => {
   await using database = await createDatabase();
-  const id = await enqueue(database, { from: "shop@Bücher.example" });
+  const id = await enqueue(database, { from: "shop@xn--bcher-kva.example" });
   const messageId = `<${id}@xn--bcher-kva.example>`;
   expect((await run(["show", id], on(database))).stdout).toContain(`\n  Message-ID ${messageId}\n`);
   for (const word of [messageId, messageId.slice(1, -1)]) {
