@@ -1,5 +1,7 @@
 import type { Connection } from "../src/connection.ts";
 import type { RetryRules } from "../src/policy.ts";
+import { address as addressKind } from "../relay/settings/address_kind.ts";
+import { Wrong } from "../relay/settings/kind.ts";
 import { parseRoutes } from "../relay/settings/routes.ts";
 import type { RoutingRule } from "../relay/routing.ts";
 import { SettingsError } from "../relay/settings/settings_error.ts";
@@ -97,14 +99,19 @@ export function checkSettings(settings: WorkerSettings): CheckedSettings {
   for (const name of Object.keys(settings)) {
     if (!(name in NAMES)) throw refuse(name, "there is no such setting", `use ${Object.keys(NAMES).join(", ")}`);
   }
-  const { name = "mailchute", returnPath } = settings;
+  for (const name of ["database", "smtp"] as const) {
+    // What a binding gives that is not there, or a secret that was never put.
+    if (!settings[name]) throw refuse(name, "it is not set", "look whether its binding or secret is there");
+  }
+  const { name = "mailchute" } = settings;
   if (!/^[a-z0-9][a-z0-9._-]{0,62}$/.test(name)) {
     throw refuse("name", "it is no short name", "use up to 63 small letters, digits, dots and hyphens");
   }
   const address = addressIn(settings);
   return {
     run: {
-      ...{ name, address, returnPath, display: address, rules: rulesOf(settings), routing: routingOf(settings) },
+      ...{ name, address, display: address, returnPath: returnPathIn(settings) },
+      ...{ rules: rulesOf(settings), routing: routingOf(settings) },
       deadlineMs: limit("deadlineMs", settings.deadlineMs, { fallback: 25_000, max: 14 * 60_000 }),
       leaseMs: limit("leaseMs", settings.leaseMs, { fallback: 120_000, min: 8_000, max: 3_600_000 }),
       batch: limit("batch", settings.batch, { fallback: 10, max: 500 }),
@@ -128,8 +135,18 @@ function rulesOf({ onUncertain = "retry", maxAgeMs, maxAttempts }: WorkerSetting
   };
 }
 
+/** Every mail that does not say has it: a wrong one would bounce them all. */
+function returnPathIn({ returnPath }: WorkerSettings): string | undefined {
+  if (returnPath === undefined) return undefined;
+  const { form, parse } = addressKind("bounces@example.com");
+  const email = parse(String(returnPath));
+  if (email instanceof Wrong) throw refuse("returnPath", email.because, `set it to ${form}, or leave it out`);
+  return email;
+}
+
 function routingOf({ routes }: WorkerSettings): readonly RoutingRule[] {
   if (routes === undefined) return [];
+  if (typeof routes !== "string") throw refuse("routes", "it is no string", "write to:*.corp.example=relay, *=worker");
   try {
     return parseRoutes(routes, new Map([["worker", "routes"], [RELAY_ROUTE, "routes"]]));
   } catch (error) {

@@ -47,6 +47,16 @@ const WRONG: readonly (readonly [settings: Readonly<Record<string, unknown>>, me
   [{ deadline: 1 }, "Cannot use deadline: there is no such setting; use database, "],
   [{ name: "My Shop" }, "Cannot use name: it is no short name; use up to 63 small letters, digits, dots and hyphens"],
   [{ address: "db" }, "Cannot use address: it is not like host:port/name; write db.example.com:5432/shop"],
+  [
+    { returnPath: "Shop <bounces@example.com>" },
+    "Cannot use returnPath: it has a name, which SMTP cannot carry; set it to an address such as bounces@example.com, or leave it out",
+  ],
+  [{ returnPath: "bounces" }, "Cannot use returnPath: it has no @; set it to an address such as bounces@example.com"],
+  [{ returnPath: "" }, "Cannot use returnPath: it has no @"],
+  [{ returnPath: null }, "Cannot use returnPath: it has no @"],
+  [{ smtp: "" }, "Cannot use smtp: it is not set; look whether its binding or secret is there"],
+  [{ database: null }, "Cannot use database: it is not set; look whether its binding or secret is there"],
+  [{ routes: 5 }, "Cannot use routes: it is no string; write to:*.corp.example=relay, *=worker"],
   [{ onUncertain: "ignore" }, 'Cannot use onUncertain: it is "ignore"; use retry or hold'],
   [{ deadlineMs: 0 }, "Cannot use deadlineMs = 0: set a whole number from 1 to 840000"],
   [{ leaseMs: 7_999 }, "Cannot use leaseMs = 7999: set a whole number from 8000 to 3600000"],
@@ -76,6 +86,11 @@ for (const [settings, message] of WRONG) {
     expect(errorOf(settings)).toStartWith(message);
   });
 }
+
+test("the return path is in the form for SMTP, with the domain in ASCII", () => {
+  const settings = { ...WHOLE, returnPath: "bounces@bücher.example" };
+  expect(checkSettings(settings).run.returnPath).toBe("bounces@xn--bcher-kva.example");
+});
 
 test("no error shows a password", () => {
   expect(errorOf({ smtp: "smtp://ann:very-secret@x.example?rate=1/s" })).not.toContain("very-secret");
