@@ -17,6 +17,8 @@ const PRIORITIES: ReadonlyMap<string, readonly Pair[]> = new Map([
   ["high", [["X-Priority", "1 (Highest)"], ["X-MSMail-Priority", "High"], ["Importance", "High"]]],
   ["low", [["X-Priority", "5 (Lowest)"], ["X-MSMail-Priority", "Low"], ["Importance", "Low"]]],
 ]);
+/** Nodemailer's own, of which the relay writes others. */
+const BY_WRITER = /^(?:date|message-id|mime-version|content-.*)$/i;
 const ENCODED_WORD = /=\?[^?\s]+\?[bq]\?[^?\s]*\?=/i;
 const ONE_CLICK = "list-unsubscribe=one-click";
 
@@ -40,8 +42,16 @@ export function headersOf(
   ];
   const taken = new Set([...BY_FIELDS, "in-reply-to", "references", ...written.map(([name]) => name.toLowerCase())]);
   const own = ownHeaders(data.headers, add).filter(([name]) => !taken.has(name.toLowerCase()));
+  const lists = listHeaders(data);
+  const known = new Set([...taken, ...[...own, ...lists].map(([name]) => name.toLowerCase())]);
+  // What a plugin has written into the finished message: transporter.use("stream", …).
+  const { _headers } = mail.message as object as { readonly _headers?: readonly { readonly key: string }[] };
+  const added = ownHeaders(
+    (_headers ?? []).filter(({ key }) => !known.has(key.toLowerCase()) && !BY_WRITER.test(key)),
+    add,
+  );
   return oneClick(
-    [...written, ...own, ...listHeaders(data)].map(([name, value]) => [name, textOf(name, value, add)]),
+    [...written, ...own, ...added, ...lists].map(([name, value]) => [name, textOf(name, value, add)]),
     add,
   );
 }

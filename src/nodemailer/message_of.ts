@@ -7,7 +7,7 @@ import { attachmentsOf, checkAttachments, entriesOf } from "./attachments.ts";
 import { type AddFault, type ComposedMail, type Data, normalized } from "./composed_mail.ts";
 import { headersOf, subjectOf } from "./headers.ts";
 import { findMisplaced, queueFieldsOf } from "./queue_fields.ts";
-import { findRefusedFields } from "./refused_fields.ts";
+import { findRefusedFields, findTransforms } from "./refused_fields.ts";
 
 /** A message of nodemailer as the client takes it. */
 export interface Converted {
@@ -28,6 +28,7 @@ export async function messageOf(mail: ComposedMail): Promise<Converted> {
   const add: AddFault = (path, message) => findings.push({ path, message, limit: false });
   const given = mail.data as Data;
   findRefusedFields(given, add);
+  findTransforms(mail, add);
   checkAttachments(given, add);
   checkAccess(given, add);
   findMisplaced(given, add);

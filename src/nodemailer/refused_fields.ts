@@ -1,4 +1,4 @@
-import type { AddFault, Data } from "./composed_mail.ts";
+import type { AddFault, ComposedMail, Data } from "./composed_mail.ts";
 
 /** Fields that ask for what no mail of the queue can carry. Dropped, they would change what the app meant; so they say what to do instead. */
 const REFUSED: Readonly<Record<string, string>> = {
@@ -18,5 +18,21 @@ const REFUSED: Readonly<Record<string, string>> = {
 export function findRefusedFields(data: Data, add: AddFault): void {
   for (const [name, message] of Object.entries(REFUSED)) {
     if (data[name]) add(name, message);
+  }
+}
+
+/**
+ * Finds what a plugin (`transporter.use("stream", …)`) would do to the finished mail, which is another one here: unencrypted, where a plugin
+ * for OpenPGP or S/MIME was to encrypt it.
+ */
+export function findTransforms({ message, data }: Pick<ComposedMail, "message" | "data">, add: AddFault): void {
+  // That of dkim, which is refused by its name.
+  if ((data as Data).dkim) return;
+  const { _transforms: transforms, _processFuncs: functions } = message as object as Data;
+  if ([transforms, functions].flat().some((change) => change !== undefined)) {
+    add(
+      "message",
+      "a plugin is to change the finished mail (encrypt or sign it), and the relay writes another: leave the plugin out",
+    );
   }
 }

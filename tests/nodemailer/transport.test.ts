@@ -2,11 +2,12 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import nodemailer, { type Transporter } from "nodemailer";
 import nodemailer7 from "nodemailer-7";
 import { createMailer, MailchuteError, type Mailer, type MailerOptions } from "../../mod.ts";
 import { type ComposedMail, mailchuteTransport, type QueuedInfo } from "../../src/nodemailer/transport.ts";
+import { fakeMailer } from "../../src/testing/testing.ts";
 import { createDatabase } from "../database.ts";
 import { offline } from "../client/offline.ts";
 import { rejection } from "../client/cases.ts";
@@ -296,6 +297,40 @@ const REFUSED: readonly (readonly [fields: object, ...paths: string[]])[] = [
 for (const [fields, ...paths] of REFUSED) {
   test(`${Bun.inspect(fields, { depth: 3 }).replace(/\s+/g, " ").slice(0, 120)} is refused, and the error names ${paths.join(", ")}`, async () => {
     expect(await issuesOf(fields)).toEqual(paths);
+  });
+}
+
+for (const [version, library] of [["7", nodemailer7], ["10", nodemailer]] as const) {
+  test(`a plugin of nodemailer ${version} that would change the finished mail, such as encrypt it, stops it`, async () => {
+    for (const change of ["transform", "processFunc"] as const) {
+      const transport = library.createTransport(mailchuteTransport(offline));
+      transport.use("stream", (mail, done) => {
+        mail.message[change]((input?: Readable) => input?.pipe(new PassThrough()) ?? new PassThrough());
+        done();
+      });
+      const error = await rejection(transport.sendMail(BASE));
+      expect(error).toMatchObject({ code: "validation_error", issues: [{ path: "message" }] });
+    }
+  });
+
+  test(`a header that a plugin of nodemailer ${version} writes into the finished mail is the mail's`, async () => {
+    const mail = fakeMailer();
+    const transport = library.createTransport(mailchuteTransport(mail));
+    transport.use("stream", ({ message }, done) => {
+      message.setHeader("X-Plugin", "one");
+      message.addHeader("X-Many", ["two", "three"]);
+      done();
+    });
+    const list = { help: "help@example.com" };
+    await transport.sendMail({ ...BASE, headers: { "X-Own": "own" }, list, inReplyTo: "<a@b.example>" });
+    expect(mail.sent[0]?.message.headers).toEqual([
+      ["In-Reply-To", "<a@b.example>"],
+      ["X-Own", "own"],
+      ["X-Plugin", "one"],
+      ["X-Many", "two"],
+      ["X-Many", "three"],
+      ["List-Help", "<mailto:help@example.com>"],
+    ]);
   });
 }
 
