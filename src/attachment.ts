@@ -23,7 +23,7 @@ export interface BinaryAttachment extends AttachmentFields {
 export interface TextAttachment extends AttachmentFields {
   /** The text itself, or the bytes in base64. */
   readonly content: string;
-  /** `utf-8`: the string is the content. `base64`: it stands for bytes; line breaks in it are ignored. */
+  /** `utf-8`: the string is the content, and a `contentType` of text without a charset gets this one. `base64`: it stands for bytes; line breaks in it are ignored. */
   readonly encoding: "utf-8" | "base64";
 }
 
@@ -82,7 +82,9 @@ function describe(given: LoadedAttachment, at: (name: string) => Fault): Omit<Wi
   if (given.filename === "" || filename.length > MAX_FILENAME_CHARS) {
     at("filename")(`it is empty, or has more than ${MAX_FILENAME_CHARS} characters`);
   }
-  const contentType = textOf(given.contentType ?? "application/octet-stream");
+  let contentType = textOf(given.contentType ?? "application/octet-stream");
+  // A text of which nothing else is said is ASCII to its reader (RFC 2046 section 4.1.2).
+  if (given.encoding === "utf-8" && /^text\/[^;]+$/i.test(contentType)) contentType += "; charset=utf-8";
   if (!CONTENT_TYPE.test(contentType)) at("contentType")("it is not like application/pdf");
   // null is none, as for contentType.
   const { contentId } = given;

@@ -76,6 +76,20 @@ test("attachments come as File, Blob, bytes, UTF-8 and base64, and are the same 
   ]);
 });
 
+test("a text that is given as one says in which characters it is written", async () => {
+  const contentTypes = [
+    ...["text/plain", "Text/CSV", "text/calendar; method=REQUEST", "text/plain; charset=x", "application/json"],
+  ];
+  const content = { filename: "a", content: "grüß", encoding: "utf-8" } as const;
+  const bytes = { filename: "b", content: new TextEncoder().encode("grüß"), contentType: "text/plain" };
+  const base64 = { filename: "c", content: "Z3LDvMOf", encoding: "base64", contentType: "text/plain" } as const;
+  const given = [...contentTypes.map((contentType) => ({ ...content, contentType })), bytes, base64];
+  const { attachments } = await requestOf({ attachments: given });
+  expect((attachments as { readonly contentType: string }[]).map(({ contentType }) => contentType)).toEqual([
+    ...["text/plain; charset=utf-8", "Text/CSV; charset=utf-8", ...contentTypes.slice(2), "text/plain", "text/plain"],
+  ]);
+});
+
 test("base64 without the runtime's own function is the same at every length", async () => {
   const native = Object.getOwnPropertyDescriptor(Uint8Array.prototype, "toBase64");
   // Bun has it; Node 20 does not.

@@ -334,6 +334,18 @@ for (const [version, library] of [["7", nodemailer7], ["10", nodemailer]] as con
   });
 }
 
+test("a file that is given as text says in which characters it is written", async () => {
+  const mail = fakeMailer();
+  const content = "Grüße";
+  await nodemailer.createTransport(mailchuteTransport(mail)).sendMail({
+    ...BASE,
+    attachments: [{ filename: "a.txt", content }, { filename: "b.txt", content: Buffer.from(content) }],
+  });
+  expect(mail.sent[0]?.message.attachments?.map(({ contentType }) => contentType)).toEqual([
+    ...["text/plain; charset=utf-8", "text/plain"],
+  ]);
+});
+
 test("what is too large is told so, for all attachments together", async () => {
   const attachments = [{ filename: "a", content: Buffer.alloc(25_000_000) }, { filename: "b", content: "b" }];
   const error = await rejection(refusing.sendMail({ ...BASE, attachments }));
