@@ -31,6 +31,10 @@ const ONCE: ReadonlySet<string> = new Set([
   "list-unsubscribe",
 ]);
 
+/** Fields that programs read: no encoded-word may stand there but in names and comments (RFC 2047 section 5), and a blank more says nothing. */
+const FOR_PROGRAMS =
+  /^(?:in-reply-to|references|list-.+|auto-submitted|precedence|importance|priority|x-priority|feedback-id|disposition-notification-to)$/i;
+
 /**
  * Says why callers may not set this header field, or undefined when they may. The client asks at enqueue, the relay again.
  *
@@ -81,16 +85,18 @@ export function repeatedHeader(names: readonly string[]): string | undefined {
 }
 
 /**
- * Writes a header field whose value is text for people, folded and encoded, with its CRLF.
+ * Writes a header field, folded, with its CRLF: its value is text for people, encoded where it must be, but in the fields that programs read.
  *
  * @example
  * ```ts
  * if (textHeader("Subject", "Hello") !== "Subject: Hello\r\n") throw new Error("unexpected");
+ * if (textHeader("References", " <a@b>  <c@d>") !== "References: <a@b> <c@d>\r\n") throw new Error("unexpected");
  * ```
  * @param value one for which {@linkcode valueProblem} found nothing
  */
 export function textHeader(name: string, value: string): string {
   const line = new HeaderLine(name);
-  line.text(value);
+  if (FOR_PROGRAMS.test(name)) line.words(value);
+  else line.text(value);
   return line.end();
 }

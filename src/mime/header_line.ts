@@ -60,6 +60,13 @@ export class HeaderLine {
     if (run.length > 0) this.encoded(run.join(" "));
   }
 
+  /** Adds what programs read: blanks only part its words, and those that can be sent as they are go so, whatever they look like. */
+  words(value: string): void {
+    const words = value.split(" ").filter((word) => word !== "");
+    if (words.some((word) => !/^[!-~]+$/.test(word) || this.#isTooLong(word))) return this.text(words.join(" "));
+    for (const word of words) this.token(word);
+  }
+
   /** Adds text as encoded-words. */
   encoded(text: string): void {
     const wellFormed = text.toWellFormed();
@@ -95,6 +102,10 @@ export class HeaderLine {
 
   /** A literal "=?" would be decoded by the reader; a word beyond the hard limit has no other way to be folded. */
   #mustEncode(word: string): boolean {
-    return !/^[!-~]+$/.test(word) || word.includes("=?") || this.#name.length + 2 + word.length > HARD_LINE_CHARS;
+    return !/^[!-~]+$/.test(word) || word.includes("=?") || this.#isTooLong(word);
+  }
+
+  #isTooLong(word: string): boolean {
+    return this.#name.length + 2 + word.length > HARD_LINE_CHARS;
   }
 }

@@ -118,6 +118,27 @@ test("textHeader() keeps blanks at the ends and in a row by encoding them", () =
   }
 });
 
+test("textHeader() puts no encoded-word into a field that programs read for a blank too many or what looks like one", () => {
+  const cases = [
+    ["In-Reply-To", "<a@b.example> ", "<a@b.example>"],
+    ["references", " <a@b.example>  <c@d.example>", "<a@b.example> <c@d.example>"],
+    [
+      "List-Unsubscribe",
+      " <https://x.example/?next=?a>,  <mailto:u@x.example>",
+      "<https://x.example/?next=?a>, <mailto:u@x.example>",
+    ],
+    ["Auto-Submitted", "auto-generated ", "auto-generated"],
+    ["List-Id", " Grüße  <x.example>", "=?UTF-8?B?R3LDvMOfZQ==?= <x.example>"],
+    ["References", "  ", ""],
+  ] as const;
+  for (const [name, given, written] of cases) {
+    expect(textHeader(name, given)).toBe(`${name}:${written === "" ? "" : ` ${written}`}\r\n`);
+  }
+  const ids = Array.from({ length: 30 }, (_, index) => `<${index}@example.com>`);
+  expect(textHeader("References", ids.join("  ")).replaceAll("\r\n", "")).toBe(`References: ${ids.join(" ")}`);
+  expect(textHeader("References", `<${"a".repeat(1_000)}>`)).toMatch(/^References: =\?UTF-8/);
+});
+
 test("textHeader() writes U+FFFD for an unpaired surrogate", () => {
   expect(textHeader("Subject", "ab\ud800cd")).toBe("Subject: =?UTF-8?Q?ab=EF=BF=BDcd?=\r\n");
 });
