@@ -82,9 +82,7 @@ function describe(given: LoadedAttachment, at: (name: string) => Fault): Omit<Wi
   if (given.filename === "" || filename.length > MAX_FILENAME_CHARS) {
     at("filename")(`it is empty, or has more than ${MAX_FILENAME_CHARS} characters`);
   }
-  let contentType = textOf(given.contentType ?? "application/octet-stream");
-  // A text of which nothing else is said is ASCII to its reader (RFC 2046 section 4.1.2).
-  if (given.encoding === "utf-8" && /^text\/[^;]+$/i.test(contentType)) contentType += "; charset=utf-8";
+  const contentType = textOf(given.contentType ?? "application/octet-stream");
   if (!CONTENT_TYPE.test(contentType)) at("contentType")("it is not like application/pdf");
   // null is none, as for contentType.
   const { contentId } = given;

@@ -23,7 +23,7 @@ export async function loadAttachments(
       path = `attachments.${index}.content`;
       const bytes = await bytesOf(item.content, leftBytes);
       if (bytes instanceof Uint8Array && item.content instanceof ReadableStream) leftBytes -= bytes.length;
-      loaded.push({ ...item, contentType: item.contentType ?? typeOf(item.content), content: bytes });
+      loaded.push({ ...item, contentType: typeOf(item), content: bytes });
     }
     return loaded;
   } catch (cause) {
@@ -38,8 +38,10 @@ async function bytesOf(content: unknown, leftBytes: number): Promise<unknown> {
   return content instanceof Blob && leftBytes >= 0 ? new Uint8Array(await content.arrayBuffer()) : content;
 }
 
-function typeOf(content: unknown): string | undefined {
-  return content instanceof Blob && content.type !== "" ? content.type : undefined;
+function typeOf({ content, contentType, encoding }: LoadedAttachment): LoadedAttachment["contentType"] {
+  const type = contentType ?? (content instanceof Blob && content.type !== "" ? content.type : undefined);
+  // A text of which nothing else is said is ASCII to its reader (RFC 2046 section 4.1.2).
+  return encoding === "utf-8" && typeof type === "string" ? type.replace(/^text\/[^;]+$/i, "$&; charset=utf-8") : type;
 }
 
 /** Returns the bytes of a stream, at least one more than the limit when it has more; the stream itself when it gives something else. */

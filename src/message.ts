@@ -245,7 +245,7 @@ function acrossFields(input: Readonly<Record<string, unknown>>, defaults: Defaul
   const findings: Finding[] = [];
   const add = (path: string, message: string, limit?: boolean) => findings.push({ path, message, limit });
   const recipients = [input.to, input.cc, input.bcc].flatMap(listOf).length;
-  if (recipients === 0) add("to", "there is no recipient: give at least one of to, cc and bcc");
+  if (recipients === 0) add("to", "it is missing: give to, cc or bcc");
   if (recipients > LIMITS.recipients) {
     add("to", `it has more than ${LIMITS.recipients} recipients together with cc and bcc`, true);
   }

@@ -212,7 +212,7 @@ test(
         65,
         "names other@b.example",
       ],
-      [["send", "-t"], { ...on(database) }, "From: a@b.example\n\nx", 65, "to: there is no recipient"],
+      [["send", "-t"], { ...on(database) }, "From: a@b.example\n\nx", 65, "to: it is missing"],
       [["send", "-t"], { ...on(database) }, "From: a@b.example\nTo: a@-.example\n\nx", 65, "to.0"],
     ];
     const ran = await Promise.all(cases.map(([words, env, stdin]) => run(words, env, stdin)));
