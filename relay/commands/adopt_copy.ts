@@ -7,6 +7,8 @@ import { type Command, DATABASE_OPTION, EXIT, UsageError, withDatabase } from ".
 const SERVING =
   "select host, pid from mailchute.relay where stopped_at is null and heartbeat_at > now() - interval '1 minute' order by id desc limit 1";
 
+const COUNT = "select count(*)::int as messages from mailchute.queue";
+
 /** Index: queue_pkey, recipient_pkey. Held or claimed by whomever: that was elsewhere. */
 const CANCEL_SOME = `
 with gone as (
@@ -23,16 +25,26 @@ const PART = "update mailchute.suppression_home set epoch = gen_random_uuid()";
 /** `adopt-copy`: decides what becomes of the mails in a copy of a database. */
 export const adoptCopyCommand: Command = {
   name: "adopt-copy",
-  usage: "--keep | --discard [--database NAME]",
+  usage: "--keep | --discard [--dry-run | --yes] [--database NAME]",
   summary:
-    "of a copied database, from which nothing is sent: --keep sends its mails from here on (it has moved), --discard cancels them",
-  options: { keep: { type: "boolean" }, discard: { type: "boolean" }, ...DATABASE_OPTION },
+    "of a copied database, from which nothing is sent: --keep sends its mails from here on (it has moved), --discard cancels them: it counts them first, and needs --yes",
+  options: {
+    keep: { type: "boolean" },
+    discard: { type: "boolean" },
+    "dry-run": { type: "boolean" },
+    yes: { type: "boolean" },
+    ...DATABASE_OPTION,
+  },
   async run(context, words, options) {
     const isKept = options.keep === true;
     if (words.length > 0) throw new UsageError(`Unexpected argument '${words[0]}'`);
     if (isKept === (options.discard === true)) {
       throw new UsageError("adopt-copy takes one of --keep (send its mails from here on) and --discard (cancel them)");
     }
+    const isTrial = options["dry-run"] === true;
+    const isSure = options.yes === true;
+    if (isKept && (isTrial || isSure)) throw new UsageError("--dry-run and --yes are for --discard");
+    if (isTrial && isSure) throw new UsageError("adopt-copy --discard takes one of --dry-run and --yes");
     return await withDatabase(context, { name: options.database }, async (sql, database) => {
       const { display } = database;
       const look = await lookAtPlace(sql, placeOf(database));
@@ -59,6 +71,13 @@ export const adoptCopyCommand: Command = {
             "if this is a copy that was made just now, try again in a minute",
         );
         return EXIT.failed;
+      }
+      if (!isSure) {
+        const [row] = await sql.unsafe(COUNT);
+        context.tell(
+          `Nothing was canceled: ${row?.messages} messages of ${display} would be, with --yes. If it has taken the place of ${original}, it is --keep that you want`,
+        );
+        return isTrial ? EXIT.ok : EXIT.failed;
       }
       const messages = await cancelAll(sql, `Canceled in a copy of ${original}, where it is sent from`);
       await adopt();

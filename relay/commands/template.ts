@@ -28,7 +28,7 @@ import {
 export const templateCommand: Command = {
   name: "template",
   usage:
-    "list [--app NAME] | save FOLDER --app NAME [--accept-differences] [--dry-run] | show NAME --app NAME [--language de] [--version 2] | preview NAME --app NAME [--language de] [--version 2] [--var NAME=VALUE…] | remove NAME --app NAME [--language de] [--version 2] [--dry-run] [--json] [--database NAME]",
+    "list [--app NAME] | save FOLDER --app NAME [--accept-differences] [--dry-run] | show NAME --app NAME [--language de] [--version 2] | preview NAME --app NAME [--language de] [--version 2] [--var NAME=VALUE…] | remove NAME --app NAME [--language de] [--version 2] [--dry-run | --yes] [--json] [--database NAME]",
   summary:
     "the templates that an app's mails may name: save reads NAME/subject.txt, NAME/body.txt and NAME/body.html of a folder, and NAME/LANGUAGE/… for other languages; all of it is saved or nothing, and what has changed is a new version. It refuses languages whose variables differ, unless --accept-differences. preview shows what a template makes of values",
   options: {
@@ -38,6 +38,7 @@ export const templateCommand: Command = {
     var: { type: "string", multiple: true },
     "accept-differences": { type: "boolean" },
     "dry-run": { type: "boolean" },
+    yes: { type: "boolean" },
     ...JSON_OPTION,
     ...DATABASE_OPTION,
   },
@@ -58,7 +59,7 @@ export const templateCommand: Command = {
       word: name ?? "",
       filter: { app, name, language: options.language as string | undefined, version: versionOf(options.version) },
       variables: variablesOf(options.var),
-      ...{ isTrial: options["dry-run"] === true, asJson: options.json === true },
+      ...{ isTrial: options["dry-run"] === true, isSure: options.yes === true, asJson: options.json === true },
       acceptsDifferences: options["accept-differences"] === true,
     };
     return await withDatabase(context, { name: options.database }, async (sql) => {
@@ -79,6 +80,7 @@ interface Given {
   readonly filter: VersionFilter;
   readonly variables: Readonly<Record<string, string>>;
   readonly isTrial: boolean;
+  readonly isSure: boolean;
   readonly acceptsDifferences: boolean;
   readonly asJson: boolean;
 }
@@ -194,21 +196,29 @@ async function preview(context: CommandContext, sql: Sql, { filter, variables, a
   return EXIT.ok;
 }
 
-async function remove(context: CommandContext, sql: Sql, { filter, isTrial, asJson }: Given): Promise<number> {
+/** One version is gone at once; more than one, with `--yes`. */
+async function remove(context: CommandContext, sql: Sql, { filter, isTrial, isSure, asJson }: Given): Promise<number> {
+  if (isTrial && isSure) throw new UsageError("template remove takes one of --dry-run and --yes");
   let removed: Awaited<ReturnType<typeof removeTemplates>> = [];
+  let asks = false;
   try {
     await sql.begin(async (tx) => {
       removed = await removeTemplates(tx, filter);
-      if (isTrial) throw new Undone();
+      asks = removed.length > 1 && !isTrial && !isSure;
+      if (isTrial || asks) throw new Undone();
     });
   } catch (error) {
     if (!(error instanceof Undone)) throw error;
   }
   if (removed.length === 0) return await missing(context, sql, filter);
   if (asJson) context.print(JSON.stringify(removed, null, 2));
-  else for (const one of removed) context.print(`${titleOf(one)}: version ${one.version} removed`);
+  else {
+    const what = isTrial || asks ? "would be removed" : "removed";
+    for (const one of removed) context.print(`${titleOf(one)}: version ${one.version} ${what}`);
+  }
   if (isTrial) context.tell("Nothing was removed: this was --dry-run.");
-  return EXIT.ok;
+  if (asks) context.tell(`Nothing was removed: ${removed.length} versions would be, with --yes.`);
+  return asks ? EXIT.failed : EXIT.ok;
 }
 
 const WORKS: Readonly<Record<"list" | "save" | "show" | "preview" | "remove", Work>> = {
@@ -220,7 +230,7 @@ const WORKS: Readonly<Record<"list" | "save" | "show" | "preview" | "remove", Wo
     ...{ example: "preview NAME --app NAME --var first=Ann", run: preview },
   },
   remove: {
-    ...{ word: "one name", options: ["language", "version", "dry-run"] },
+    ...{ word: "one name", options: ["language", "version", "dry-run", "yes"] },
     ...{ example: "remove NAME --app NAME", run: remove },
   },
 };

@@ -312,7 +312,10 @@ test("adopt-copy --discard cancels every open mail, also those that are held or 
   });
   expect(await once.exited).toBe(75);
   expect(once.output()).toContain(SAID);
-  const { code, stderr } = await run(["adopt-copy", "--discard"], { DATABASE_URL: copy.url });
+  const unsure = await run(["adopt-copy", "--discard"], { DATABASE_URL: copy.url });
+  expect(unsure).toMatchObject({ code: 1, stderr: expect.stringContaining("Nothing was canceled: 3 messages of") });
+  expect(await copy.sql`select from mailchute.queue`).toHaveLength(3);
+  const { code, stderr } = await run(["adopt-copy", "--discard", "--yes"], { DATABASE_URL: copy.url });
   expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining("3 mails canceled") });
   const rows = await copy
     .sql`select state, reason, count(*)::int as count from mailchute.recipient group by 1, 2 order by 1`;
@@ -337,14 +340,14 @@ test("adopt-copy --discard cancels nothing where the queue is drained, nor while
   await serve(database.url, server);
   await enqueue(database);
   const env = { DATABASE_URL: database.url };
-  expect(await run(["adopt-copy", "--discard"], env)).toMatchObject({
+  expect(await run(["adopt-copy", "--discard", "--yes"], env)).toMatchObject({
     code: 1,
     stderr: expect.stringContaining("is no copy"),
   });
   // The original, seen through a tunnel after a restart: for all we know a copy, but somebody is at work in it.
   await database.sql`update mailchute.place set server_started_at = now(), addresses = '{db.example.com:5432/shop}'`;
   await database.sql`update mailchute.relay set stopped_at = null, heartbeat_at = now()`;
-  expect(await run(["adopt-copy", "--discard"], env)).toMatchObject({
+  expect(await run(["adopt-copy", "--discard", "--yes"], env)).toMatchObject({
     code: 1,
     stderr: expect.stringContaining("has served it"),
   });

@@ -157,7 +157,13 @@ test("template list, show, preview and remove tell of templates, for people and 
   expect(lacking.stderr).toContain("Cannot preview it: template.variables.last is missing");
 
   const trial = await template("remove", "welcome", "--app", "shop", "--dry-run");
-  expect(trial.stderr).toContain("Nothing was removed");
+  expect(trial).toMatchObject({ code: 0, stderr: expect.stringContaining("Nothing was removed") });
+  const unsure = await template("remove", "welcome", "--app", "shop");
+  expect(unsure).toEqual({
+    code: 1,
+    stdout: "welcome: version 1 would be removed\nwelcome de: version 1 would be removed\n",
+    stderr: "Nothing was removed: 2 versions would be, with --yes.\n",
+  });
   expect((await template("remove", "welcome", "--app", "shop", "--language", "de")).stdout).toBe(
     "welcome de: version 1 removed\n",
   );
