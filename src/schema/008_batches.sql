@@ -32,6 +32,16 @@ begin
     group by b.seq);
 end $$;
 
+-- Waits for who is at a message just now, and keeps no lock on it.
+create function mailchute.await_message(message_seq bigint) returns void
+language plpgsql as $$
+begin
+  perform from mailchute.queue where seq = message_seq and leased_by is null for update;
+  raise exception 'Undoes this block' using errcode = 'MC000';
+exception when sqlstate 'MC000' then
+  return;
+end $$;
+
 -- Takes one message more out of the queue. Answers how many were: 1, or 0 when it is claimed, or gone.
 create function mailchute.cancel_straggler(message_seq bigint) returns integer
 language plpgsql as $$
@@ -92,7 +102,8 @@ begin
       end loop;
       return canceled;
     exception when deadlock_detected then
-      -- Who has one of them waits for another that was ours, and has it now: as two do that take back the same.
+      -- Who has this one waits for another that was ours, as two do that take back the same: it is let go first.
+      perform mailchute.await_message(straggler);
     end;
   end loop;
 end $$;
