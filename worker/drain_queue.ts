@@ -12,6 +12,7 @@ import type { Statements } from "../relay/statements.ts";
 import type { Transport } from "../relay/transport.ts";
 import type { CarryRules } from "./left_to_relay.ts";
 import { DrainRun } from "./drain_run.ts";
+import { checkAnswers } from "./statements_of.ts";
 
 // DESIGN: one run of a Worker over one database: it may work here? ──▶ it says who it is ──▶ claim, deliver, settle, again and again ──▶ gives
 // back what it has not begun ──▶ says that it rests. It ends when nothing is due, its time is over, all is paused or the server is out.
@@ -68,10 +69,11 @@ const THROTTLES = 1_000;
 /**
  * Sends what is due, for a limited time.
  *
- * @throws {Error} when the schema does not fit, or the database does not answer
+ * @throws {Error} when the schema does not fit, or the database does not answer, or its connection changes the answers
  */
 export async function drainQueue(options: DrainQueueOptions): Promise<DrainReport> {
   const { statements, address, display, clock, leaseMs, log } = options;
+  await checkAnswers(statements);
   const problem = schemaProblem(await schemaState(statements), display);
   if (problem !== undefined) throw new Error(problem);
   const place = await lookAtPlace(statements, address);

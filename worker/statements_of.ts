@@ -34,6 +34,25 @@ export function statementsOf(
   };
 }
 
+const PROBE = "select $1::boolean as is_known, $2::int as a_number, $3::text as no_text, $4::text::jsonb as a_list";
+const LIST = '[{"a_b":null}]';
+
+/**
+ * Looks whether values come back as they are: a connection of the app may rename columns, or parse them in its own way, and a mail that was read so
+ * would lack what was not found.
+ *
+ * @throws {Error} when they do not
+ */
+export async function checkAnswers(statements: Statements): Promise<void> {
+  const [row] = await statements.unsafe(PROBE, [true, 7, null, LIST]);
+  const isPlain = row?.is_known === true && row.a_number === 7 && row.no_text === null;
+  if (isPlain && JSON.stringify(row.a_list) === LIST) return;
+  throw new Error(
+    "Cannot use database: its connection changes what the database answers (transform or types of postgres.js, type parsers of pg); " +
+      "give one that does not, or a URL",
+  );
+}
+
 function rowsOf(answer: unknown): Rows {
   const rows: unknown = Array.isArray(answer) ? answer : (answer as { readonly rows?: unknown } | undefined)?.rows;
   if (Array.isArray(rows)) return rows as Rows; // objects, by the options that driverOf gives

@@ -40,7 +40,8 @@ async function meaningFor({ template }: BulkDraft, recipient: unknown): Promise<
   return await meaningOf({
     ...template,
     to,
-    priority: template.priority ?? "low",
+    // That of the stream, which is the only one with a priority here.
+    priority: template.priority ?? (template.stream === "transactional" ? "normal" : "low"),
     subject: merged(template.subject),
     ...(template.text === undefined ? {} : { text: merged(template.text) }),
     ...(html === undefined ? {} : { html: merged(html, inHtml) }),

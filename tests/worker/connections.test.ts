@@ -6,7 +6,7 @@ import postgres from "postgres";
 import { systemClock } from "../../relay/clock.ts";
 import { createLog } from "../../relay/log.ts";
 import { createSmtpTransport } from "../../relay/smtp/smtp.ts";
-import { drainQueue } from "../../worker/drain_queue.ts";
+import { drainQueue, type DrainReport } from "../../worker/drain_queue.ts";
 import { NoAnswer, statementsOf } from "../../worker/statements_of.ts";
 import { createDatabase } from "../database.ts";
 import { startNeonStandin } from "../neon_standin.ts";
@@ -15,6 +15,8 @@ import { startScriptedServer } from "../scripted_server.ts";
 
 // Everything that a run asks of the database, by each kind of connection that an app may hand in. The way to the server is the relay's here:
 // worker-mailer is for workerd.
+
+const INSTANCE = randomUUID();
 
 interface Handed {
   readonly connection: unknown;
@@ -45,6 +47,18 @@ const KINDS: Readonly<Record<string, (url: string) => Promise<Handed>>> = {
   "Neon over HTTP": (url) => Promise.resolve({ connection: neon(url), close: () => Promise.resolve() }),
 };
 
+/** One run, over a connection of the app. */
+function drainThrough(connection: unknown, smtpPort: number): Promise<DrainReport> {
+  return drainQueue({
+    ...{ display: "test", address: "test:5432/test", instance: INSTANCE, name: "test", returnPath: undefined },
+    rules: { maxAgeMs: 432_000_000, maxAttempts: undefined, onUncertain: "retry" },
+    ...{ deadlineMs: 10_000, leaseMs: 60_000, batch: 10, maxBytes: 1_000_000, routing: [], restMs: 60_000 },
+    ...{ clock: systemClock, random: () => 0.5, log: createLog({ write: () => {}, now: () => 0 }) },
+    statements: statementsOf(connection, { limitMs: 5_000, clock: systemClock }),
+    transport: createSmtpTransport({ host: "127.0.0.1", port: smtpPort, tls: "none", ehloName: "worker.test" }),
+  });
+}
+
 for (const [name, open] of Object.entries(KINDS)) {
   test(`a run drains through ${name}`, async () => {
     await using database = await createDatabase();
@@ -62,18 +76,7 @@ for (const [name, open] of Object.entries(KINDS)) {
     await enqueue(database, { stream: "bulk" });
     await database.sql`insert into mailchute.pause (key) values ('stream=bulk')`;
     const { connection, close } = await open(database.url);
-    const options = {
-      ...{ display: "test", address: "test:5432/test", instance: randomUUID(), name: "test", returnPath: undefined },
-      rules: { maxAgeMs: 432_000_000, maxAttempts: undefined, onUncertain: "retry" },
-      ...{ deadlineMs: 10_000, leaseMs: 60_000, batch: 10, maxBytes: 1_000_000, routing: [], restMs: 60_000 },
-      ...{ clock: systemClock, random: () => 0.5, log: createLog({ write: () => {}, now: () => 0 }) },
-    } as const;
-    const drain = () =>
-      drainQueue({
-        ...options,
-        statements: statementsOf(connection, { limitMs: 5_000, clock: systemClock }),
-        transport: createSmtpTransport({ host: "127.0.0.1", port: server.port, tls: "none", ehloName: "worker.test" }),
-      });
+    const drain = () => drainThrough(connection, server.port);
     expect(await drain()).toEqual({
       ...{ claimed: 2, sent: 1, deferred: 1, bounced: 0, uncertain: 0, leftToRelay: 1, end: "empty" },
     });
@@ -81,6 +84,30 @@ for (const [name, open] of Object.entries(KINDS)) {
     expect(await drain()).toMatchObject({ claimed: 1, sent: 1 });
     expect(await database.sql`select from mailchute.queue`).toHaveLength(1);
     await close();
+  });
+}
+
+/** Connections of an app that answer with other names or values than the database's. */
+const CHANGED: Readonly<Record<string, (url: string) => { readonly end: () => Promise<unknown> }>> = {
+  "postgres.camel": (url) => postgres(url, { onnotice: () => {}, transform: postgres.camel }),
+  "undefined for null": (url) =>
+    postgres(url, { onnotice: () => {}, transform: { value: { from: (value: unknown) => value ?? undefined } } }),
+  "type parsers of pg": (url) =>
+    new pg.Pool({ connectionString: url, types: { getTypeParser: () => (text: string) => text } as never }),
+};
+
+for (const [name, open] of Object.entries(CHANGED)) {
+  test(`a connection with ${name} is refused before anything is claimed`, async () => {
+    await using database = await createDatabase();
+    await using server = await startScriptedServer();
+    await enqueue(database);
+    const connection = open(database.url);
+    await expect(drainThrough(connection, server.port)).rejects.toThrow(
+      /^Cannot use database: its connection changes what the database answers .*; give one that does not, or a URL$/,
+    );
+    await connection.end();
+    expect(await database.sql`select from mailchute.queue where leased_by is null`).toHaveLength(1);
+    expect(server.mails).toEqual([]);
   });
 }
 
