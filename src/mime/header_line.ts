@@ -9,6 +9,9 @@ const WORD_LINE_CHARS = 76;
 /** Visible ASCII in words with one blank between: what may be sent and folded as it is. */
 const PLAIN = /^[!-~]+(?: [!-~]+)*$/;
 
+/** What some reader might take for an encoded-word, also with blanks in it. */
+const ENCODED_WORD = /=\?[^?]+\?[^?]+\?[^?]*\?=/;
+
 /**
  * One header field, written token by token and folded before the token that no longer fits (RFC 5322 section 2.2.3).
  * Never folds right behind the colon, where some readers take the value for empty, unless an encoded-word leaves no choice.
@@ -60,10 +63,11 @@ export class HeaderLine {
     if (run.length > 0) this.encoded(run.join(" "));
   }
 
-  /** Adds what programs read: blanks only part its words, and those that can be sent as they are go so, whatever they look like. */
+  /** Adds what programs read: blanks only part its words, and these go as they are, but for what a reader would decode. */
   words(value: string): void {
     const words = value.split(" ").filter((word) => word !== "");
-    if (words.some((word) => !/^[!-~]+$/.test(word) || this.#isTooLong(word))) return this.text(words.join(" "));
+    const mustEncode = words.some((word) => !/^[!-~]+$/.test(word) || this.#isTooLong(word));
+    if (mustEncode || ENCODED_WORD.test(value)) return this.text(words.join(" "));
     for (const word of words) this.token(word);
   }
 

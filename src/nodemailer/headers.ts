@@ -104,8 +104,7 @@ function idsHeader(name: string, given: unknown): readonly Pair[] {
 
 /** One line of text; nodemailer, too, makes a line break a blank. */
 function textOf(name: string, value: string, add: AddFault): string {
-  // nodemailer encodes the names and comments of a list, and the relay leaves these fields as they are.
-  if (ENCODED_WORD.test(value) && !/^list-/i.test(name)) {
+  if (ENCODED_WORD.test(value)) {
     add(name === "subject" ? name : `headers.${name}`, "it holds an encoded word (=?UTF-8?…): give the text itself");
   }
   return value.replace(/\r?\n|\r/g, " ");

@@ -136,6 +136,10 @@ test("textHeader() puts no encoded-word into a field that programs read for a bl
   }
   const ids = Array.from({ length: 30 }, (_, index) => `<${index}@example.com>`);
   expect(textHeader("References", ids.join("  ")).replaceAll("\r\n", "")).toBe(`References: ${ids.join(" ")}`);
+  // Nobody is to decode what was no header.
+  expect(textHeader("In-Reply-To", "=?utf-8?q?=0d=0aBcc:_x@y.example?=")).toMatch(
+    /^In-Reply-To: =\?UTF-8\?Q\?=3D=3Futf-8/,
+  );
   expect(textHeader("References", `<${"a".repeat(1_000)}>`)).toMatch(/^References: =\?UTF-8/);
 });
 

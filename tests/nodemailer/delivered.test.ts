@@ -87,7 +87,6 @@ const SAME: Readonly<Record<string, () => AppMessage>> = {
       help: "help@example.com?subject=help",
       unsubscribe: [[{ url: "https://example.com/u", comment: "with (one) click" }, "mailto:u@example.com"]],
       id: { url: "news.example.com", comment: "News" },
-      subscribe: { url: "https://example.com/s", comment: "Neues für alle, jede Woche" },
     },
   }),
   "one-click unsubscribe": () => ({

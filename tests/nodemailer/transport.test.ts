@@ -234,7 +234,11 @@ const REFUSED: readonly (readonly [fields: object, ...paths: string[]])[] = [
   [{ headers: { "Content-Type": "text/x" } }, "headers.Content-Type"],
   [{ headers: { "X-A": "a\u0001b" } }, "headers.X-A"],
   [{ subject: "=?UTF-8?B?R3LDvMOfZQ==?=" }, "subject"],
-  [{ headers: { "X-A": "=?UTF-8?Q?a?=" } }, "headers.X-A"],
+  [
+    { headers: { "X-A": "=?UTF-8?Q?a?=" }, list: { help: { url: "a@b.example", comment: "Hilfe für alle" } } },
+    "headers.X-A",
+    "headers.List-Help",
+  ],
   [{ headers: { "List-Unsubscribe-Post": "List-Unsubscribe=One-Click" } }, "headers.List-Unsubscribe-Post"],
   [{
     headers: { "List-Unsubscribe": "<mailto:a@b>, <https://a>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click" },
