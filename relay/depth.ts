@@ -20,7 +20,7 @@ const OPENS_AT = 0.9;
 const COUNT_MS = 60_000;
 
 /** And not again before so many times the time that it took: without need, and where the estimate says that something changes. */
-const REST = { usual: 1_000, needed: 100 } as const;
+const REST = { usual: 1_000, needed: 20 } as const;
 
 /** No table is read but a sequence of one row. */
 const GLANCE = `
@@ -80,9 +80,11 @@ export class Depth {
   async look({ isLast = false }: { readonly isLast?: boolean } = {}): Promise<void> {
     const { sql, relayId, limit, clock, log } = this.#options;
     if (isLast) this.#count = undefined;
-    const messages = await this.#estimate();
+    const { messages, isCounted } = await this.#estimate();
     this.#messages = messages;
-    const isFull = this.#isFull ? messages > limit * OPENS_AT : messages >= limit;
+    const wouldBeFull = this.#isFull ? messages > limit * OPENS_AT : messages >= limit;
+    // What one app has not committed yet is in the estimate, and must not close the queue to the others.
+    const isFull = isCounted ? wouldBeFull : this.#isFull;
     const nowMs = clock.now();
     if (isFull && this.#saidUntilMs - nowMs < FULL_FOR_MS / 2) {
       await sql.unsafe(CLOSE, [relayId, FULL_FOR_MS]);
@@ -96,20 +98,20 @@ export class Depth {
     this.#isFull = isFull;
   }
 
-  async #estimate(): Promise<number> {
+  async #estimate(): Promise<{ readonly messages: number; readonly isCounted: boolean }> {
     const { sql, clock, limit } = this.#options;
     const [row] = await sql.unsafe(GLANCE, [], { prepare: true });
     const inserted = row?.inserted as number;
     const deleted = row?.deleted as number;
     const last = this.#count;
     // Statistics can be reset, and then count from 0.
-    if (last === undefined || deleted < last.deleted) return await this.#countNow({ inserted, deleted });
+    const countNow = async () => ({ messages: await this.#countNow({ inserted, deleted }), isCounted: true });
+    if (last === undefined || deleted < last.deleted) return await countNow();
     const messages = Math.max(0, last.messages + (inserted - last.inserted) - (deleted - last.deleted));
     const ageMs = clock.now() - last.atMs;
     const changes = this.#isFull ? messages <= limit * OPENS_AT : messages >= limit;
     const restMs = changes ? last.tookMs * REST.needed : Math.max(COUNT_MS, last.tookMs * REST.usual);
-    if (ageMs < restMs) return messages;
-    return await this.#countNow({ inserted, deleted });
+    return ageMs < restMs ? { messages, isCounted: false } : await countNow();
   }
 
   async #countNow(glance: Pick<Count, "inserted" | "deleted">): Promise<number> {

@@ -10,19 +10,24 @@ create function mailchute.utf16_length(value text) returns integer
 language sql immutable parallel safe
 return char_length(value) + char_length(regexp_replace(value, '[^\U00010000-\U0010ffff]', '', 'g'));
 
--- Tells whether a text is one mail address, with the rules of the relay (src/address.ts): RFC 5321 sections 4.1.2 and 4.1.3 with UTF-8 before the @ (RFC 6531),
--- sizes of section 4.5.3.1; no @ < > in quotes; no invisible characters; no name that ends in a number (RFC 3696 section 2). A domain is in ASCII, as the client
--- writes it (IDNA): in two spellings, whoever has unsubscribed by one would get mail by the other.
-create function mailchute.is_address(value text) returns boolean
+-- Tells whether a text is one mail address, with the rules of the relay (src/address.ts): RFC 5321 sections 4.1.2 and 4.1.3 with UTF-8 (RFC 6531),
+-- sizes of section 4.5.3.1; no @ < > in quotes; no invisible characters; no name that ends in a number (RFC 3696 section 2).
+create function mailchute.is_utf8_address(value text) returns boolean
 language sql immutable parallel safe
 return value ~ ('^([A-Za-z0-9_!#$%&''*+/=?^`{|}~\u0080-\U0010ffff-]+(\.[A-Za-z0-9_!#$%&''*+/=?^`{|}~\u0080-\U0010ffff-]+)*|"[^"\\<>@\u0001-\u001f\u007f]+")'
-    || '@([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9]{1,3}(\.[0-9]{1,3}){3}\]|\[IPv6:[0-9A-Fa-f:.]+\])$')
+    || '@([A-Za-z0-9_\u0080-\U0010ffff-]+(\.[A-Za-z0-9_\u0080-\U0010ffff-]+)*|\[[0-9]{1,3}(\.[0-9]{1,3}){3}\]|\[IPv6:[0-9A-Fa-f:.]+\])$')
   -- Invisible characters; labels with a hyphen at an end; a name that ends in a number.
   and value !~ ('[\u0080-\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f\u3000\ufeff\ufff9-\ufffb]'
     || '|@([^@]*\.)?-|-(\.[^@]*)?$|[@.]([0-9]+|0[xX][0-9a-fA-F]*)$')
   -- Counted only where it matters, which is hardly ever.
   and (octet_length(value) < 64 or (octet_length(value) <= 254
     and octet_length(regexp_replace(value, '@[^@]*$', '')) <= 64 and value !~ '[^.@]{64}[^@]*$'));
+
+-- The same for an address that mail goes to or comes from: its domain is in ASCII, as the client writes it (IDNA). In two spellings, whoever has unsubscribed by one
+-- would get mail by the other.
+create function mailchute.is_address(value text) returns boolean
+language sql immutable parallel safe
+return mailchute.is_utf8_address(value) and value !~ '@[^@]*[^\u0001-\u007f][^@]*$';
 
 -- The name and the address in 'Ann <a@b>' (RFC 5322 section 3.4), its name in quotes or without specials, as it stands there; null: it is no such mailbox.
 create function mailchute.split_mailbox(value text) returns text[]

@@ -27,7 +27,7 @@ begin
   end if;
   -- After the allow-list, so that a foreign sender is told first. Only one mailbox is sure to be read alike by everybody (RFC 5322 section 3.6.2).
   if exists (select from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
-    having count(*) > 1 or not bool_and(mailchute.is_address(mailchute.mailbox_email(h ->> 1)))) then
+    having count(*) > 1 or not bool_and(mailchute.is_utf8_address(mailchute.mailbox_email(h ->> 1)))) then
     perform mailchute.refuse('[{"path": "headers.Sender", "message": "is not one mail address"}]');
   end if;
   if recipients is not null then

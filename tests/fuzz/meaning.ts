@@ -2,17 +2,10 @@ import { domainToASCII } from "node:url";
 import type { Mailbox } from "../../src/address.ts";
 import { attachmentOf } from "../../src/mime/attachment.ts";
 import type { Mail } from "../../src/mime/compose.ts";
+import { valueSent } from "../mime/for_programs.ts";
 
 // DESIGN: what an accepted input means, read from it without the client's own code, so that a fault there is not a fault here too. It need not
 // refuse anything: what is no mail has been refused already, or is a finding.
-
-/** As docs/mime.md says: a blank too many is left out there. */
-const FOR_PROGRAMS =
-  /^(?:in-reply-to|references|list-.+|auto-submitted|precedence|importance|priority|x-priority|feedback-id|disposition-notification-to)$/i;
-
-function words(text: string): string {
-  return text.replace(/ +/g, " ").replace(/^ | $/g, "");
-}
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -50,7 +43,7 @@ export async function meaningOf(fields: Fields, defaultFrom: Mailbox): Promise<M
       subject: fields.subject as string,
       ...(fields.text === undefined ? {} : { text: fields.text as string }),
       ...(html === undefined ? {} : { html }),
-      headers: pairs(fields.headers).map(([name, text]) => [name, FOR_PROGRAMS.test(name) ? words(text) : text]),
+      headers: pairs(fields.headers).map(([name, text]) => [name, valueSent(name, text)]),
       attachments: await Promise.all(list(fields.attachments).map(file)),
       ...(fields.unsubscribe === undefined ? {} : { unsubscribe: String(fields.unsubscribe) }),
     },

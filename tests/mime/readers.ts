@@ -1,3 +1,4 @@
+import { valueSent } from "./for_programs.ts";
 import MailComposer from "nodemailer/lib/mail-composer";
 import PostalMime, { decodeWords } from "postal-mime";
 import { domainOf, type Mailbox } from "../../src/address.ts";
@@ -189,7 +190,9 @@ function unixLines(content: Uint8Array = new Uint8Array()): Uint8Array {
 }
 
 function otherHeaders({ headers, unsubscribe }: Mail): Names {
-  const own = headers.slice(1).map(([name, value]) => [name.toLowerCase(), value.toWellFormed()] as const);
+  const own = headers.slice(1).map(([name, value]) =>
+    [name.toLowerCase(), valueSent(name, value.toWellFormed())] as const
+  );
   if (unsubscribe === undefined) return own;
   const oneClick = unsubscribe.startsWith("https:")
     ? [["list-unsubscribe-post", "List-Unsubscribe=One-Click"] as const]

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { createMailer } from "../../mod.ts";
 import { Depth } from "../../relay/depth.ts";
 import { createLog } from "../../relay/log.ts";
+import type { Statements } from "../../relay/statements.ts";
 import { rejects } from "../client/cases.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { openTestRelay } from "../relay.ts";
@@ -10,14 +11,20 @@ import { fill, openQueue, untilSeen } from "./setup.ts";
 
 const MESSAGE = { from: "a@shop.example", to: "c@d.example", subject: "s", text: "t" };
 
-/** What counts for one relay, by a clock that the test turns. */
-async function openDepth(database: TestDatabase, limit: number) {
+/** What counts for one relay, by a clock that the test turns. @param countMs how long each count takes by it */
+async function openDepth(database: TestDatabase, limit: number, countMs = 0) {
   const { relayId } = await openQueue(database);
   const time = { nowMs: 1_000_000 };
   const lines: string[] = [];
   const clock = { now: () => time.nowMs, after: () => () => {} };
   const log = createLog({ write: (line) => lines.push(line), now: () => time.nowMs, level: "debug" });
-  const depth = new Depth({ sql: database.sql, relayId, limit, clock, log });
+  const sql: Statements = {
+    unsafe: (text, values, options) => {
+      if (text.includes("count(*)")) time.nowMs += countMs;
+      return database.sql.unsafe(text, values, options);
+    },
+  };
+  const depth = new Depth({ sql, relayId, limit, clock, log });
   const look = async (laterMs = 1_000) => {
     time.nowMs += laterMs;
     await depth.look();
@@ -67,6 +74,20 @@ test("a queue that has as many messages as its limit takes no further one, and a
   const [row] = await database.sql`select * from mailchute.enqueue_v1(${JSON.stringify(again)}::text::jsonb)`;
   expect({ ...row }).toEqual({ id, created: false });
   expect(lines.filter((line) => line.includes("queue is full"))).toHaveLength(1);
+});
+
+test("what an app has not committed closes the queue to nobody, also while it is too early for another count", async () => {
+  await using database = await createDatabase();
+  const { look } = await openDepth(database, 5, 100);
+  await fill(database, 4);
+  expect(await look()).toEqual({ messages: 4, isFull: false });
+  const mail = createMailer(database.sql);
+  await database.sql.begin(async (tx) => {
+    for (let count = 0; count < 10; count++) await mail.send(MESSAGE, { tx });
+    expect(await look()).toEqual({ messages: 14, isFull: false });
+    expect(await look(20_000)).toEqual({ messages: 4, isFull: false });
+  });
+  expect((await look(100_000)).isFull).toBe(true);
 });
 
 test("it opens at 90 % and not before, after another count", async () => {
