@@ -31,13 +31,13 @@ const LAYERS: readonly Layer[] = [
     // What relay and Worker share: the queue over a connection that is handed in, and what becomes of a mail.
     name: "core",
     files:
-      /^relay\/(bounces|claim_rows|claimed_message|clock_watch|lease_statements|contents|crash|delivery|digest_closer|log|pause_table|place_record|queue|queue_statements|relay_row|safety|schema_state|settlement|settlement_input|shared_contents|settings\/(address_kind|environment|kind|rates|routes|secret|settings_error|smtp_parameter_table|smtp_parameters|smtp_url)|smtp\/timers)\.ts$/,
+      /^relay\/(bounces|claim_rows|claimed_message|clock_watch|lease_statements|contents|crash|delivery|digest_closer|log|pause_table|place_record|queue|queue_statements|relay_row|safety|schema_state|settlement|settlement_input|shared_contents|settings\/(environment|kind|rates|routes|secret|settings_error|smtp_parameter_table|smtp_parameters|smtp_url)|smtp\/timers)\.ts$/,
     mayImport: ["domain", "pure relay", "core"],
   },
   {
     name: "edges",
     files:
-      /^relay\/(adopt\/email_relay_table|advised_transport|config|connection_pool|database|depth|embedded|flight_log|inbox|inbox_directory|migrate|journal|numbered_files|ping|retention|rights_advice|schema|smtp_options|state_directory|throttle_table|throttles|settings\/(bounces|describe|django_table|django_email|document|predecessor_names|route_certificates|route_settings|safety_settings|setting|table|unknown_name|database_url)|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp)|explain_facts|batch_table|feedback_table|mail_parser|report_mail|suppression_copy|suppression_file|suppression_home|suppression_table|submitted_mail|stream_table|template_table)\.tsx?$/,
+      /^relay\/(adopt\/email_relay_table|advised_transport|config|connection_pool|database|depth|embedded|flight_log|inbox|inbox_directory|migrate|journal|numbered_files|ping|retention|rights_advice|schema|smtp_options|state_directory|throttle_table|throttles|settings\/(address_kind|bounces|describe|django_table|django_email|document|predecessor_names|route_certificates|route_settings|safety_settings|setting|table|unknown_name|database_url)|doctor\/\w+|http\/\w+|smtp\/(connection|link|pool|probe|slow_start|smtp)|explain_facts|batch_table|feedback_table|mail_parser|report_mail|suppression_copy|suppression_file|suppression_home|suppression_table|submitted_mail|stream_table|template_table)\.tsx?$/,
     mayImport: ["domain", "pure relay", "core", "edges"],
   },
   {

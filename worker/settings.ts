@@ -1,7 +1,6 @@
+import { parseAddress } from "../src/address.ts";
 import type { Connection } from "../src/connection.ts";
 import type { RetryRules } from "../src/policy.ts";
-import { address as addressKind } from "../relay/settings/address_kind.ts";
-import { Wrong } from "../relay/settings/kind.ts";
 import { parseRoutes } from "../relay/settings/routes.ts";
 import type { RoutingRule } from "../relay/routing.ts";
 import { SettingsError } from "../relay/settings/settings_error.ts";
@@ -138,10 +137,10 @@ function rulesOf({ onUncertain = "retry", maxAgeMs, maxAttempts }: WorkerSetting
 /** Every mail that does not say has it: a wrong one would bounce them all. */
 function returnPathIn({ returnPath }: WorkerSettings): string | undefined {
   if (returnPath === undefined) return undefined;
-  const { form, parse } = addressKind("bounces@example.com");
-  const email = parse(String(returnPath));
-  if (email instanceof Wrong) throw refuse("returnPath", email.because, `set it to ${form}, or leave it out`);
-  return email;
+  const result = parseAddress(String(returnPath));
+  if (result.ok && result.mailbox.name === undefined) return result.mailbox.email;
+  const because = result.ok ? "it has a name, which SMTP cannot carry" : result.reason;
+  throw refuse("returnPath", because, "set it to an address such as bounces@example.com, or leave it out");
 }
 
 function routingOf({ routes }: WorkerSettings): readonly RoutingRule[] {
