@@ -55,19 +55,27 @@ const WHOLE_BYTES = 48_000;
 const encoder = new TextEncoder();
 
 /** Whole lines of base64: slices of it join up. */
-const SLICE_BYTES = 57 * 512;
+const UNIT_BYTES = 57 * 512;
+
+/** How contents are read. */
+export interface ContentsOptions {
+  /** How much of an attachment one statement reads, in units of 29,184 bytes. @default {1} */
+  readonly sliceUnits?: number;
+}
 
 /** The contents of one database: small ones fetched in batches and cached, large ones and attachments when needed. */
 export class Contents {
   /** For mails of bulk sends. */
   readonly shared: SharedContents = new SharedContents(this);
   readonly #sql: Statements;
+  readonly #sliceBytes: number;
   #newer = new Map<string, Kept>();
   #older = new Map<string, Kept>();
   #newerBytes = 0;
 
-  constructor(sql: Statements) {
+  constructor(sql: Statements, { sliceUnits = 1 }: ContentsOptions = {}) {
     this.#sql = sql;
+    this.#sliceBytes = sliceUnits * UNIT_BYTES;
   }
 
   /** Fetches the small contents of these messages that are not cached yet, in one statement. Each of them will come for its own. */
@@ -160,12 +168,12 @@ export class Contents {
   /** The next slice is under way while the last one is used. */
   async *#slices({ id, position, sizeBytes }: Slices): AsyncGenerator<string> {
     const read = async (from: number): Promise<string> => {
-      const [row] = await this.#read(SLICE, [id, position, from, SLICE_BYTES]);
+      const [row] = await this.#read(SLICE, [id, position, from, this.#sliceBytes]);
       if (row === undefined) throw new Error("Cannot read an attachment: it is no longer stored");
       return row.base64 as string;
     };
     let next: Promise<string> | undefined = sizeBytes === 0 ? undefined : read(0);
-    for (let from = SLICE_BYTES; next !== undefined; from += SLICE_BYTES) {
+    for (let from = this.#sliceBytes; next !== undefined; from += this.#sliceBytes) {
       const slice: string = await next;
       next = from < sizeBytes ? read(from) : undefined;
       // Read ahead, and perhaps never asked for.

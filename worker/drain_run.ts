@@ -31,6 +31,8 @@ type Tally = { -readonly [Name in keyof Omit<DrainReport, "end" | "reason">]: nu
 
 /** As it stands in attempts. */
 const ROUTE = "worker";
+/** About 1 MB, since a mail is held whole anyway: the database may be far away, and over HTTP each statement is a request, of which a run has a number. */
+const SLICE_UNITS = 36;
 const SETTLE_AGAIN_MS = 1_000;
 const FAULT_AGAIN_MS = 1_000;
 
@@ -49,7 +51,7 @@ export class DrainRun {
 
   constructor(options: DrainQueueOptions & { readonly queue: Queue }) {
     this.#options = options;
-    this.#contents = new Contents(options.statements);
+    this.#contents = new Contents(options.statements, { sliceUnits: SLICE_UNITS });
     this.#breaker = new Breaker(options.random);
     this.#held = new HeldMessages(options);
   }

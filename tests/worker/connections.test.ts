@@ -52,7 +52,7 @@ function drainThrough(connection: unknown, smtpPort: number): Promise<DrainRepor
   return drainQueue({
     ...{ display: "test", address: "test:5432/test", instance: INSTANCE, name: "test", returnPath: undefined },
     rules: { maxAgeMs: 432_000_000, maxAttempts: undefined, onUncertain: "retry" },
-    ...{ deadlineMs: 10_000, leaseMs: 60_000, batch: 10, maxBytes: 1_000_000, routing: [], restMs: 60_000 },
+    ...{ deadlineMs: 10_000, leaseMs: 60_000, batch: 10, maxBytes: 5_000_000, routing: [], restMs: 60_000 },
     ...{ clock: systemClock, random: () => 0.5, log: createLog({ write: () => {}, now: () => 0 }) },
     statements: statementsOf(connection, { limitMs: 5_000, clock: systemClock }),
     transport: createSmtpTransport({ host: "127.0.0.1", port: smtpPort, tls: "none", ehloName: "worker.test" }),
@@ -86,6 +86,20 @@ for (const [name, open] of Object.entries(KINDS)) {
     await close();
   });
 }
+
+test("a large attachment takes few statements, byte for byte", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  const bytes = new Uint8Array(2_500_000).map((_, index) => index * 31 + (index >> 8));
+  const base64 = Buffer.from(bytes).toString("base64");
+  await enqueue(database, { attachments: [{ filename: "a.bin", contentType: "application/octet-stream", base64 }] });
+  const texts: string[] = [];
+  const connection = postgres(database.url, { onnotice: () => {}, debug: (_, text) => void texts.push(text) });
+  expect(await drainThrough(connection, server.port)).toMatchObject({ sent: 1 });
+  await connection.end();
+  expect(texts.filter((text) => text.includes("substring(bytes"))).toHaveLength(3);
+  expect(server.mails[0]?.content.replaceAll("\r\n", "")).toContain(base64);
+});
 
 /** Connections of an app that answer with other names or values than the database's. */
 const CHANGED: Readonly<Record<string, (url: string) => { readonly end: () => Promise<unknown> }>> = {
