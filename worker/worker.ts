@@ -39,14 +39,14 @@ export interface CronWorker<Env> {
  * // export default worker;
  * if (typeof worker.scheduled !== "function") throw new Error("unexpected");
  * ```
- * @param settings the settings, or how to get them from the bindings of the Worker
+ * @param settings the settings, or how to get them from the bindings of the Worker, some of which have to be waited for (Secrets Store)
  */
 export function drainWorker<Env = unknown>(
-  settings: WorkerSettings | ((env: Env) => WorkerSettings),
+  settings: WorkerSettings | ((env: Env) => WorkerSettings | Promise<WorkerSettings>),
 ): CronWorker<Env> {
   return {
     async scheduled(_event, env) {
-      await drain(typeof settings === "function" ? settings(env) : settings);
+      await drain(typeof settings === "function" ? await settings(env) : settings);
     },
   };
 }

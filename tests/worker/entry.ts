@@ -39,6 +39,6 @@ async function answer(request: Request): Promise<Response> {
   }
 }
 
-const worker = { ...drainWorker((env: Env) => env.SETTINGS), fetch: answer };
+const worker = { ...drainWorker((env: Env) => Promise.resolve(env.SETTINGS)), fetch: answer };
 
 export { worker as default };
