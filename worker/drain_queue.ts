@@ -34,14 +34,16 @@ export interface DrainQueueOptions extends CarryRules {
   readonly deadlineMs: number;
   readonly leaseMs: number;
   readonly batch: number;
+  /** After so many messages the run ends. */
+  readonly maxMessages: number;
   readonly restMs: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
 }
 
-/** Why a run has ended: nothing is due; its time is over; all mail is paused; the server takes none; the database is a copy. */
-export type DrainEnd = "empty" | "deadline" | "paused" | "route" | "copy";
+/** Why a run has ended: nothing is due; its time is over; it had as many messages as it may; all mail is paused; the server takes none; the database is a copy. */
+export type DrainEnd = "empty" | "deadline" | "enough" | "paused" | "route" | "copy";
 
 /** What a run has done. */
 export interface DrainReport {
@@ -114,7 +116,7 @@ export async function drainQueue(options: DrainQueueOptions): Promise<DrainRepor
 
 async function claimAndSend(
   run: DrainRun,
-  { statements, queue, clock, deadlineMs, batch }: DrainQueueOptions & { readonly queue: Queue },
+  { statements, queue, clock, deadlineMs, batch, maxMessages }: DrainQueueOptions & { readonly queue: Queue },
 ): Promise<Pick<DrainReport, "end" | "reason">> {
   const endMs = clock.now() + deadlineMs;
   let isFirst = true;
@@ -123,7 +125,9 @@ async function claimAndSend(
     if (pauses.has(PAUSE_OF_ALL)) return { end: "paused", reason: "All mail is paused" };
     if (isFirst) await endPauses(queue, pauses);
     isFirst = false;
-    if (!await run.claim(batch)) return { end: "empty" };
+    const left = maxMessages - run.tally.claimed;
+    if (left <= 0) return { end: "enough" };
+    if (!await run.claim(Math.min(batch, left))) return { end: "empty" };
     const trouble = await run.deliver({ endMs, pauses });
     if (trouble !== undefined) return { end: "route", reason: trouble };
   }

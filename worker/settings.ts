@@ -44,6 +44,11 @@ export interface WorkerSettings {
   readonly leaseMs?: number | undefined;
   /** Messages that are claimed at a time: as many are `uncertain` at most when this Worker is lost. @default {10} */
   readonly batch?: number | undefined;
+  /**
+   * After so many messages a run ends. Each takes some three statements and a run some 13, which over Neon's HTTP are requests, of which Cloudflare
+   * allows a run a number. @default {none}
+   */
+  readonly maxMessages?: number | undefined;
   /** Larger mails are left to a relay: a Worker holds a mail whole. @default {5_242_880} 5 MiB */
   readonly maxBytes?: number | undefined;
   /**
@@ -69,6 +74,7 @@ const NAMES: Readonly<Record<keyof WorkerSettings, true>> = {
     replyMs: true,
     leaseMs: true,
     batch: true,
+    maxMessages: true,
     maxBytes: true,
     routes: true,
     restMs: true,
@@ -114,6 +120,9 @@ export function checkSettings(settings: WorkerSettings): CheckedSettings {
       deadlineMs: limit("deadlineMs", settings.deadlineMs, { fallback: 25_000, max: 14 * 60_000 }),
       leaseMs: limit("leaseMs", settings.leaseMs, { fallback: 120_000, min: 8_000, max: 3_600_000 }),
       batch: limit("batch", settings.batch, { fallback: 10, max: 500 }),
+      maxMessages: settings.maxMessages === undefined
+        ? Infinity
+        : limit("maxMessages", settings.maxMessages, { fallback: 1, max: 1_000_000 }),
       maxBytes: limit("maxBytes", settings.maxBytes, { fallback: 5 * 1024 * 1024, max: 25 * 1024 * 1024 }),
       restMs: limit("restMs", settings.restMs, { fallback: 600_000, max: 2 * DAY_MS }),
     },

@@ -52,7 +52,15 @@ function drainThrough(connection: unknown, smtpPort: number): Promise<DrainRepor
   return drainQueue({
     ...{ display: "test", address: "test:5432/test", instance: INSTANCE, name: "test", returnPath: undefined },
     rules: { maxAgeMs: 432_000_000, maxAttempts: undefined, onUncertain: "retry" },
-    ...{ deadlineMs: 10_000, leaseMs: 60_000, batch: 10, maxBytes: 5_000_000, routing: [], restMs: 60_000 },
+    ...{
+      deadlineMs: 10_000,
+      leaseMs: 60_000,
+      batch: 10,
+      maxMessages: Infinity,
+      maxBytes: 5_000_000,
+      routing: [],
+      restMs: 60_000,
+    },
     ...{ clock: systemClock, random: () => 0.5, log: createLog({ write: () => {}, now: () => 0 }) },
     statements: statementsOf(connection, { limitMs: 5_000, clock: systemClock }),
     transport: createSmtpTransport({ host: "127.0.0.1", port: smtpPort, tls: "none", ehloName: "worker.test" }),

@@ -105,6 +105,13 @@ test("after its time nothing is begun, and what was claimed is given back as if 
   expect(await rows(s.database)).toMatchObject([row, row, row, row]);
 });
 
+test("a run ends after as many messages as it may have, and the next one goes on", async () => {
+  await using s = await setup();
+  await enqueueMany(s.database, 12);
+  expect(await s.drain({ batch: 4, maxMessages: 7 })).toMatchObject({ claimed: 7, sent: 7, end: "enough" });
+  expect(await s.drain({ batch: 4, maxMessages: 7 })).toMatchObject({ claimed: 5, sent: 5, end: "empty" });
+});
+
 test("a server that is out costs no attempt, and ends the run", async () => {
   await using s = await setup();
   await s.server.close();

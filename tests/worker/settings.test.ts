@@ -22,7 +22,15 @@ test("what is not said has the defaults of the docs", () => {
     ...{ name: "mailchute", address: "db.example.com:5432/shop", display: "db.example.com:5432/shop" },
     rules: { onUncertain: "retry", maxAgeMs: 432_000_000, maxAttempts: undefined },
     routing: [],
-    ...{ returnPath: undefined, deadlineMs: 25_000, leaseMs: 120_000, batch: 10, maxBytes: 5_242_880, restMs: 600_000 },
+    ...{
+      returnPath: undefined,
+      deadlineMs: 25_000,
+      leaseMs: 120_000,
+      batch: 10,
+      maxMessages: Infinity,
+      maxBytes: 5_242_880,
+      restMs: 600_000,
+    },
   });
   expect(mailer).toMatchObject({
     host: "smtp.example.com",
@@ -60,6 +68,7 @@ const WRONG: readonly (readonly [settings: Readonly<Record<string, unknown>>, me
   [{ onUncertain: "ignore" }, 'Cannot use onUncertain: it is "ignore"; use retry or hold'],
   [{ deadlineMs: 0 }, "Cannot use deadlineMs = 0: set a whole number from 1 to 840000"],
   [{ leaseMs: 7_999 }, "Cannot use leaseMs = 7999: set a whole number from 8000 to 3600000"],
+  [{ maxMessages: 0 }, "Cannot use maxMessages = 0: set a whole number from 1 to 1000000"],
   [{ batch: "10" }, "Cannot use batch = 10: set a whole number from 1 to 500"],
   [{ maxBytes: Number.NaN }, "Cannot use maxBytes = NaN: set a whole number from 1 to 26214400"],
   [{ routes: "*=internal" }, 'Cannot use routes: the rule "*=internal" names the route "internal", which is not there'],
