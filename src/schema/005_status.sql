@@ -88,14 +88,24 @@ exception when sqlstate 'MC000' then
   return false;
 end $$;
 
+-- Ends a message that waits in the queue; false: it is claimed, or gone.
+create function mailchute.cancel_waiting(message_seq bigint, why text) returns boolean
+language plpgsql as $$
+begin
+  -- A claimed row stays: the relay that holds it decides what becomes of it.
+  if not mailchute.take_from_queue(message_seq) then
+    return false;
+  end if;
+  update mailchute.recipient set state = 'canceled', reason = why, changed_at = statement_timestamp()
+  where seq = message_seq and state in ('queued', 'deferred', 'held');
+  return true;
+end $$;
+
 -- Takes a message out of the queue. Answers `canceled`, `too_late` (being sent, or final) or `unknown`; a second cancel is `canceled` too.
 create function mailchute.cancel_message(message_seq bigint, why text) returns text
 language plpgsql as $$
 begin
-  -- A claimed row stays: the relay that holds it decides what becomes of it.
-  if mailchute.take_from_queue(message_seq) then
-    update mailchute.recipient set state = 'canceled', reason = why, changed_at = statement_timestamp()
-    where seq = message_seq and state in ('queued', 'deferred', 'held');
+  if mailchute.cancel_waiting(message_seq, why) then
     return 'canceled';
   end if;
   if exists (select from mailchute.recipient where seq = message_seq and state = 'canceled') then

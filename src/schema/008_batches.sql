@@ -42,18 +42,6 @@ exception when sqlstate 'MC000' then
   return;
 end $$;
 
--- Takes one message more out of the queue. Answers how many were: 1, or 0 when it is claimed, or gone.
-create function mailchute.cancel_straggler(message_seq bigint) returns integer
-language plpgsql as $$
-begin
-  if not mailchute.take_from_queue(message_seq) then
-    return 0;
-  end if;
-  update mailchute.recipient r set state = 'canceled', reason = 'Canceled by the app', changed_at = statement_timestamp()
-  where r.seq = message_seq and r.state in ('queued', 'deferred', 'held');
-  return 1;
-end $$;
-
 -- Takes all messages of a batch ({"batch": "name"}) or with a tag ({"tag": "name"}) out of the queue that are not being sent and not final. Answers how many.
 create function mailchute.cancel_many_v1(request jsonb) returns integer
 language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
@@ -92,13 +80,13 @@ begin
       select count(*) into canceled from ended;
       -- Those that somebody is at just now. They are waited for with the others in hand: a relay would send these meanwhile.
       for straggler in select q.seq from mailchute.queue q where q.seq = any (wanted) and q.leased_by is null order by q.seq loop
-        canceled := canceled + mailchute.cancel_straggler(straggler);
+        canceled := canceled + mailchute.cancel_waiting(straggler, 'Canceled by the app')::integer;
       end loop;
       -- The digests that items have become meanwhile have their tags.
       for straggler in
         select distinct i.digest from mailchute.digest_item i where request ? 'tag' and i.seq = any (wanted) and i.digest <> i.seq order by i.digest
       loop
-        canceled := canceled + mailchute.cancel_straggler(straggler);
+        canceled := canceled + mailchute.cancel_waiting(straggler, 'Canceled by the app')::integer;
       end loop;
       return canceled;
     exception when deadlock_detected then
