@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { Sql } from "postgres";
-import { systemClock } from "../relay/clock.ts";
-import { type ClaimedMessage, Queue } from "../relay/queue.ts";
-import { registerRelay } from "../relay/relay_row.ts";
+import { type ClaimedMessage, Queue } from "../relay/queue/queue.ts";
+import { registerRelay } from "../relay/queue/relay_row.ts";
+import { systemClock } from "../relay/time/clock.ts";
 import { millisecondsOf } from "./measure.ts";
 
 /** How many mails a claim takes. */

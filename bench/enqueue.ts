@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import postgres from "postgres";
-import { registerRelay, setAsleep } from "../relay/relay_row.ts";
+import { registerRelay, setAsleep } from "../relay/queue/relay_row.ts";
 import { createMailer } from "../src/client.ts";
 import type { Benchmark, ByEffort, Table } from "./benchmark.ts";
 import { smallRequest } from "./mail.ts";

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
-import { type EmbeddedPostgres, startEmbedded } from "../relay/embedded.ts";
-import { migrate } from "../relay/migrate.ts";
+import { type EmbeddedPostgres, startEmbedded } from "../relay/database/embedded.ts";
+import { migrate } from "../relay/database/migrate.ts";
 import { findSmtpSink, type SinkKind } from "./sink.ts";
 
 /** Where benchmarks run: one Postgres, and a database of its own for each benchmark. */

@@ -1,12 +1,12 @@
+import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { Buffer } from "node:buffer";
-import { findSmtpSink } from "./sink.ts";
 import type { Lab } from "./lab.ts";
 import { quantile } from "./measure.ts";
+import { findSmtpSink } from "./sink.ts";
 
 /** What a figure depends on, as pairs for a table. */
 export type Facts = readonly (readonly [name: string, value: string])[];

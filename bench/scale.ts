@@ -1,6 +1,6 @@
 import postgres, { type Sql } from "postgres";
-import { systemClock } from "../relay/clock.ts";
-import type { ClaimedMessage, Queue } from "../relay/queue.ts";
+import type { ClaimedMessage, Queue } from "../relay/queue/queue.ts";
+import { systemClock } from "../relay/time/clock.ts";
 import { createMailer } from "../src/client.ts";
 import type { Benchmark, ByEffort, Table } from "./benchmark.ts";
 import { BATCH, claimAndGiveBack, openQueue } from "./claims.ts";

@@ -1,7 +1,7 @@
 import { neon, neonConfig } from "@neondatabase/serverless";
 import postgres from "postgres";
-import { startNeonStandin } from "../tests/neon_standin.ts";
 import { type Connection, createMailer, type Mailer } from "../mod.ts";
+import { startNeonStandin } from "../tests/neon_standin.ts";
 import type { Benchmark, ByEffort } from "./benchmark.ts";
 import { FROM, noise } from "./mail.ts";
 import { measure, type Measured } from "./measure.ts";

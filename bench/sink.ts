@@ -1,5 +1,5 @@
-import { createServer } from "node:net";
 import { once } from "node:events";
+import { createServer } from "node:net";
 import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { join } from "node:path";

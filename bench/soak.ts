@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
-import { runHistory } from "../tests/history/run_history.ts";
-import { databaseOutage, type OutageRun } from "../tests/history/outage.ts";
 import { type MixRun, runMix } from "../tests/history/mix.ts";
+import { databaseOutage, type OutageRun } from "../tests/history/outage.ts";
+import { runHistory } from "../tests/history/run_history.ts";
 import { CONNECTIONS, killAgainAndAgain, rollingRestart, type ScenarioRun } from "../tests/history/scenarios.ts";
 import type { Run } from "../tests/history/stage.ts";
 import { summarise, tellRun } from "../tests/history/tell.ts";

@@ -1,5 +1,5 @@
+import type { Transport } from "../relay/delivery/transport.ts";
 import { createSmtpTransport } from "../relay/smtp/smtp.ts";
-import type { Transport } from "../relay/transport.ts";
 import { compose } from "../src/mime/compose.ts";
 import { uuidv7 } from "../src/uuid.ts";
 import { FROM, SUBJECT, TEXT } from "./mail.ts";

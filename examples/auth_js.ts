@@ -1,6 +1,6 @@
 // Auth.js (NextAuth): a provider that queues its sign-in links. In auth.ts: NextAuth({ adapter: …, providers: [mailProvider(sql)] })
-import type { Sql } from "postgres";
 import { createMailer } from "mailchute";
+import type { Sql } from "postgres";
 
 /** What Auth.js hands to an email provider. */
 interface SignInRequest {

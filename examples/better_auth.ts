@@ -1,6 +1,6 @@
 // Better Auth: the options that send mail. In auth.ts: betterAuth({ database: …, ...authMail(sql) })
-import type { Sql } from "postgres";
 import { createMailer } from "mailchute";
+import type { Sql } from "postgres";
 
 /** What Better Auth hands to its hooks. */
 interface AuthLink {

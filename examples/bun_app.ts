@@ -1,6 +1,6 @@
 // A server on Bun with postgres.js.
-import postgres from "postgres";
 import { createMailer } from "mailchute";
+import postgres from "postgres";
 
 const { DATABASE_URL, PORT = "3000" } = process.env;
 if (DATABASE_URL === undefined) throw new Error("Set DATABASE_URL=postgres://user:password@host/database");

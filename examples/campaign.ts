@@ -1,8 +1,8 @@
 // A newsletter to the readers in a CSV file (email,name) of any length: bun examples/campaign.ts readers.csv news/2026-11
+import { createMailer, type ManyRecipient } from "mailchute";
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import postgres from "postgres";
-import { createMailer, type ManyRecipient } from "mailchute";
 
 const [file, batch] = process.argv.slice(2);
 if (file === undefined || batch === undefined) throw new Error("Call it as: bun examples/campaign.ts FILE BATCH");

@@ -1,6 +1,6 @@
 // A job for cron, once a day: bun examples/daily_report.ts [DAY]. However often it runs, there is one report for each day.
-import postgres from "postgres";
 import { createMailer } from "mailchute";
+import postgres from "postgres";
 
 const { DATABASE_URL, REPORT_TO = "boss@shop.example.com" } = process.env;
 if (DATABASE_URL === undefined) throw new Error("Set DATABASE_URL=postgres://user:password@host/database");

@@ -1,8 +1,8 @@
 // A route handler of Next.js (app/orders/route.ts, Node runtime) with Drizzle on node-postgres.
 import { drizzle } from "drizzle-orm/node-postgres";
 import { pgTable, text, uuid } from "drizzle-orm/pg-core";
-import { Pool } from "pg";
 import { createMailer } from "mailchute";
+import { Pool } from "pg";
 
 const { DATABASE_URL } = process.env;
 if (DATABASE_URL === undefined) throw new Error("Set DATABASE_URL=postgres://user:password@host/database");

@@ -1,9 +1,9 @@
 // A server on Node 20 with node-postgres.
-import { createServer, type IncomingMessage } from "node:http";
-import { json } from "node:stream/consumers";
-import type { AddressInfo } from "node:net";
-import pg from "pg";
 import { createMailer } from "mailchute";
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { json } from "node:stream/consumers";
+import pg from "pg";
 
 const { DATABASE_URL, PORT = "3000" } = process.env;
 if (DATABASE_URL === undefined) throw new Error("Set DATABASE_URL=postgres://user:password@host/database");

@@ -1,6 +1,6 @@
 // A Cloudflare Worker on postgres.js through Hyperdrive, with an open transaction.
-import postgres from "postgres";
 import { createMailer } from "mailchute";
+import postgres from "postgres";
 
 interface Env {
   readonly HYPERDRIVE: { readonly connectionString: string };

@@ -1,20 +1,20 @@
-import type { BounceRules } from "./bounces.ts";
+import type { Safety } from "./delivery/safety.ts";
+import type { RateLimit } from "./limits/rate_limit.ts";
+import { leaseNotice } from "./queue/lease.ts";
+import { ONLY_ROUTE } from "./routes/routing.ts";
 import { parseBounceRules } from "./settings/bounces.ts";
 import { type DatabaseSettings, readDatabaseUrls } from "./settings/database_url.ts";
-import { leaseNotice } from "./lease.ts";
-import type { RateLimit } from "./rate_limit.ts";
-import { ONLY_ROUTE } from "./routing.ts";
-import type { Safety } from "./safety.ts";
 import { createEnvironment, type Environment } from "./settings/environment.ts";
-import type { Secret } from "./settings/secret.ts";
-import { SettingsError } from "./settings/settings_error.ts";
 import { predecessorNotices } from "./settings/predecessor_names.ts";
 import { parseRates } from "./settings/rates.ts";
-import { readSafety } from "./settings/safety_settings.ts";
 import { readRoutes, type RouteSettings, type RoutesSettings } from "./settings/route_settings.ts";
+import { readSafety } from "./settings/safety_settings.ts";
+import type { Secret } from "./settings/secret.ts";
+import { SettingsError } from "./settings/settings_error.ts";
 import type { SmtpSettings } from "./settings/smtp_url.ts";
 import { readTable, type Values } from "./settings/table.ts";
 import { checkNames, checkNearMisses, isKnown } from "./settings/unknown_name.ts";
+import type { BounceRules } from "./suppression/bounces.ts";
 
 export { describeSettings } from "./settings/describe.ts";
 export { settingsHelp } from "./settings/document.ts";

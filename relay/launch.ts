@@ -1,9 +1,9 @@
-import { steadyClock } from "./clock.ts";
 import { describeSettings, readSettings } from "./config.ts";
 import { createLog, type Log } from "./log.ts";
-import { PROGRAM_VERSION } from "./version.ts";
 import { type Machine, type Service, startService } from "./service.ts";
 import { checkRouteCertificates } from "./settings/route_certificates.ts";
+import { steadyClock } from "./time/clock.ts";
+import { PROGRAM_VERSION } from "./version.ts";
 
 /** Where a relay is started: what it is told, and whom it tells. */
 export interface LaunchContext extends Omit<Machine, "log"> {

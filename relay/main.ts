@@ -1,14 +1,14 @@
 #!/usr/bin/env bun
-import { errorCode } from "./error_code.ts";
 import { readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, relative, sep } from "node:path";
 import { parseArgs } from "node:util";
-import { systemClock } from "./clock.ts";
 import { type Command, type CommandContext, EXIT, type Options, UsageError } from "./commands/command.ts";
 import { commandsOf } from "./commands/program.ts";
 import { SettingsError, settingsHelp } from "./config.ts";
-import { embeddedUrl } from "./embedded.ts";
+import { embeddedUrl } from "./database/embedded.ts";
+import { errorCode } from "./error_code.ts";
+import { systemClock } from "./time/clock.ts";
 import { PROGRAM_VERSION } from "./version.ts";
 
 // The composition root: the only file that reads process.* or writes to the console.

@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import { type EmbeddedPostgres, startEmbedded } from "./embedded.ts";
-import { type Inbox, startInbox } from "./inbox.ts";
-import type { ConnectOptions } from "./database.ts";
 import type { SmtpSettings } from "./config.ts";
+import type { ConnectOptions } from "./database/database.ts";
+import { type EmbeddedPostgres, startEmbedded } from "./database/embedded.ts";
+import { type Inbox, startInbox } from "./mail/inbox.ts";
 
 /** An embedded Postgres is where its directory is, at another port after each start. */
 const PLACE = "embedded";

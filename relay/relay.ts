@@ -1,26 +1,26 @@
-import { BatchWatch } from "./batch_watch.ts";
-import type { BounceRules } from "./bounces.ts";
-import type { Clock } from "./clock.ts";
-import { Counters } from "./counters.ts";
-import type { RelayDatabase } from "./database.ts";
-import type { Rates, ReachedLimit } from "./intake.ts";
-import type { Journal } from "./journal.ts";
-import type { Log } from "./log.ts";
-import { PAUSE_CHANNEL, pauseBatch, readPauses } from "./pause_table.ts";
-import { Pauses } from "./pauses.ts";
-import type { Remaining } from "./queue.ts";
 import type { RetryRules } from "../src/policy.ts";
-import type { RetentionRules } from "./retention.ts";
-import type { Route } from "./route.ts";
-import type { RoutingRule } from "./routing.ts";
-import { type RateLimit, RateLimits } from "./rate_limit.ts";
-import type { Safety } from "./safety.ts";
-import { Solitude } from "./solitude.ts";
+import type { RelayDatabase } from "./database/database.ts";
+import type { RetentionRules } from "./database/retention.ts";
+import { Counters } from "./delivery/counters.ts";
+import type { Safety } from "./delivery/safety.ts";
+import { Solitude } from "./delivery/solitude.ts";
+import type { Rates, ReachedLimit } from "./drain/intake.ts";
+import type { Journal } from "./journal/journal.ts";
+import { BatchWatch } from "./limits/batch_watch.ts";
+import { PAUSE_CHANNEL, pauseBatch, readPauses } from "./limits/pause_table.ts";
+import { Pauses } from "./limits/pauses.ts";
+import { type RateLimit, RateLimits } from "./limits/rate_limit.ts";
+import { ThrottleTable } from "./limits/throttle_table.ts";
+import { Throttles } from "./limits/throttles.ts";
+import type { Log } from "./log.ts";
+import type { Remaining } from "./queue/queue.ts";
+import type { Route } from "./routes/route.ts";
+import type { RoutingRule } from "./routes/routing.ts";
 import { Station } from "./station.ts";
-import { SuppressionCopier } from "./suppression_copier.ts";
-import { SUPPRESSION_CHANNEL, SuppressionHome } from "./suppression_home.ts";
-import { ThrottleTable } from "./throttle_table.ts";
-import { Throttles } from "./throttles.ts";
+import type { BounceRules } from "./suppression/bounces.ts";
+import { SuppressionCopier } from "./suppression/copier.ts";
+import { SUPPRESSION_CHANNEL, SuppressionHome } from "./suppression/home.ts";
+import type { Clock } from "./time/clock.ts";
 
 // DESIGN: the lifecycle. starting ──▶ running ──stop──▶ draining ──▶ stopped. While draining nothing new is claimed, what was not started
 // is given back at once, and dialogues under way have `graceMs` to end; then they are broken off, which makes a mail whose final dot is out

@@ -1,18 +1,18 @@
-import type { Clock } from "./clock.ts";
 import type { Settings } from "./config.ts";
-import { type ConnectOptions, openDatabase, type RelayDatabase } from "./database.ts";
-import type { EmbeddedPostgres } from "./embedded.ts";
+import { type ConnectOptions, openDatabase, type RelayDatabase } from "./database/database.ts";
+import type { EmbeddedPostgres } from "./database/embedded.ts";
 import { createApp } from "./http/app.tsx";
 import { type HttpServer, startHttp } from "./http/server.ts";
-import { Journal } from "./journal.ts";
+import { Journal } from "./journal/journal.ts";
+import { openStateDirectory } from "./journal/state_directory.ts";
 import type { Log } from "./log.ts";
-import { openRoute } from "./open_route.ts";
-import { periodic } from "./periodic.ts";
 import { createPing } from "./ping.ts";
 import { type Playground, startEmbeddedDatabase, startPlayground } from "./playground.ts";
 import { Relay, type Remainder } from "./relay.ts";
+import { openRoute } from "./routes/open_route.ts";
+import type { Clock } from "./time/clock.ts";
+import { periodic } from "./time/periodic.ts";
 import { PROGRAM_VERSION } from "./version.ts";
-import { openStateDirectory } from "./state_directory.ts";
 import { watch } from "./watch.ts";
 
 /** What a relay is given of the machine it runs on. */

@@ -5,8 +5,8 @@
  */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { systemClock } from "./clock.ts";
 import { SettingsError } from "./settings/settings_error.ts";
+import { systemClock } from "./time/clock.ts";
 
 export { SettingsError };
 

@@ -1,20 +1,20 @@
-import type { BounceRules } from "./bounces.ts";
-import { ClockWatch } from "./clock_watch.ts";
-import { Contents } from "./contents.ts";
-import type { RelayDatabase } from "./database.ts";
-import { beat, markServing, markStopped, registerRelay, setAsleep } from "./relay_row.ts";
-import { Depth, DEPTH_MS } from "./depth.ts";
-import { Drain, type DrainOptions } from "./drain.ts";
-import { RENEWALS_PER_LEASE } from "./lease.ts";
-import { Listener } from "./listener.ts";
-import { periodic } from "./periodic.ts";
-import { PlaceGuard } from "./place_guard.ts";
-import { Queue } from "./queue.ts";
-import { replay } from "./replay.ts";
-import { SchemaGuard } from "./schema_guard.ts";
-import { forgetBounces, forgetRelays, purge, purgeBatches, type RetentionRules } from "./retention.ts";
-import { forgetRemovals } from "./suppression_home.ts";
-import { ThrottleTable } from "./throttle_table.ts";
+import { ClockWatch } from "./database/clock_watch.ts";
+import type { RelayDatabase } from "./database/database.ts";
+import { forgetBounces, forgetRelays, purge, purgeBatches, type RetentionRules } from "./database/retention.ts";
+import { SchemaGuard } from "./database/schema_guard.ts";
+import { Contents } from "./delivery/contents.ts";
+import { Drain, type DrainOptions } from "./drain/drain.ts";
+import { Listener } from "./drain/listener.ts";
+import { replay } from "./journal/replay.ts";
+import { Depth, DEPTH_MS } from "./limits/depth.ts";
+import { ThrottleTable } from "./limits/throttle_table.ts";
+import { PlaceGuard } from "./place/place_guard.ts";
+import { RENEWALS_PER_LEASE } from "./queue/lease.ts";
+import { Queue } from "./queue/queue.ts";
+import { beat, markServing, markStopped, registerRelay, setAsleep } from "./queue/relay_row.ts";
+import type { BounceRules } from "./suppression/bounces.ts";
+import { forgetRemovals } from "./suppression/home.ts";
+import { periodic } from "./time/periodic.ts";
 
 /** The bell of the database: what `mailchute.enqueue_v1` notifies. */
 const CHANNEL = "mailchute";

@@ -1,8 +1,8 @@
-import type { Clock } from "./clock.ts";
 import type { RelayStatus, RouteStatus, StatusSource } from "./http/status_source.ts";
 import type { Look } from "./ping.ts";
 import type { Relay } from "./relay.ts";
-import type { Route } from "./route.ts";
+import type { Route } from "./routes/route.ts";
+import type { Clock } from "./time/clock.ts";
 
 /** A claim loop that has not turned for so long hangs: it polls far more often. */
 const STUCK_MS = 60_000;

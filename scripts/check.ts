@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import denoJson from "../deno.json" with { type: "json" };
-import { startEmbedded } from "../relay/embedded.ts";
-import { migrate } from "../relay/migrate.ts";
 import postgres from "postgres";
+import denoJson from "../deno.json" with { type: "json" };
+import { startEmbedded } from "../relay/database/embedded.ts";
+import { migrate } from "../relay/database/migrate.ts";
 
 // Every check that is no test. Each is one command; all run, so that one failure does not hide the next.
 

@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../relay/clock.ts";
 import type { Command } from "../relay/commands/command.ts";
 import { commandsOf } from "../relay/commands/program.ts";
+import { systemClock } from "../relay/time/clock.ts";
 
 // Writes docs/commands.md from what each command says with --help; a test compares the two. Run it after a change of one of them:
 // bun scripts/commands_page.ts

@@ -1,11 +1,11 @@
+import { Pool } from "@neondatabase/serverless";
+import { neon, neonConfig } from "@neondatabase/serverless";
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Pool } from "@neondatabase/serverless";
-import { neon, neonConfig } from "@neondatabase/serverless";
 import postgres from "postgres";
 import { createMailer, type Mailer, type MessageStatus } from "../mod.ts";
-import { embeddedUrl } from "../relay/embedded.ts";
+import { embeddedUrl } from "../relay/database/embedded.ts";
 import { startNeonStandin } from "../tests/neon_standin.ts";
 
 // A first look at everything: embedded Postgres, the relay, a local inbox, and mails that go through the public client in the ways that

@@ -1,9 +1,9 @@
 import { join } from "node:path";
+import type { Outcome } from "../relay/delivery/transport.ts";
 import { meaningOfEnd, type Progress } from "../relay/smtp/ending.ts";
 import { REPLY_RULES, type Rule, type Verdict } from "../relay/smtp/outcome.ts";
 import { TROUBLE_ADVICE } from "../relay/smtp/trouble_advice.ts";
 import { type AttemptFacts, BACKOFF_MS, nextState, UNCERTAIN_DELAY_MS } from "../src/policy.ts";
-import type { Outcome } from "../relay/transport.ts";
 
 // Writes docs/outcomes.md from the tables that decide; a test compares the two. Run it after a change of one of them:
 // bun scripts/outcomes_page.ts

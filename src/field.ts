@@ -1,10 +1,10 @@
 import * as v from "valibot";
 import { type Address, type Mailbox, parseAddress } from "./address.ts";
-import { headerProblem, valueProblem } from "./mime/header.ts";
 import { LIMITS } from "./limits.ts";
+import { headerProblem, valueProblem } from "./mime/header.ts";
+import { unsubscribeProblem } from "./mime/unsubscribe.ts";
 import { octets } from "./octets.ts";
 import { isStream } from "./stream.ts";
-import { unsubscribeProblem } from "./mime/unsubscribe.ts";
 
 /** Reports one fault of a field: a clause that says what is wrong and, where it is not plain, what to do. */
 export type Fault = (reason: string, at?: readonly (string | number)[], kind?: typeof LIMIT) => void;

@@ -2,9 +2,6 @@ import type { Address, Mailbox } from "./address.ts";
 import { type Driver, run } from "./connection.ts";
 import { type Fault, field, mailbox, time } from "./field.ts";
 import { refuse } from "./finding.ts";
-import { isUuid } from "./is_uuid.ts";
-import type { CallOptions, Mailer } from "./mailer.ts";
-import { CALL, check, KEY } from "./options.ts";
 import {
   batchStatus,
   cancel,
@@ -15,6 +12,9 @@ import {
   suppression,
   unsuppress,
 } from "./follow_up_statement.ts";
+import { isUuid } from "./is_uuid.ts";
+import type { CallOptions, Mailer } from "./mailer.ts";
+import { CALL, check, KEY } from "./options.ts";
 import type { Query } from "./statement.ts";
 import { type BatchStatus, type MessageStatus, parseDated, parseStatus } from "./status.ts";
 import { type Suppression, suppressionReason } from "./suppression.ts";

@@ -1,6 +1,7 @@
 import type { Address, Mailbox } from "./address.ts";
 import type { Failed } from "./attachment_source.ts";
 import { type Attachment, attachments, type WireAttachment } from "./attachment.ts";
+import type { Digest } from "./digest.ts";
 import {
   body,
   field,
@@ -20,7 +21,6 @@ import {
   time,
   unsubscribe,
 } from "./field.ts";
-import type { Digest } from "./digest.ts";
 import { checkFields, type Finding, refuse, unreadable } from "./finding.ts";
 import { type Html, html, loadHtml } from "./html.ts";
 import { LIMITS } from "./limits.ts";

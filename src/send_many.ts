@@ -1,4 +1,5 @@
 import { type Connection, type Driver, type Row, run } from "./connection.ts";
+import { enqueueMany } from "./enqueue_many.ts";
 import { type Issue, MailchuteError } from "./error.ts";
 import { type Fault, field, key, mailbox, oneOf, over, quote } from "./field.ts";
 import { type Finding, refuse } from "./finding.ts";
@@ -6,14 +7,13 @@ import { fitting } from "./fitting.ts";
 import { LIMITS } from "./limits.ts";
 import { type Defaults, type Message, type MessageInput, parseMessage } from "./message.ts";
 import { unsubscribeProblem } from "./mime/unsubscribe.ts";
-import { CALL, check, KEY } from "./options.ts";
-import { enqueueMany } from "./enqueue_many.ts";
 import { octets } from "./octets.ts";
+import { CALL, check, KEY } from "./options.ts";
 import { refuseLarge } from "./statement.ts";
 import { readVariables } from "./stored_template.ts";
-import { fill, isTemplate, type Values } from "./template.ts";
 import { isMerged, type Names, namesOf, textsOf } from "./template_names.ts";
 import { valueFault } from "./template_value.ts";
+import { fill, isTemplate, type Values } from "./template.ts";
 import { uuidv7 } from "./uuid.ts";
 
 // DESIGN: the list is read as it is needed, one part ahead of the database: what is held is three parts, however long the list is. The mail

@@ -3,9 +3,9 @@ import { checkFields, type Finding } from "./finding.ts";
 import { fitting, isWhole } from "./fitting.ts";
 import type { Message } from "./message.ts";
 import { octets } from "./octets.ts";
-import type { Values } from "./template.ts";
 import { valueFault } from "./template_value.ts";
 import type { Value } from "./template_variables.ts";
+import type { Values } from "./template.ts";
 
 // DESIGN: only the database has the templates, so only it knows whether there is one of that name and which variables it asks for (014_templates.sql). What
 // can be told without it is told here, before the database could end the app's transaction for it.

@@ -1,6 +1,6 @@
+import type { Address } from "./address.ts";
 import type { HtmlBody, MessageFields, TemplateBody, TextBody } from "./message.ts";
 import type { SharedTemplate } from "./stored_template.ts";
-import type { Address } from "./address.ts";
 
 // The compiler's side of {{names}}: what stands in a template's own text decides what each recipient must bring.
 

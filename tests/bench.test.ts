@@ -6,10 +6,10 @@ import { BENCHMARKS } from "../bench/all.ts";
 import type { Section } from "../bench/benchmark.ts";
 import { type Lab, openLab } from "../bench/lab.ts";
 import { measure, quantile, spread } from "../bench/measure.ts";
-import { renderPage, renderSection } from "../bench/report.ts";
 import { runProgram } from "../bench/relay_process.ts";
-import { renderTargets, TARGETS } from "../bench/targets.ts";
+import { renderPage, renderSection } from "../bench/report.ts";
 import { serveSink, take, type Visitor } from "../bench/sink_server.ts";
+import { renderTargets, TARGETS } from "../bench/targets.ts";
 import { thoroughly } from "./thoroughly.ts";
 
 const RUN = join(import.meta.dir, "../bench/run.ts");

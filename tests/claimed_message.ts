@@ -1,4 +1,4 @@
-import type { ClaimedMessage } from "../relay/queue.ts";
+import type { ClaimedMessage } from "../relay/queue/queue.ts";
 
 /** When it was due first. */
 export const NOW_MS = 1_700_000_000_000;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { connect } from "../relay/database.ts";
+import { connect } from "../relay/database/database.ts";
 import { parseDatabaseUrl } from "../relay/settings/database_url.ts";
 import { withoutForeignParameters } from "../src/client_parameters.ts";
 import { postgresMailer } from "../src/drivers/postgres.ts";

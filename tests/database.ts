@@ -1,5 +1,5 @@
 import postgres from "postgres";
-import { migrate } from "../relay/migrate.ts";
+import { migrate } from "../relay/database/migrate.ts";
 import { SERVER_VARIABLE, startTestServer } from "./server.ts";
 
 // One real Postgres for a whole test run, one database for each test that asks: copied from a migrated template.

@@ -1,4 +1,4 @@
-import type { Clock } from "../relay/clock.ts";
+import type { Clock } from "../relay/time/clock.ts";
 import { ManualTimers } from "./smtp/setup.ts";
 
 const START_MS = 1_000_000;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { createPing, MIN_PING_INTERVAL_MS, type PingOptions } from "../relay/ping.ts";
 import { createLog } from "../relay/log.ts";
+import { createPing, MIN_PING_INTERVAL_MS, type PingOptions } from "../relay/ping.ts";
 import { Secret } from "../relay/settings/secret.ts";
 
 const GOOD = { databaseAnswered: true, flowing: true, summary: "3 waiting" };

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { Outcome } from "../relay/delivery/transport.ts";
 import {
   type AttemptFacts,
   BACKOFF_MS,
@@ -9,7 +10,6 @@ import {
   nextState,
   UNCERTAIN_DELAY_MS,
 } from "../src/policy.ts";
-import type { Outcome } from "../relay/transport.ts";
 import { prng } from "./mime/prng.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 1);

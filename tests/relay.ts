@@ -2,17 +2,17 @@ import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { Breaker, type BreakerRules } from "../relay/breaker.ts";
-import { type Clock, systemClock } from "../relay/clock.ts";
-import { openDatabase } from "../relay/database.ts";
-import { Journal } from "../relay/journal.ts";
+import { openDatabase } from "../relay/database/database.ts";
+import { NO_SAFETY, type Safety } from "../relay/delivery/safety.ts";
+import { Journal } from "../relay/journal/journal.ts";
 import { createLog } from "../relay/log.ts";
-import { NO_SAFETY, type Safety } from "../relay/safety.ts";
-import { parseRates } from "../relay/settings/rates.ts";
 import { Relay, type RelayOptions } from "../relay/relay.ts";
-import type { RoutingRule } from "../relay/routing.ts";
+import { Breaker, type BreakerRules } from "../relay/routes/breaker.ts";
+import type { RoutingRule } from "../relay/routes/routing.ts";
+import { parseRates } from "../relay/settings/rates.ts";
 import { parseRoutes } from "../relay/settings/routes.ts";
 import { createSmtpTransport } from "../relay/smtp/smtp.ts";
+import { type Clock, systemClock } from "../relay/time/clock.ts";
 import type { TestDatabase } from "./database.ts";
 
 /** What a test may choose of a relay; the rest is as in production, with short waits. */

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseDuration } from "../relay/duration.ts";
 import { table } from "../relay/settings/table.ts";
+import { parseDuration } from "../relay/time/duration.ts";
 import { temporaryDirectory } from "./relay_process.ts";
 
 // What the docs, the unit and the Containerfile say about the program has to stay true. That the image works is container_check.ts' part.

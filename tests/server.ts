@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type EmbeddedPostgres, startEmbedded } from "../relay/embedded.ts";
+import { type EmbeddedPostgres, startEmbedded } from "../relay/database/embedded.ts";
 
 /** Names the URL of a Postgres that several test runs use, one after the other; else a run starts its own. */
 export const SERVER_VARIABLE = "MAILCHUTE_TEST_SERVER";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { SettingsError, startRelay, type StartRelayOptions } from "../relay/start_relay.ts";
 import { createDatabase, type TestDatabase } from "./database.ts";
-import { describeMessage, enqueue } from "./relay.ts";
 import { temporaryDirectory } from "./relay_process.ts";
+import { describeMessage, enqueue } from "./relay.ts";
 import { type ScriptedServer, startScriptedServer } from "./scripted_server.ts";
 
 /** What a program gives its relay, and the lines that it gets. */

@@ -1,17 +1,17 @@
-import type { Clock } from "../relay/clock.ts";
+import { schemaProblem, schemaState } from "../relay/database/schema_state.ts";
+import type { Statements } from "../relay/database/statements.ts";
+import type { Transport } from "../relay/delivery/transport.ts";
+import { readPauses } from "../relay/limits/pause_table.ts";
+import { PAUSE_OF_ALL, pausesOfThrottle } from "../relay/limits/pause.ts";
 import type { Log } from "../relay/log.ts";
-import { readPauses } from "../relay/pause_table.ts";
-import { PAUSE_OF_ALL, pausesOfThrottle } from "../relay/pause.ts";
-import { lookAtPlace, rememberPlace } from "../relay/place_record.ts";
+import { lookAtPlace, rememberPlace } from "../relay/place/place_record.ts";
+import { Queue } from "../relay/queue/queue.ts";
+import { beat, forgetEarlierRuns, markResting, registerRelay } from "../relay/queue/relay_row.ts";
+import type { Clock } from "../relay/time/clock.ts";
+import { periodic } from "../relay/time/periodic.ts";
 import type { RetryRules } from "../src/policy.ts";
-import { Queue } from "../relay/queue.ts";
-import { beat, forgetEarlierRuns, markResting, registerRelay } from "../relay/relay_row.ts";
-import { periodic } from "../relay/periodic.ts";
-import { schemaProblem, schemaState } from "../relay/schema_state.ts";
-import type { Statements } from "../relay/statements.ts";
-import type { Transport } from "../relay/transport.ts";
-import type { CarryRules } from "./left_to_relay.ts";
 import { DrainRun } from "./drain_run.ts";
+import type { CarryRules } from "./left_to_relay.ts";
 import { checkAnswers } from "./statements_of.ts";
 
 // DESIGN: one run of a Worker over one database: it may work here? ──▶ it says who it is ──▶ claim, deliver, settle, again and again ──▶ gives

@@ -1,18 +1,18 @@
-import { Breaker } from "../relay/breaker.ts";
-import { Contents } from "../relay/contents.ts";
-import { mustBeAlone, preclude } from "../relay/crash.ts";
-import { prepare, toEnvelope } from "../relay/delivery.ts";
-import { pauseOf, throttleOfPauses } from "../relay/pause.ts";
-import type { ClaimedMessage, ClaimedRecipient, Queue, Settlement } from "../relay/queue.ts";
+import { Contents } from "../relay/delivery/contents.ts";
+import { prepare, toEnvelope } from "../relay/delivery/delivery.ts";
+import type { MailContent, Witness } from "../relay/delivery/transport.ts";
+import { pauseOf, throttleOfPauses } from "../relay/limits/pause.ts";
+import { mustBeAlone, preclude } from "../relay/queue/crash.ts";
+import type { ClaimedMessage, ClaimedRecipient, Queue, Settlement } from "../relay/queue/queue.ts";
 import {
   conclude,
   type ConcludedLeg,
   type ConclusionContext,
   type LegResult,
   suppressedLegs,
-} from "../relay/settlement.ts";
+} from "../relay/queue/settlement.ts";
+import { Breaker } from "../relay/routes/breaker.ts";
 import { chunksOf, sizeOf } from "../relay/smtp/content.ts";
-import type { MailContent, Witness } from "../relay/transport.ts";
 import type { DrainQueueOptions, DrainReport } from "./drain_queue.ts";
 import { type Held, HeldMessages } from "./held_messages.ts";
 import { leftToRelay, limitOfRelay } from "./left_to_relay.ts";

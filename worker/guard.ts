@@ -1,9 +1,9 @@
+import type { Phase, RouteTrouble } from "../relay/delivery/transport.ts";
 import type { Capabilities } from "../relay/smtp/capability.ts";
 import type { Cause } from "../relay/smtp/cause.ts";
 import { Dialogue, type DialogueOwner, type ReplyReader, type Wire } from "../relay/smtp/dialogue.ts";
 import { troubleOf } from "../relay/smtp/ending.ts";
 import type { ServerReply } from "../relay/smtp/reply.ts";
-import type { Phase, RouteTrouble } from "../relay/transport.ts";
 import type { GuardedMail, MailOwner } from "./guarded_mail.ts";
 import { GuardedOpening, type GuardSettings, type OpeningOwner } from "./guarded_opening.ts";
 

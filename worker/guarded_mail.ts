@@ -1,4 +1,4 @@
-import { dotStuff } from "../src/mime/encoding.ts";
+import type { Delivery, Outcome, Phase, RouteTrouble } from "../relay/delivery/transport.ts";
 import type { Capabilities } from "../relay/smtp/capability.ts";
 import { type Mail, mailCommand, rcptCommand } from "../relay/smtp/command.ts";
 import type { Deadlines } from "../relay/smtp/deadline.ts";
@@ -6,7 +6,7 @@ import type { Dialogue, ReplyReader, Verb } from "../relay/smtp/dialogue.ts";
 import { meaningOfEnd, outcomeOf, type Progress, troubleOf } from "../relay/smtp/ending.ts";
 import { meaningOf, verdictOn } from "../relay/smtp/outcome.ts";
 import type { ServerReply } from "../relay/smtp/reply.ts";
-import type { Delivery, Outcome, Phase, RouteTrouble } from "../relay/transport.ts";
+import { dotStuff } from "../src/mime/encoding.ts";
 
 /** A mail for one recipient, whole in memory. */
 export type WholeMail = Mail & { readonly content: Uint8Array };

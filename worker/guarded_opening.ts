@@ -1,4 +1,4 @@
-import type { Phase, RouteTrouble } from "../relay/transport.ts";
+import type { Phase, RouteTrouble } from "../relay/delivery/transport.ts";
 import { type AuthExchange, authExchange, loginOf, mechanismsFor } from "../relay/smtp/auth.ts";
 import { type Capabilities, NO_CAPABILITIES, parseCapabilities } from "../relay/smtp/capability.ts";
 import type { Dialogue, Expectation, ReplyReader, Verb } from "../relay/smtp/dialogue.ts";

@@ -1,9 +1,9 @@
-import type { Clock } from "../relay/clock.ts";
-import { asToBegin } from "../relay/crash.ts";
-import { lasts, RENEWALS_PER_LEASE } from "../relay/lease.ts";
 import type { Log } from "../relay/log.ts";
-import { periodic } from "../relay/periodic.ts";
-import type { ClaimedMessage, Queue } from "../relay/queue.ts";
+import { asToBegin } from "../relay/queue/crash.ts";
+import { lasts, RENEWALS_PER_LEASE } from "../relay/queue/lease.ts";
+import type { ClaimedMessage, Queue } from "../relay/queue/queue.ts";
+import type { Clock } from "../relay/time/clock.ts";
+import { periodic } from "../relay/time/periodic.ts";
 
 /** A message that a run holds. */
 export interface Held {

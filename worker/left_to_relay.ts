@@ -1,8 +1,8 @@
+import type { MailContent } from "../relay/delivery/transport.ts";
+import { pausesOfThrottle } from "../relay/limits/pause.ts";
+import { type Routed, routesFor, type RoutingRule } from "../relay/routes/routing.ts";
 import { needsSmtpUtf8 as contentNeedsSmtpUtf8, sizeOf } from "../relay/smtp/content.ts";
 import { needsSmtpUtf8 } from "../relay/smtp/path.ts";
-import { pausesOfThrottle } from "../relay/pause.ts";
-import { type Routed, routesFor, type RoutingRule } from "../relay/routing.ts";
-import type { MailContent } from "../relay/transport.ts";
 
 // DESIGN: what a Worker cannot carry faithfully goes back untried, as mail that waits for a throttle: `relay:` and why. The queue goes on past
 // it, since it is not due; any relay beside the Worker finds a throttle that it does not know, makes its mail due and sends it. Without

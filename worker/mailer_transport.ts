@@ -1,16 +1,16 @@
-import type { Envelope } from "../src/envelope.ts";
+import type { Delivery, MailContent, Outcome, RouteTrouble, Transport, Witness } from "../relay/delivery/transport.ts";
 import { adviceOnTrouble, type RouteFacts } from "../relay/smtp/advice.ts";
 import { outcomeOf, troubleOf } from "../relay/smtp/ending.ts";
 import { faultOfEnvelope } from "../relay/smtp/path.ts";
 import { faultForServer } from "../relay/smtp/preflight.ts";
 import type { Timers } from "../relay/smtp/timers.ts";
-import type { Delivery, MailContent, Outcome, RouteTrouble, Transport, Witness } from "../relay/transport.ts";
+import type { Envelope } from "../src/envelope.ts";
 import { Guard } from "./guard.ts";
 import { GuardedMail } from "./guarded_mail.ts";
 import type { GuardSettings } from "./guarded_opening.ts";
 import { SocketWire } from "./socket_wire.ts";
-import { checkUpstream, openUpstream, placeholderMail } from "./upstream.ts";
 import type { SocketReader, SocketWriter, Upstream, WorkerSocket } from "./upstream_shape.ts";
+import { checkUpstream, openUpstream, placeholderMail } from "./upstream.ts";
 
 /** Which server, and how it is spoken to. */
 export interface MailerOptions extends GuardSettings {

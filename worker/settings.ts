@@ -1,13 +1,13 @@
-import { parseAddress } from "../src/address.ts";
-import type { Connection } from "../src/connection.ts";
-import type { RetryRules } from "../src/policy.ts";
+import { addressOf } from "../relay/place/place.ts";
+import type { RoutingRule } from "../relay/routes/routing.ts";
 import { parseRoutes } from "../relay/settings/routes.ts";
-import type { RoutingRule } from "../relay/routing.ts";
 import { SettingsError } from "../relay/settings/settings_error.ts";
 import { parseSmtpUrl } from "../relay/settings/smtp_url.ts";
 import { type Deadlines, DEFAULT_DEADLINES } from "../relay/smtp/deadline.ts";
 import { limit } from "../relay/smtp/limit.ts";
-import { addressOf } from "../relay/place.ts";
+import { parseAddress } from "../src/address.ts";
+import type { Connection } from "../src/connection.ts";
+import type { RetryRules } from "../src/policy.ts";
 import type { DrainQueueOptions } from "./drain_queue.ts";
 import { RELAY_ROUTE } from "./left_to_relay.ts";
 import type { MailerOptions } from "./mailer_transport.ts";

@@ -1,6 +1,6 @@
+import type { Rows, Statements } from "../relay/database/statements.ts";
+import type { Clock } from "../relay/time/clock.ts";
 import { driverOf } from "../src/connection.ts";
-import type { Clock } from "../relay/clock.ts";
-import type { Rows, Statements } from "../relay/statements.ts";
 
 /** A statement that was not answered in time. It may have been executed. */
 export class NoAnswer extends Error {

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { steadyClock, systemClock } from "../relay/clock.ts";
-import { statementLimitMs } from "../relay/lease.ts";
 import { createLog, type Log } from "../relay/log.ts";
+import { statementLimitMs } from "../relay/queue/lease.ts";
 import { RUNTIME_TIMERS } from "../relay/smtp/timers.ts";
+import { steadyClock, systemClock } from "../relay/time/clock.ts";
 import { type DrainEnd, drainQueue, type DrainReport } from "./drain_queue.ts";
 import { MailerTransport } from "./mailer_transport.ts";
 import { openDatabase } from "./open_database.ts";

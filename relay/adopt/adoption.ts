@@ -1,10 +1,10 @@
-import { errorCode } from "../error_code.ts";
 import { uuidv7 } from "../../src/uuid.ts";
-import type { Clock } from "../clock.ts";
-import { delay } from "../delay.ts";
-import { formatDuration } from "../duration.ts";
+import type { Statements } from "../database/statements.ts";
+import { errorCode } from "../error_code.ts";
 import type { Log } from "../log.ts";
-import type { Statements } from "../statements.ts";
+import type { Clock } from "../time/clock.ts";
+import { delay } from "../time/delay.ts";
+import { formatDuration } from "../time/duration.ts";
 import { convertPayload } from "./django_payload.ts";
 import { type Changed, EmailRelayTable, type News, type Seen, STATUS, type Waiting } from "./email_relay_table.ts";
 

@@ -1,4 +1,4 @@
-import type { Rows, Statements } from "../statements.ts";
+import type { Rows, Statements } from "../database/statements.ts";
 
 // The table of django-email-relay as its apps write it, and which of its rows are here (mailchute.adopted). `T` stands for its name.
 //

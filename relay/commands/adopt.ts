@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
-import { parseDuration } from "../duration.ts";
 import { createLog } from "../log.ts";
+import type { Clock } from "../time/clock.ts";
+import { parseDuration } from "../time/duration.ts";
 import { type Command, DATABASE_OPTION, EXIT, type Options, UsageError, withDatabase } from "./command.ts";
 
 /** What `adopt` is given of the machine it runs on. */

@@ -1,6 +1,6 @@
 import type { Sql } from "postgres";
-import { placeOf } from "../database.ts";
-import { lookAtPlace, moveHere } from "../place_record.ts";
+import { placeOf } from "../database/database.ts";
+import { lookAtPlace, moveHere } from "../place/place_record.ts";
 import { type Command, DATABASE_OPTION, EXIT, UsageError, withDatabase } from "./command.ts";
 
 /** Relays that served it just now. Those that a physical copy brought along have not been heard of since. */

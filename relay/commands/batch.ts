@@ -2,6 +2,8 @@ import type { Sql } from "postgres";
 import { parseAddress } from "../../src/address.ts";
 import { isFinal, type State } from "../../src/state.ts";
 import { uuidv7 } from "../../src/uuid.ts";
+import { beginPause, endPause, readPauses } from "../limits/pause_table.ts";
+import type { Pause } from "../limits/pause.ts";
 import {
   type Batch,
   type BatchProgress,
@@ -10,10 +12,8 @@ import {
   readProgress,
   readTemplate,
   sendTest,
-} from "../batch_table.ts";
-import { formatLength, formatMoment, formatTime } from "../moment.ts";
-import type { Pause } from "../pause.ts";
-import { beginPause, endPause, readPauses } from "../pause_table.ts";
+} from "../queue/batch_table.ts";
+import { formatLength, formatMoment, formatTime } from "../time/moment.ts";
 import { CANCELING } from "./cancel.ts";
 import {
   type Command,

@@ -1,9 +1,9 @@
-import type { BounceRules } from "../bounces.ts";
 import { readBounceRules } from "../config.ts";
-import { DatabaseProblem } from "../database.ts";
-import type { DeliveryReport } from "../delivery_report.ts";
-import { type Noted, noteFeedback } from "../feedback_table.ts";
-import { readReportMail } from "../report_mail.ts";
+import { DatabaseProblem } from "../database/database.ts";
+import type { DeliveryReport } from "../mail/delivery_report.ts";
+import { type Noted, noteFeedback } from "../mail/feedback_table.ts";
+import { readReportMail } from "../mail/report_mail.ts";
+import type { BounceRules } from "../suppression/bounces.ts";
 import {
   type Command,
   type CommandContext,

@@ -1,10 +1,10 @@
-import { errorCode } from "../error_code.ts";
 import type { ParseArgsConfig } from "node:util";
 import type { Sql } from "postgres";
 import { readDatabases, SettingsError } from "../config.ts";
-import { isOfPooler } from "../connection_pool.ts";
-import { connect, type ConnectOptions, DatabaseProblem, unreachable } from "../database.ts";
-import { schemaProblem, schemaState } from "../schema_state.ts";
+import { isOfPooler } from "../database/connection_pool.ts";
+import { connect, type ConnectOptions, DatabaseProblem, unreachable } from "../database/database.ts";
+import { schemaProblem, schemaState } from "../database/schema_state.ts";
+import { errorCode } from "../error_code.ts";
 
 /** What a command is given of the world outside. */
 export interface CommandContext {

@@ -1,16 +1,16 @@
 import { type Mailbox, mailboxOf } from "../../src/address.ts";
 import { MailchuteError } from "../../src/error.ts";
 import { uuidv7 } from "../../src/uuid.ts";
-import type { Clock } from "../clock.ts";
 import { describeSettings, readSettings, type Settings, SettingsError } from "../config.ts";
-import type { ConnectOptions } from "../database.ts";
+import type { ConnectOptions } from "../database/database.ts";
 import { fail, type Finding, ok, report, type SubjectFinding, warn } from "../doctor/finding.ts";
 import type { RouteUnderTest } from "../doctor/route.ts";
 import { checkStateDirectory } from "../doctor/state_directory.ts";
 import type { sendTestMail } from "../doctor/test_mail.ts";
-import { describeSafety } from "../settings/safety_settings.ts";
 import { checkRouteCertificates } from "../settings/route_certificates.ts";
-import { ehloName, smtpOptions } from "../smtp_options.ts";
+import { describeSafety } from "../settings/safety_settings.ts";
+import { ehloName, smtpOptions } from "../settings/smtp_options.ts";
+import type { Clock } from "../time/clock.ts";
 import {
   type Command,
   type CommandContext,

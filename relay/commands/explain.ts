@@ -1,12 +1,12 @@
-import { placeOf } from "../database.ts";
 import { readSettings, SettingsError } from "../config.ts";
-import { type MailFacts, readMailFacts, readRelays, readThrottle } from "../explain_facts.ts";
-import type { ExplainedRoute, Surroundings } from "../explained_mail.ts";
-import { explain, type Reason } from "../explanation.ts";
-import { formatMoment } from "../moment.ts";
-import { readPauses } from "../pause_table.ts";
-import { lookAtPlace } from "../place_record.ts";
-import { routesFor } from "../routing.ts";
+import { placeOf } from "../database/database.ts";
+import type { ExplainedRoute, Surroundings } from "../explain/explained_mail.ts";
+import { explain, type Reason } from "../explain/explanation.ts";
+import { type MailFacts, readMailFacts, readRelays, readThrottle } from "../explain/facts.ts";
+import { readPauses } from "../limits/pause_table.ts";
+import { lookAtPlace } from "../place/place_record.ts";
+import { routesFor } from "../routes/routing.ts";
+import { formatMoment } from "../time/moment.ts";
 import {
   type Command,
   type CommandContext,

@@ -1,4 +1,4 @@
-import { ROLES } from "../schema.ts";
+import { ROLES } from "../database/schema.ts";
 import { type Command, DATABASE_OPTION, EXIT, UsageError, withDatabase } from "./command.ts";
 
 const APP = `

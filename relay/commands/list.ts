@@ -1,4 +1,4 @@
-import { formatTime } from "../moment.ts";
+import { formatTime } from "../time/moment.ts";
 import {
   type Command,
   DATABASE_OPTION,

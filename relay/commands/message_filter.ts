@@ -1,7 +1,7 @@
 import { domainOf, parseAddress } from "../../src/address.ts";
 import { FINAL_STATES, OPEN_STATES } from "../../src/state.ts";
 import { isStream } from "../../src/stream.ts";
-import { parseDuration } from "../duration.ts";
+import { parseDuration } from "../time/duration.ts";
 import { type Options, UsageError } from "./command.ts";
 
 /** Every state that a message can show in a list; `digested`: it is an item of a digest that was closed (docs/states.md). */

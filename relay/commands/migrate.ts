@@ -1,6 +1,6 @@
-import { MAKE_ROLES, migrate, migrationText } from "../migrate.ts";
-import { schemaProblem, schemaState } from "../schema_state.ts";
-import { MIGRATIONS } from "../schema.ts";
+import { MAKE_ROLES, migrate, migrationText } from "../database/migrate.ts";
+import { schemaProblem, schemaState } from "../database/schema_state.ts";
+import { MIGRATIONS } from "../database/schema.ts";
 import { isOlder, PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 import { type Command, DATABASE_OPTION, EXIT, findDatabases, UsageError, withDatabase } from "./command.ts";
 

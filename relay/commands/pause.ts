@@ -1,7 +1,7 @@
 import { domainOf, parseAddress } from "../../src/address.ts";
 import { isStream } from "../../src/stream.ts";
-import { describePause, PAUSE_OF_ALL } from "../pause.ts";
-import { beginPause, endPause, readPauses } from "../pause_table.ts";
+import { beginPause, endPause, readPauses } from "../limits/pause_table.ts";
+import { describePause, PAUSE_OF_ALL } from "../limits/pause.ts";
 import {
   type Command,
   DATABASE_OPTION,

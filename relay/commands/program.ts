@@ -1,8 +1,9 @@
-import { adoptCommand } from "./adopt.ts";
 import { adoptCopyCommand } from "./adopt_copy.ts";
+import { adoptCommand } from "./adopt.ts";
 import { batchCommand } from "./batch.ts";
 import { bounceCommand } from "./bounce.ts";
 import { cancelCommand } from "./cancel.ts";
+import type { Command } from "./command.ts";
 import { doctorCommand } from "./doctor.ts";
 import { explainCommand } from "./explain.ts";
 import { grantsCommand } from "./grants.ts";
@@ -19,7 +20,6 @@ import { statusCommand } from "./status.ts";
 import { streamCommand } from "./stream.ts";
 import { suppressCommand } from "./suppress.ts";
 import { templateCommand } from "./template.ts";
-import type { Command } from "./command.ts";
 
 /** All commands, in the order of the help. */
 export function commandsOf(machine: Parameters<typeof runCommand>[0]): readonly Command[] {

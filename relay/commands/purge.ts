@@ -1,8 +1,8 @@
 import type { Sql } from "postgres";
 import { parseAddress } from "../../src/address.ts";
 import { FINAL_STATES } from "../../src/state.ts";
-import { formatDuration, parseDuration } from "../duration.ts";
-import { countOld, purge, type PurgeFilter, type RetentionRules } from "../retention.ts";
+import { countOld, purge, type PurgeFilter, type RetentionRules } from "../database/retention.ts";
+import { formatDuration, parseDuration } from "../time/duration.ts";
 import { type Command, DATABASE_OPTION, EXIT, type Options, table, UsageError, withDatabase } from "./command.ts";
 
 /** Idempotency keys live so long: without them a retried request would be a new mail. */

@@ -4,11 +4,11 @@ import { type MessageInput, parseMessage, SEND } from "../../src/message.ts";
 import { refusalOf } from "../../src/refusal.ts";
 import { enqueue } from "../../src/statement.ts";
 import { uuidv7 } from "../../src/uuid.ts";
-import type { Clock } from "../clock.ts";
 import { SettingsError } from "../config.ts";
-import { connect, DatabaseProblem, unreachable } from "../database.ts";
-import { MissingReader } from "../mail_parser.ts";
-import { readSubmitted, type SubmittedMail, UnreadableMail } from "../submitted_mail.ts";
+import { connect, DatabaseProblem, unreachable } from "../database/database.ts";
+import { MissingReader } from "../mail/mail_parser.ts";
+import { readSubmitted, type SubmittedMail, UnreadableMail } from "../mail/submitted_mail.ts";
+import type { Clock } from "../time/clock.ts";
 import {
   chooseDatabase,
   type Command,

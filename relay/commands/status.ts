@@ -1,9 +1,9 @@
-import { placeOf } from "../database.ts";
-import { readRelays } from "../explain_facts.ts";
+import { placeOf } from "../database/database.ts";
+import { readRelays } from "../explain/facts.ts";
 import type { RouteStatus } from "../http/status_source.ts";
-import { describePause } from "../pause.ts";
-import { readPauses } from "../pause_table.ts";
-import { lookAtPlace } from "../place_record.ts";
+import { readPauses } from "../limits/pause_table.ts";
+import { describePause } from "../limits/pause.ts";
+import { lookAtPlace } from "../place/place_record.ts";
 import { type Command, DATABASE_OPTION, inEachDatabase, JSON_OPTION, table } from "./command.ts";
 import { relayHere } from "./relay_here.ts";
 

@@ -1,5 +1,4 @@
 import { isStream } from "../../src/stream.ts";
-import { formatDuration, parseDuration } from "../duration.ts";
 import {
   isApp,
   listStreams,
@@ -10,7 +9,8 @@ import {
   saveStream,
   type StoredStream,
   type StreamSettings,
-} from "../stream_table.ts";
+} from "../queue/stream_table.ts";
+import { formatDuration, parseDuration } from "../time/duration.ts";
 import {
   type Command,
   type CommandContext,

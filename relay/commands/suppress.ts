@@ -1,12 +1,10 @@
-import { errorCode } from "../error_code.ts";
 import type { Sql } from "postgres";
 import { parseAddress } from "../../src/address.ts";
 import { suppressionReason } from "../../src/suppression.ts";
 import { CsvFault, csvLine } from "../csv.ts";
-import { parseDuration } from "../duration.ts";
-import { formatTime } from "../moment.ts";
-import { HEADER, type LineFault, readSuppressions, suppressionLine } from "../suppression_file.ts";
-import { scopeFault } from "../suppression_scope.ts";
+import { errorCode } from "../error_code.ts";
+import { HEADER, type LineFault, readSuppressions, suppressionLine } from "../suppression/file.ts";
+import { scopeFault } from "../suppression/scope.ts";
 import {
   appsBeside,
   type ListPlace,
@@ -14,7 +12,9 @@ import {
   removeSuppressions,
   saveSuppressions,
   type SuppressionRow,
-} from "../suppression_table.ts";
+} from "../suppression/table.ts";
+import { parseDuration } from "../time/duration.ts";
+import { formatTime } from "../time/moment.ts";
 import {
   type Command,
   type CommandContext,

@@ -1,8 +1,7 @@
-import { errorCode } from "../error_code.ts";
 import type { Sql } from "postgres";
 import { namesIn } from "../../src/template.ts";
-import { formatTime } from "../moment.ts";
-import { isTemplatePath, nameDifferences, readTemplateFolder, shownLanguage } from "../template_folder.ts";
+import { errorCode } from "../error_code.ts";
+import { isTemplatePath, nameDifferences, readTemplateFolder, shownLanguage } from "../templates/template_folder.ts";
 import {
   listTemplates,
   previewTemplate,
@@ -10,7 +9,8 @@ import {
   saveTemplate,
   type StoredVersion,
   type VersionFilter,
-} from "../template_table.ts";
+} from "../templates/template_table.ts";
+import { formatTime } from "../time/moment.ts";
 import { variablesOf } from "./batch.ts";
 import {
   type Command,

@@ -1,5 +1,5 @@
-import { aheadMs } from "../clock.ts";
-import { NOTICED_MS } from "../clock_watch.ts";
+import { NOTICED_MS } from "../database/clock_watch.ts";
+import { aheadMs } from "../time/clock.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { fail, type Finding, ok, span, warn } from "./finding.ts";
 

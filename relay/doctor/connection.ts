@@ -1,5 +1,5 @@
+import { isOfPooler } from "../database/connection_pool.ts";
 import { errorCode } from "../error_code.ts";
-import { isOfPooler } from "../connection_pool.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { fail, type Finding, ok, reasonOf, span, warn } from "./finding.ts";
 

@@ -1,14 +1,14 @@
 import type { Sql } from "postgres";
-import type { Clock } from "../clock.ts";
-import { isOfPooler } from "../connection_pool.ts";
-import { connect, type ConnectOptions } from "../database.ts";
+import { isOfPooler } from "../database/connection_pool.ts";
+import { connect, type ConnectOptions } from "../database/database.ts";
+import type { Clock } from "../time/clock.ts";
 import { checkApps } from "./apps.ts";
 import { checkClock } from "./clock_skew.ts";
 import { checkConnection } from "./connection.ts";
 import { checked, type Finding, span } from "./finding.ts";
 import { checkListen } from "./listen.ts";
-import { checkPlace } from "./place.ts";
 import { checkPauses } from "./pauses.ts";
+import { checkPlace } from "./place.ts";
 import { checkPooler } from "./pooler.ts";
 import { checkQueue } from "./queue.ts";
 import { checkRelays } from "./relays.ts";

@@ -1,6 +1,6 @@
 import { errorCode } from "../error_code.ts";
-import { type Finding, ok, reasonOf, span, warn } from "./finding.ts";
 import type { DatabaseUnderTest } from "./database.ts";
+import { type Finding, ok, reasonOf, span, warn } from "./finding.ts";
 
 const PATIENCE_MS = 3_000;
 

@@ -1,5 +1,5 @@
-import { describePause, type Pause, PAUSE_OF_ALL } from "../pause.ts";
-import { readPauses } from "../pause_table.ts";
+import { readPauses } from "../limits/pause_table.ts";
+import { describePause, type Pause, PAUSE_OF_ALL } from "../limits/pause.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { type Finding, inDatabase, ok, warn } from "./finding.ts";
 

@@ -1,5 +1,5 @@
-import { placeOf } from "../database.ts";
-import { lookAtPlace } from "../place_record.ts";
+import { placeOf } from "../database/database.ts";
+import { lookAtPlace } from "../place/place_record.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { fail, type Finding, ok } from "./finding.ts";
 

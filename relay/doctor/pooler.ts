@@ -1,5 +1,5 @@
 import type { Sql } from "postgres";
-import { connect, type ConnectOptions } from "../database.ts";
+import { connect, type ConnectOptions } from "../database/database.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { type Finding, ok, warn } from "./finding.ts";
 

@@ -1,6 +1,6 @@
-import { readRelays } from "../explain_facts.ts";
-import { PAUSE_OF_ALL } from "../pause.ts";
-import { readPauses } from "../pause_table.ts";
+import { readRelays } from "../explain/facts.ts";
+import { readPauses } from "../limits/pause_table.ts";
+import { PAUSE_OF_ALL } from "../limits/pause.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { fail, type Finding, inDatabase, ok, span, warn } from "./finding.ts";
 

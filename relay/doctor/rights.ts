@@ -1,4 +1,4 @@
-import { rightsAdvice } from "../rights_advice.ts";
+import { rightsAdvice } from "../database/rights_advice.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { fail, type Finding, ok } from "./finding.ts";
 

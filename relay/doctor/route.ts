@@ -1,9 +1,9 @@
+import type { Phase, RouteTrouble } from "../delivery/transport.ts";
 import { adviceOnTrouble, type RouteFacts } from "../smtp/advice.ts";
 import type { Capabilities } from "../smtp/capability.ts";
 import { DEFAULT_DEADLINES } from "../smtp/deadline.ts";
 import { probe, probeCertificate, type ProbeReport } from "../smtp/probe.ts";
 import { routeFacts, type SmtpOptions } from "../smtp/smtp.ts";
-import type { Phase, RouteTrouble } from "../transport.ts";
 import { checkCertificate, describeCertificate } from "./certificate.ts";
 import { fail, type Finding, ok, span, warn } from "./finding.ts";
 import { checkHostName } from "./host_name.ts";

@@ -1,6 +1,6 @@
+import { rightsAdvice } from "../database/rights_advice.ts";
+import { schemaProblem, schemaState } from "../database/schema_state.ts";
 import { errorCode } from "../error_code.ts";
-import { rightsAdvice } from "../rights_advice.ts";
-import { schemaProblem, schemaState } from "../schema_state.ts";
 import { isOlder, PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { fail, type Finding, ok, warn } from "./finding.ts";

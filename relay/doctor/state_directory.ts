@@ -1,7 +1,7 @@
-import { errorCode } from "../error_code.ts";
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { checkKept } from "../state_directory.ts";
+import { errorCode } from "../error_code.ts";
+import { checkKept } from "../journal/state_directory.ts";
 import { fail, type Finding, ok, reasonOf } from "./finding.ts";
 
 /**

@@ -1,14 +1,14 @@
 /** @jsxImportSource hono/jsx */
 import { Hono } from "hono";
-import type { Inbox } from "../inbox.ts";
 import { type Log, maskAddresses } from "../log.ts";
+import type { Inbox } from "../mail/inbox.ts";
 import { challenge, type Connection, isHostAllowed, isLocal, judge, type Keys, listensOnLoopback } from "./access.ts";
 import { inboxPages } from "./inbox.tsx";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import { refreshSeconds } from "./refresh.ts";
 import { addSecurityHeaders } from "./security_headers.ts";
-import { statusPage } from "./status.tsx";
 import type { RelayStatus, StatusSource } from "./status_source.ts";
+import { statusPage } from "./status.tsx";
 
 /** What the app of the relay needs. */
 export interface AppOptions {

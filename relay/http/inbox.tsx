@@ -1,7 +1,7 @@
 /** @jsxImportSource hono/jsx */
 import { Hono } from "hono";
 import type { Child } from "hono/jsx";
-import type { Inbox, InboxMail } from "../inbox.ts";
+import type { Inbox, InboxMail } from "../mail/inbox.ts";
 import { download } from "./download.ts";
 import { page } from "./page.tsx";
 import { previewPage } from "./preview.ts";

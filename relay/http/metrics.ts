@@ -1,5 +1,5 @@
-import type { Pause } from "../pause.ts";
-import { UNKNOWN_ROUTE } from "../settlement.ts";
+import type { Pause } from "../limits/pause.ts";
+import { UNKNOWN_ROUTE } from "../queue/settlement.ts";
 import type { RelayStatus } from "./status_source.ts";
 
 /** The content type of the Prometheus text format. */

@@ -1,6 +1,6 @@
 import type { Address, Email } from "postal-mime";
-import type { InboxMail } from "../inbox.ts";
-import { mailParser } from "../mail_parser.ts";
+import type { InboxMail } from "../mail/inbox.ts";
+import { mailParser } from "../mail/mail_parser.ts";
 
 /** The lines that a list shows. */
 export interface MailHead {

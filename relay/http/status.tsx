@@ -1,7 +1,7 @@
 /** @jsxImportSource hono/jsx */
 import type { Child } from "hono/jsx";
-import { formatTime } from "../moment.ts";
-import { describePause, type Pause } from "../pause.ts";
+import { describePause, type Pause } from "../limits/pause.ts";
+import { formatTime } from "../time/moment.ts";
 import { page } from "./page.tsx";
 import type { DatabaseStatus, RelayStatus, RouteStatus } from "./status_source.ts";
 

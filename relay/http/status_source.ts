@@ -1,4 +1,4 @@
-import type { Pause } from "../pause.ts";
+import type { Pause } from "../limits/pause.ts";
 
 /** One database as the relay last saw it. */
 export interface DatabaseStatus {

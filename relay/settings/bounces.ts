@@ -1,5 +1,5 @@
-import type { BounceRules } from "../bounces.ts";
-import { formatDuration, parseDuration } from "../duration.ts";
+import type { BounceRules } from "../suppression/bounces.ts";
+import { formatDuration, parseDuration } from "../time/duration.ts";
 import { SettingsError } from "./settings_error.ts";
 
 const RULE = /^(hard|soft)\s*=\s*suppress(?:\s+after\s+(\d{1,4})\s+in\s+(\S+))?(?:\s+for\s+(\S+))?$/;

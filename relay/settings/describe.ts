@@ -1,5 +1,5 @@
 import type { Settings } from "../config.ts";
-import { formatRateLimit } from "../rate_limit.ts";
+import { formatRateLimit } from "../limits/rate_limit.ts";
 import { formatBounceRules } from "./bounces.ts";
 import { formatRoutes } from "./routes.ts";
 import { describeSafety } from "./safety_settings.ts";

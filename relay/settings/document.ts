@@ -1,5 +1,5 @@
-import { PARAMETER_NAMES, smtpParameters } from "./smtp_parameter_table.ts";
 import type { Setting } from "./setting.ts";
+import { PARAMETER_NAMES, smtpParameters } from "./smtp_parameter_table.ts";
 import { table } from "./table.ts";
 
 /** Where the generated page lies in the repository. */

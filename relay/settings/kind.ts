@@ -1,4 +1,4 @@
-import { formatDuration, parseDuration } from "../duration.ts";
+import { formatDuration, parseDuration } from "../time/duration.ts";
 import { Secret } from "./secret.ts";
 
 /** What values a setting takes: the words for people and the function that reads one. */

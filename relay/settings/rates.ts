@@ -1,7 +1,7 @@
 import { domainOf, parseAddress } from "../../src/address.ts";
 import { isStream } from "../../src/stream.ts";
-import { formatRateLimit, parseLimit, type RateLimit, type Scope } from "../rate_limit.ts";
-import type { Limit } from "../throttle.ts";
+import { formatRateLimit, parseLimit, type RateLimit, type Scope } from "../limits/rate_limit.ts";
+import type { Limit } from "../limits/throttle.ts";
 import { type Kind, Wrong } from "./kind.ts";
 import type { RouteNames } from "./routes.ts";
 import { SettingsError } from "./settings_error.ts";

@@ -1,4 +1,4 @@
-import type { RoutingRule } from "../routing.ts";
+import type { RoutingRule } from "../routes/routing.ts";
 import { DJANGO_NAMES, readDjangoEmail } from "./django_email.ts";
 import type { Environment } from "./environment.ts";
 import { parseRoutes } from "./routes.ts";

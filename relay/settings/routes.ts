@@ -1,6 +1,6 @@
 import { domainOf, parseAddress } from "../../src/address.ts";
 import { isStream } from "../../src/stream.ts";
-import { type Match, ONLY_ROUTE, routingAddress, type RoutingRule } from "../routing.ts";
+import { type Match, ONLY_ROUTE, routingAddress, type RoutingRule } from "../routes/routing.ts";
 import { SettingsError } from "./settings_error.ts";
 
 /** The routes there are, in the order of the settings, each with the variable that made it. */

@@ -1,6 +1,6 @@
-import type { RoutingRule } from "../routing.ts";
-import { routesFor } from "../routing.ts";
-import type { Safety } from "../safety.ts";
+import type { Safety } from "../delivery/safety.ts";
+import type { RoutingRule } from "../routes/routing.ts";
+import { routesFor } from "../routes/routing.ts";
 import { SettingsError } from "./settings_error.ts";
 import type { Values } from "./table.ts";
 

@@ -1,7 +1,7 @@
+import type { Limit } from "../limits/throttle.ts";
 import { choice, duration, integer, text } from "./kind.ts";
 import type { Kind } from "./kind.ts";
 import { rate } from "./rates.ts";
-import type { Limit } from "../throttle.ts";
 
 /** One `?parameter=` of SMTP_URL: what its errors and the docs know about it. */
 interface Parameter<Value> {

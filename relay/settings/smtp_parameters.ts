@@ -1,4 +1,4 @@
-import type { Limit } from "../throttle.ts";
+import type { Limit } from "../limits/throttle.ts";
 import { readNamedFile } from "./environment.ts";
 import { type Kind, Wrong } from "./kind.ts";
 import { Secret } from "./secret.ts";

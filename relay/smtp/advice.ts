@@ -1,6 +1,6 @@
-import type { Outcome, RouteTrouble } from "../transport.ts";
-import { OUTCOME_ADVICE, type OutcomeAdvice } from "./outcome_advice.ts";
+import type { Outcome, RouteTrouble } from "../delivery/transport.ts";
 import type { TlsPolicy } from "./opening.ts";
+import { OUTCOME_ADVICE, type OutcomeAdvice } from "./outcome_advice.ts";
 import { TROUBLE_ADVICE, type TroubleAdvice } from "./trouble_advice.ts";
 
 /** What is wrong, and what a person has to change; both half a sentence, without a full stop. */

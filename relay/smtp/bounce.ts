@@ -1,4 +1,4 @@
-import type { Outcome, Reply } from "../transport.ts";
+import type { Outcome, Reply } from "../delivery/transport.ts";
 
 /**
  * DESIGN: what a refusal says about an address, as one closed table over RFC 3463 codes. The first row that fits counts; what no row names says

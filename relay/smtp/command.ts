@@ -1,5 +1,5 @@
 import type { Envelope, EnvelopeRecipient } from "../../src/envelope.ts";
-import type { MailContent, Witness } from "../transport.ts";
+import type { MailContent, Witness } from "../delivery/transport.ts";
 import type { Capabilities } from "./capability.ts";
 import { needsSmtpUtf8 as contentNeedsSmtpUtf8, sizeOf } from "./content.ts";
 import { needsSmtpUtf8 } from "./path.ts";

@@ -1,4 +1,4 @@
-import type { MailContent } from "../transport.ts";
+import type { MailContent } from "../delivery/transport.ts";
 
 /** How many octets a mail has, before dot-stuffing (RFC 1870 section 3). */
 export function sizeOf(content: MailContent): number {

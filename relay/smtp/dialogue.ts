@@ -1,4 +1,4 @@
-import type { Phase } from "../transport.ts";
+import type { Phase } from "../delivery/transport.ts";
 import { ReplyParser, type ServerReply } from "./reply.ts";
 
 /**

@@ -1,4 +1,4 @@
-import type { Blame, Outcome, Phase, Reply, RouteTrouble } from "../transport.ts";
+import type { Blame, Outcome, Phase, Reply, RouteTrouble } from "../delivery/transport.ts";
 
 /** How far a mail had come when its connection ended. */
 export type Progress =

@@ -1,4 +1,4 @@
-import type { MailContent } from "../transport.ts";
+import type { MailContent } from "../delivery/transport.ts";
 import type { Capabilities } from "./capability.ts";
 import { firstLineOf, sizeOf } from "./content.ts";
 

@@ -1,6 +1,6 @@
 import { DotStuffer } from "../../src/mime/dot_stuffer.ts";
 import { dotStuff } from "../../src/mime/encoding.ts";
-import type { MailContent } from "../transport.ts";
+import type { MailContent } from "../delivery/transport.ts";
 import { chunksOf, sizeOf } from "./content.ts";
 import type { Deadlines } from "./deadline.ts";
 import type { Dialogue, ReplyReader } from "./dialogue.ts";

@@ -1,9 +1,9 @@
-import type { RouteTrouble } from "../transport.ts";
+import type { RouteTrouble } from "../delivery/transport.ts";
+import type { Mail } from "./command.ts";
 import type { Connection, Connector, Target, TlsFacts } from "./connection.ts";
 import type { Wire } from "./dialogue.ts";
 import { Session, type SessionSettings } from "./session.ts";
 import { Deadline, type Timers } from "./timers.ts";
-import type { Mail } from "./command.ts";
 import type { TransactionResult } from "./transaction_frame.ts";
 
 /** What the transport gets from outside: sockets and time. */

@@ -1,6 +1,6 @@
 import { normalizeAddress } from "../../src/address.ts";
 import type { Envelope } from "../../src/envelope.ts";
-import type { Outcome, Witness } from "../transport.ts";
+import type { Outcome, Witness } from "../delivery/transport.ts";
 
 /** A mail as it is said to the server: each address once. */
 export interface OneEach {

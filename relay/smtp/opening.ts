@@ -1,4 +1,4 @@
-import type { RouteTrouble } from "../transport.ts";
+import type { RouteTrouble } from "../delivery/transport.ts";
 import {
   type AuthExchange,
   authExchange,

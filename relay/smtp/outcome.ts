@@ -1,4 +1,4 @@
-import type { Blame, Outcome, Phase, Reply } from "../transport.ts";
+import type { Blame, Outcome, Phase, Reply } from "../delivery/transport.ts";
 
 /**
  * DESIGN: what each reply means, as one closed table. Decided by code and RFC 3463 code, never by words.

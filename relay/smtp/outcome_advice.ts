@@ -1,4 +1,4 @@
-import type { Blame, Outcome, Phase } from "../transport.ts";
+import type { Blame, Outcome, Phase } from "../delivery/transport.ts";
 
 /** DESIGN: what to change when a mail was not sent, as one closed table: the first row that fits counts, and the last fits always. */
 

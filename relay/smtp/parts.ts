@@ -1,4 +1,4 @@
-import type { Delivery, Outcome } from "../transport.ts";
+import type { Delivery, Outcome } from "../delivery/transport.ts";
 import type { Mail } from "./command.ts";
 import type { TransactionResult } from "./transaction_frame.ts";
 

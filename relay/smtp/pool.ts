@@ -1,4 +1,4 @@
-import type { RouteTrouble } from "../transport.ts";
+import type { RouteTrouble } from "../delivery/transport.ts";
 import type { Mail } from "./command.ts";
 import type { Target } from "./connection.ts";
 import { sizeOf } from "./content.ts";

@@ -1,5 +1,5 @@
 import type { EnvelopeRecipient } from "../../src/envelope.ts";
-import type { Outcome } from "../transport.ts";
+import type { Outcome } from "../delivery/transport.ts";
 import type { Capabilities } from "./capability.ts";
 import type { Mail } from "./command.ts";
 import { needsSmtpUtf8 as contentNeedsSmtpUtf8, sizeOf } from "./content.ts";

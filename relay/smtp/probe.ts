@@ -1,4 +1,4 @@
-import type { RouteTrouble } from "../transport.ts";
+import type { RouteTrouble } from "../delivery/transport.ts";
 import { type Capabilities, parseCapabilities } from "./capability.ts";
 import { openSocket, type TlsFacts } from "./connection.ts";
 import { Link, type Rim } from "./link.ts";

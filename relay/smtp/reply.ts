@@ -1,4 +1,4 @@
-import type { Reply } from "../transport.ts";
+import type { Reply } from "../delivery/transport.ts";
 
 /** The longest line we read, without its line end. RFC 5321 section 4.5.3.1.5 asks for 512; servers send longer ones. */
 export const MAX_LINE_BYTES = 4096;

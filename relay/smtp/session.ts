@@ -1,12 +1,12 @@
-import type { RouteTrouble } from "../transport.ts";
+import type { RouteTrouble } from "../delivery/transport.ts";
 import { type Capabilities, NO_CAPABILITIES } from "./capability.ts";
+import type { Mail } from "./command.ts";
 import { Dialogue, type DialogueOwner, type ReplyReader, type Wire } from "./dialogue.ts";
 import { troubleOf } from "./ending.ts";
 import { Opening, type OpeningSettings } from "./opening.ts";
 import type { ServerReply } from "./reply.ts";
-import type { Mail } from "./command.ts";
-import { Transaction, type TransactionOwner } from "./transaction.ts";
 import type { TransactionResult } from "./transaction_frame.ts";
+import { Transaction, type TransactionOwner } from "./transaction.ts";
 
 /**
  * DESIGN: one SMTP session as a state machine without I/O.

@@ -1,5 +1,5 @@
 import type { Envelope } from "../../src/envelope.ts";
-import type { Delivery, Transport } from "../transport.ts";
+import type { Delivery, Transport } from "../delivery/transport.ts";
 import { adviceOnTrouble, type RouteFacts } from "./advice.ts";
 import type { Credentials, PasswordMechanism } from "./auth.ts";
 import type { Mail } from "./command.ts";
@@ -8,8 +8,8 @@ import { type Deadlines, DEFAULT_DEADLINES } from "./deadline.ts";
 import { outcomeOf } from "./ending.ts";
 import { limit } from "./limit.ts";
 import type { Rim } from "./link.ts";
-import type { TlsPolicy } from "./opening.ts";
 import { type OneEach, oneEach } from "./one_each.ts";
+import type { TlsPolicy } from "./opening.ts";
 import { deliverInParts } from "./parts.ts";
 import { faultOfEnvelope } from "./path.ts";
 import { Pool } from "./pool.ts";

@@ -1,5 +1,5 @@
 import type { EnvelopeRecipient } from "../../src/envelope.ts";
-import type { Outcome, Reply } from "../transport.ts";
+import type { Outcome, Reply } from "../delivery/transport.ts";
 import { outcomeOf } from "./ending.ts";
 
 type Meaning = Pick<Outcome, "kind" | "phase" | "blame">;

@@ -1,4 +1,4 @@
-import type { Phase, RouteTrouble } from "../transport.ts";
+import type { Phase, RouteTrouble } from "../delivery/transport.ts";
 import { type Mail, mailCommand, rcptCommand } from "./command.ts";
 import { contentFor } from "./content.ts";
 import type { Dialogue, ReplyReader, Verb } from "./dialogue.ts";

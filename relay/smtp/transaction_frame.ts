@@ -1,4 +1,4 @@
-import type { Delivery } from "../transport.ts";
+import type { Delivery } from "../delivery/transport.ts";
 import type { Capabilities } from "./capability.ts";
 import type { Deadlines } from "./deadline.ts";
 

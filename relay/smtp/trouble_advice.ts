@@ -1,4 +1,4 @@
-import type { Phase } from "../transport.ts";
+import type { Phase } from "../delivery/transport.ts";
 import type { TlsPolicy } from "./opening.ts";
 import { OUR_CERTIFICATE, TLS_ADVICE } from "./tls_advice.ts";
 

@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { chmodSync, chownSync, cpSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
-import { startEmbedded } from "../../relay/embedded.ts";
+import { startEmbedded } from "../../relay/database/embedded.ts";
 import { startScriptedServer } from "../../tests/scripted_server.ts";
 import type { BuiltImage } from "./builder.ts";
 import { type Container, type ContainerOptions, startContainer } from "./container.ts";

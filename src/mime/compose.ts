@@ -1,6 +1,6 @@
-import { isUuid } from "../is_uuid.ts";
 import { type Mailbox, mailboxOf, parseAddress } from "../address.ts";
 import { MailchuteError } from "../error.ts";
+import { isUuid } from "../is_uuid.ts";
 import { addressHeader, needsUtf8 } from "./address_list.ts";
 import { attachmentOf, attachmentProblem, type MailAttachment } from "./attachment.ts";
 import { writeBase64 } from "./base64.ts";

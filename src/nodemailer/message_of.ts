@@ -1,5 +1,5 @@
-import type { SendOptions } from "../mailer.ts";
 import { type Finding, refuse } from "../finding.ts";
+import type { SendOptions } from "../mailer.ts";
 import { type MessageInput, SEND } from "../message.ts";
 import { checkAccess } from "./access.ts";
 import { addressesOf } from "./addresses.ts";

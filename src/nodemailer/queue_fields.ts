@@ -1,5 +1,5 @@
-import type { SendOptions } from "../mailer.ts";
 import { quote } from "../field.ts";
+import type { SendOptions } from "../mailer.ts";
 import type { MessageFields } from "../message.ts";
 import type { AddFault, Data } from "./composed_mail.ts";
 

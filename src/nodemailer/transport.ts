@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Mailer } from "../mailer.ts";
 import type { Mailbox } from "../address.ts";
 import { MailchuteError } from "../error.ts";
+import type { Mailer } from "../mailer.ts";
 import { messageId } from "../mime/message_id.ts";
 import { VERSION } from "../version.ts";
 import type { ComposedMail } from "./composed_mail.ts";

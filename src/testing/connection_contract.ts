@@ -1,8 +1,8 @@
 import type { Address } from "../address.ts";
 import { createMailer } from "../client.ts";
-import type { Mailer } from "../mailer.ts";
 import type { Connection } from "../connection.ts";
 import { MailchuteError } from "../error.ts";
+import type { Mailer } from "../mailer.ts";
 import type { MessageFields, MessageInput, TextBody } from "../message.ts";
 import type { Statement } from "../statement.ts";
 

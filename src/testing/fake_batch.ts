@@ -1,9 +1,9 @@
 import type { Row } from "../connection.ts";
 import type { Message } from "../message.ts";
 import { merge, type Values } from "../template.ts";
-import { batchOfTemplate, type FakeMessage, valueIssues } from "./fake_template.ts";
 import { canonical, type FakeTables, messageTimes, newMail } from "./fake_enqueue.ts";
 import { STREAMS } from "./fake_streams.ts";
+import { batchOfTemplate, type FakeMessage, valueIssues } from "./fake_template.ts";
 import { Refused, refuseIssue } from "./refused.ts";
 
 /** A bulk send in memory. */

@@ -1,9 +1,9 @@
 import type { Row } from "../connection.ts";
 import type { Message } from "../message.ts";
+import { isOverridable } from "../suppression.ts";
 import type { FakeBatch } from "./fake_batch.ts";
 import { checkDigest, digestLatestMs } from "./fake_digest.ts";
 import { type FakeMail, isOpen, recipientsOf } from "./fake_mail.ts";
-import { isOverridable } from "../suppression.ts";
 import { STREAMS } from "./fake_streams.ts";
 import type { FakeTable } from "./fake_table.ts";
 import { type FakeMessage, type FakeTemplate, mailOfTemplate } from "./fake_template.ts";

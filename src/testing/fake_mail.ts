@@ -1,8 +1,8 @@
 import type { Mailbox } from "../address.ts";
 import type { Message } from "../message.ts";
-import type { FakeMessage } from "./fake_template.ts";
 import type { State } from "../state.ts";
 import type { AttemptStatus } from "../status.ts";
+import type { FakeMessage } from "./fake_template.ts";
 
 /** One recipient of a mail in memory. */
 export interface FakeRecipient {

@@ -1,10 +1,10 @@
 import { sameAddress } from "../address.ts";
 import { createMailer } from "../client.ts";
-import type { Mailer, MailerOptions } from "../mailer.ts";
 import { type Connection, driverOf, type Row } from "../connection.ts";
 import { MailchuteError } from "../error.ts";
 import { field } from "../field.ts";
 import { checkFields, refuse } from "../finding.ts";
+import type { Mailer, MailerOptions } from "../mailer.ts";
 import { check, TIMEOUT } from "../options.ts";
 import { FakeDatabase } from "./fake_database.ts";
 import type { FakeMail } from "./fake_mail.ts";

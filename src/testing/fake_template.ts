@@ -1,9 +1,9 @@
 import type { Issue } from "../error.ts";
+import { type Finding, refuse } from "../finding.ts";
 import type { Message } from "../message.ts";
 import { valueProblem } from "../mime/header.ts";
 import { type FilledTemplate, LANGUAGE, languageKey, type StoredTemplate } from "../stored_template.ts";
 import { isTemplate, merge, namesIn, type Values } from "../template.ts";
-import { type Finding, refuse } from "../finding.ts";
 import { Refused, refuseIssue } from "./refused.ts";
 
 /** A template for the fake mailer, as `mailchute template save` would store it. */

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { createDatabase, type TestDatabase } from "../database.ts";
 import { parseBounceRules } from "../../relay/settings/bounces.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { on, run } from "../queue/command.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, type TestRelayOptions } from "../relay.ts";
 import { connectAs, newRole, send } from "../schema/role.ts";

@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { enqueueMany, makeDue } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { enqueueMany, makeDue } from "../relay.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
 
 const MAILS = 2_000;

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { saveSuppressions } from "../../relay/suppression_table.ts";
-import { createDatabase, type TestDatabase } from "../database.ts";
+import { saveSuppressions } from "../../relay/suppression/table.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, type TestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
-import { describeMessage, enqueue, enqueueMany, makeDue } from "../relay.ts";
 import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { describeMessage, enqueue, enqueueMany, makeDue } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 
 const OTHERS = 60;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { beginPause, endPause } from "../../relay/pause_table.ts";
+import { beginPause, endPause } from "../../relay/limits/pause_table.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { holdIntents, untilLogged, untilSeen } from "../queue/setup.ts";
 import { describeMessage, enqueue, enqueueMany, openTestRelay, type TestRelay, until } from "../relay.ts";

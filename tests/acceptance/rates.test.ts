@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { capacityOf, type Limit, tokenMs } from "../../relay/throttle.ts";
-import { createDatabase, type TestDatabase } from "../database.ts";
+import { capacityOf, type Limit, tokenMs } from "../../relay/limits/throttle.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, enqueueMany, openTestRelay, until } from "../relay.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
 

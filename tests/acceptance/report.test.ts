@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
+import { reportTrouble } from "../../relay/delivery/report.ts";
 import { createLog } from "../../relay/log.ts";
-import { reportTrouble } from "../../relay/report.ts";
 import { createDatabase } from "../database.ts";
 import { run } from "../queue/command.ts";
 import { untilLogged } from "../queue/setup.ts";
-import { describeMessage, enqueue, enqueueMany, openTestRelay, type TestRelay, until } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { describeMessage, enqueue, enqueueMany, openTestRelay, type TestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 
 type Line = Readonly<Record<string, unknown>> & { readonly level: number; readonly msg: string };

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { describeMessage, enqueue, enqueueMany, makeDue, openTestRelay, until } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { describeMessage, enqueue, enqueueMany, makeDue, openTestRelay, until } from "../relay.ts";
 import { type ScriptedServer, type Scripts, startScriptedServer } from "../scripted_server.ts";
 
 const RULES = "to:corp.example=internal, *=provider";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
-import { describeMessage, enqueue, makeDue, openTestRelay } from "../relay.ts";
 import { run } from "../queue/command.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { describeMessage, enqueue, makeDue, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 
 // A test system must not write to people.

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { createDatabase } from "../database.ts";
 import { program, testWith } from "../debian.ts";
 import { accepting, freePort } from "../port.ts";
-import { enqueueMany, openTestRelay } from "../relay.ts";
 import { temporaryDirectory } from "../relay_process.ts";
+import { enqueueMany, openTestRelay } from "../relay.ts";
 
 const MAILS = 2_000;
 const SINK = program("/usr/sbin/smtp-sink", "/usr/bin/smtp-sink");

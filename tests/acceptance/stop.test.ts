@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { type Clock, systemClock } from "../../relay/clock.ts";
-import { createDatabase } from "../database.ts";
+import { type Clock, systemClock } from "../../relay/time/clock.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
-import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
+import { createDatabase } from "../database.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 
 /** Waits a tenth of every wait. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { beginPause, endPause } from "../../relay/pause_table.ts";
+import { beginPause, endPause } from "../../relay/limits/pause_table.ts";
 import { createDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";

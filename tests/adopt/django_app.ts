@@ -1,5 +1,5 @@
-import rows from "./django_rows.json" with { type: "json" };
 import type { TestDatabase } from "../database.ts";
+import rows from "./django_rows.json" with { type: "json" };
 
 // What Django 5.2 and django-email-relay 0.6.0 do with their table. django_rows.json was written by the package's own
 // `RelayEmailData.from_email_message(…).to_dict()`.

@@ -1,7 +1,7 @@
 import { test } from "bun:test";
 import { createMailer, type Mailer, type MessageInput } from "../../mod.ts";
-import { createDatabase } from "../database.ts";
 import { type DatabaseProxy, startDatabaseProxy } from "../database_proxy.ts";
+import { createDatabase } from "../database.ts";
 import { startNeonStandin } from "../neon_standin.ts";
 import { equal, rejection, rejects } from "./cases.ts";
 import { KINDS } from "./kinds.ts";

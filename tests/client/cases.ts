@@ -1,6 +1,6 @@
 import { type Connection, createMailer, MailchuteError, type Mailer, type MessageInput } from "../../mod.ts";
-import { connectionContract } from "../../src/testing/testing.ts";
 import { refusalOf } from "../../src/refusal.ts";
+import { connectionContract } from "../../src/testing/testing.ts";
 import type { Kind, OpenKind } from "./kinds/kind.ts";
 
 // Cases without a test framework, so that they can run wherever the client does: Bun, Node, Deno, workerd, edge-runtime.

@@ -1,13 +1,13 @@
+import { neon, neonConfig } from "@neondatabase/serverless";
 import { expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { type AddressInfo } from "node:net";
-import { neon, neonConfig } from "@neondatabase/serverless";
 import pg from "pg";
 import postgres from "postgres";
 import { createMailer, MailchuteError, type MailerOptions, type MessageInput } from "../../mod.ts";
-import { refusalOf } from "../../src/refusal.ts";
 import { neonMailer } from "../../src/drivers/neon.ts";
 import { postgresMailer } from "../../src/drivers/postgres.ts";
+import { refusalOf } from "../../src/refusal.ts";
 import { createDatabase } from "../database.ts";
 import { startNeonStandin } from "../neon_standin.ts";
 import { rejection, rejects } from "./cases.ts";

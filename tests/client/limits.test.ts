@@ -1,8 +1,8 @@
+import { neon, neonConfig } from "@neondatabase/serverless";
 import { expect, test } from "bun:test";
 import { createMailer, LIMITS, type MessageInput } from "../../mod.ts";
-import { startNeonStandin } from "../neon_standin.ts";
 import { createDatabase } from "../database.ts";
-import { neon, neonConfig } from "@neondatabase/serverless";
+import { startNeonStandin } from "../neon_standin.ts";
 import { rejects } from "./cases.ts";
 import { grantShop } from "./shop.ts";
 

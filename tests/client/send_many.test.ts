@@ -1,5 +1,5 @@
-import { expect, test } from "bun:test";
 import { neon, neonConfig } from "@neondatabase/serverless";
+import { expect, test } from "bun:test";
 import postgres from "postgres";
 import { type Connection, createMailer, type Mailer, type ManyProgress } from "../../mod.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";

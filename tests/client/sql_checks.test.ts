@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import type postgres from "postgres";
 import { createMailer, type MessageInput } from "../../mod.ts";
-import { headerProblem } from "../../src/mime/header.ts";
 import { parseAddress } from "../../src/address.ts";
+import { headerProblem } from "../../src/mime/header.ts";
 import { createDatabase } from "../database.ts";
 
 // Not every caller is our client: a trigger in plain SQL, psql, another language. What the client refuses, SQL refuses too.

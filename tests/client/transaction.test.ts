@@ -1,7 +1,7 @@
-import { SQL } from "bun";
-import { expect, test } from "bun:test";
 import { Client as NeonClient, neon, Pool as NeonPool } from "@neondatabase/serverless";
 import { PrismaPg } from "@prisma/adapter-pg";
+import { SQL } from "bun";
+import { expect, test } from "bun:test";
 import { drizzle as drizzleBun } from "drizzle-orm/bun-sql";
 import { drizzle as drizzleHttp } from "drizzle-orm/neon-http";
 import { drizzle as drizzlePg } from "drizzle-orm/node-postgres";

@@ -2,11 +2,11 @@ import { expect, test } from "bun:test";
 import postgres, { type Sql } from "postgres";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { prng } from "../mime/prng.ts";
-import { makeDue, until } from "../relay.ts";
-import { thoroughly } from "../thoroughly.ts";
-import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
-import { type AcceptedMail, startScriptedServer } from "../scripted_server.ts";
 import { openConnection, waitForLocks } from "../queue/setup.ts";
+import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { makeDue, until } from "../relay.ts";
+import { type AcceptedMail, startScriptedServer } from "../scripted_server.ts";
+import { thoroughly } from "../thoroughly.ts";
 import { age, closeAt, digests, enqueueItem, viewOf } from "./setup.ts";
 
 const SENDERS = 20;

@@ -2,10 +2,10 @@ import { expect, test } from "bun:test";
 import PostalMime from "postal-mime";
 import { createMailer } from "../../mod.ts";
 import { createDatabase } from "../database.ts";
-import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
-import { startRelayProcess } from "../relay_process.ts";
-import { startScriptedServer } from "../scripted_server.ts";
 import { openConnection, openQueue, untilSeen } from "../queue/setup.ts";
+import { startRelayProcess } from "../relay_process.ts";
+import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
 import { age, closeAt, digests, enqueueItem, viewOf } from "./setup.ts";
 
 const DAY_MS = 86_400_000;
@@ -144,7 +144,7 @@ test("an old digest is purged with its items, and neither before it has ended", 
   for (const subject of ["1", "2"]) await enqueueItem(database, { subject });
   await enqueueItem(database, {}, { key: "waits", wait: "31d" });
   await closeAt(database, "1 hour");
-  const { purge } = await import("../../relay/retention.ts");
+  const { purge } = await import("../../relay/database/retention.ts");
   const rules = { messagesMs: 20 * DAY_MS, contentMs: DAY_MS };
   const count = async () => {
     const [row] = await database.sql`

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { pauseBatch } from "../../relay/pause_table.ts";
+import { pauseBatch } from "../../relay/limits/pause_table.ts";
 import { enqueueBatch } from "../batch.ts";
 import { createDatabase } from "../database.ts";
 import { on, run } from "../queue/command.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { migrate as migrateSchema } from "../../relay/migrate.ts";
+import { migrate as migrateSchema } from "../../relay/database/migrate.ts";
 import { createDatabase } from "../database.ts";
 import { newRole } from "../schema/role.ts";
 import { found, look } from "./setup.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
+import type { Finding } from "../../relay/doctor/finding.ts";
 import { checkRoute } from "../../relay/doctor/route.ts";
 import { sendTestMail } from "../../relay/doctor/test_mail.ts";
 import type { SmtpOptions } from "../../relay/smtp/smtp.ts";
-import type { Finding } from "../../relay/doctor/finding.ts";
 import { type ScriptedServerOptions, startScriptedServer, TEST_AUTHORITY } from "../scripted_server.ts";
 import { selfSigned } from "../smtp/certificate.ts";
 import { found, notWell } from "./setup.ts";

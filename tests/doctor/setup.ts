@@ -1,6 +1,6 @@
-import { type Clock, systemClock } from "../../relay/clock.ts";
 import { checkDatabase } from "../../relay/doctor/database.ts";
 import type { Finding, Level } from "../../relay/doctor/finding.ts";
+import { type Clock, systemClock } from "../../relay/time/clock.ts";
 
 /** What a test may choose of a look at a database. */
 export interface LookOptions {

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkStateDirectory } from "../../relay/doctor/state_directory.ts";
-import { openStateDirectory } from "../../relay/state_directory.ts";
+import { openStateDirectory } from "../../relay/journal/state_directory.ts";
 import { temporaryDirectory } from "../relay_process.ts";
 import { found } from "./setup.ts";
 

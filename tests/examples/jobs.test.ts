@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { execute } from "../package/installed.ts";
-import { enqueue } from "../relay.ts";
 import { createDatabase } from "../database.ts";
-import { startScriptedServer } from "../scripted_server.ts";
+import { execute } from "../package/installed.ts";
 import { temporaryDirectory } from "../relay_process.ts";
+import { enqueue } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
 import { openShop, ROOT, type Shop } from "./shop.ts";
 
 /** Runs a job to its end. */

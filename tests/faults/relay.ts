@@ -1,9 +1,9 @@
 import { expect } from "bun:test";
-import { type Clock, systemClock } from "../../relay/clock.ts";
-import { createDatabase, type TestDatabase } from "../database.ts";
+import { type Clock, systemClock } from "../../relay/time/clock.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
-import { enqueue, enqueueMany, makeDue, openTestRelay, until } from "../relay.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { enqueue, enqueueMany, makeDue, openTestRelay, until } from "../relay.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
 import { type DeafServer, PHASES, startDeafServer } from "./deaf_server.ts";
 import type { RelayFault } from "./fault.ts";

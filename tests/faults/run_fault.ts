@@ -1,5 +1,5 @@
 import { readdirSync } from "node:fs";
-import type { Delivery } from "../../relay/transport.ts";
+import type { Delivery } from "../../relay/delivery/transport.ts";
 import { type Connector, openSocket, socketsWith } from "../../relay/smtp/connection.ts";
 import { createSmtpTransport } from "../../relay/smtp/smtp.ts";
 import { RUNTIME_TIMERS, type Timers } from "../../relay/smtp/timers.ts";

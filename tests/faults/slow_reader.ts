@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
+import type { StreamedContent } from "../../relay/delivery/transport.ts";
 import { createSmtpTransport } from "../../relay/smtp/smtp.ts";
-import type { StreamedContent } from "../../relay/transport.ts";
 import { envelopeTo, NEVER } from "../smtp/setup.ts";
 import { ANN, type RelayFault } from "./fault.ts";
 import { streamByNodemailer } from "./nodemailer_alone.ts";

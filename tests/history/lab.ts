@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres, { type Sql } from "postgres";
-import { type EmbeddedPostgres, startEmbedded } from "../../relay/embedded.ts";
-import { migrate } from "../../relay/migrate.ts";
+import { type EmbeddedPostgres, startEmbedded } from "../../relay/database/embedded.ts";
+import { migrate } from "../../relay/database/migrate.ts";
 import { type DatabaseProxy, startDatabaseProxy } from "../database_proxy.ts";
 
 /** A Postgres that can be restarted, and the ways to it: the relays' and the apps', each through a proxy. */

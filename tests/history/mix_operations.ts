@@ -1,7 +1,7 @@
 import type { Sql } from "postgres";
-import { noteFeedback } from "../../relay/feedback_table.ts";
-import { beginPause, endPause } from "../../relay/pause_table.ts";
-import { purge } from "../../relay/retention.ts";
+import { purge } from "../../relay/database/retention.ts";
+import { beginPause, endPause } from "../../relay/limits/pause_table.ts";
+import { noteFeedback } from "../../relay/mail/feedback_table.ts";
 import type { Mailer } from "../../src/mailer.ts";
 import type { Prng } from "../mime/prng.ts";
 import { pause } from "./pause.ts";

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { JournalMemory } from "../../relay/journal_memory.ts";
-import { parseRecord } from "../../relay/journal_record.ts";
+import { JournalMemory } from "../../relay/journal/memory.ts";
+import { parseRecord } from "../../relay/journal/record.ts";
 import type { Seat } from "./fleet.ts";
 import { becomes, pause } from "./pause.ts";
 import { close, enqueue, type ScenarioRun, SETTLE_WITHIN_MS } from "./scenarios.ts";

@@ -1,4 +1,4 @@
-import { systemClock } from "../../relay/clock.ts";
+import { systemClock } from "../../relay/time/clock.ts";
 
 /** Lets time pass: a run of the history checker is an experiment in time. */
 export function pause(forMs: number): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { systemClock } from "../../relay/clock.ts";
+import { systemClock } from "../../relay/time/clock.ts";
 import type { MailFault } from "./mail_fault.ts";
 import type { Copy } from "./sink.ts";
 

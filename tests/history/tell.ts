@@ -1,6 +1,6 @@
 import { tellCopy, type Verdict } from "./judge.ts";
-import type { Run } from "./stage.ts";
 import { describeFault } from "./schedule.ts";
+import type { Run } from "./stage.ts";
 
 /** Findings that are told in full. */
 const MOST_FINDINGS = 20;

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import type { Connection, Keys } from "../../relay/http/access.ts";
 import { createApp } from "../../relay/http/app.tsx";
-import { PAGE_POLICY, STYLE } from "../../relay/http/style.ts";
 import type { StatusSource } from "../../relay/http/status_source.ts";
+import { PAGE_POLICY, STYLE } from "../../relay/http/style.ts";
 import { createLog } from "../../relay/log.ts";
 import { Secret } from "../../relay/settings/secret.ts";
 import { QUIET_SOURCE, STATUS } from "./setup.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApp } from "../../relay/http/app.tsx";
 import { startHttp } from "../../relay/http/server.ts";
-import { startInbox } from "../../relay/inbox.ts";
+import { startInbox } from "../../relay/mail/inbox.ts";
 import { hostileHtml } from "./hostile_mail.ts";
 import { QUIET_SOURCE, sendMail } from "./setup.ts";
 

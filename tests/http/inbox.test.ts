@@ -6,7 +6,7 @@ import type { Connection } from "../../relay/http/access.ts";
 import { createApp } from "../../relay/http/app.tsx";
 import { PREVIEW_POLICY } from "../../relay/http/preview.ts";
 import { PAGE_POLICY } from "../../relay/http/style.ts";
-import { startInbox } from "../../relay/inbox.ts";
+import { startInbox } from "../../relay/mail/inbox.ts";
 import { Secret } from "../../relay/settings/secret.ts";
 import { hostileHtml } from "./hostile_mail.ts";
 import { QUIET_SOURCE, sendMail, STATUS } from "./setup.ts";

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
-import type { Inbox, InboxMail } from "../../relay/inbox.ts";
 import type { RelayStatus, StatusSource } from "../../relay/http/status_source.ts";
+import type { Inbox, InboxMail } from "../../relay/mail/inbox.ts";
 
 /** A status in which all is well. */
 export const STATUS: RelayStatus = {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from "bun:test";
-import { compose, type Mail } from "../../src/mime/compose.ts";
 import { MailchuteError } from "../../src/error.ts";
+import { compose, type Mail } from "../../src/mime/compose.ts";
 import { testWith } from "../debian.ts";
 import { ATTACKS } from "../mime/attacks.ts";
 import { knownOfPostalMime, knownOfPython } from "../mime/known_differences.ts";

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { readReportMail } from "../../relay/report_mail.ts";
-import type { StreamedContent } from "../../relay/transport.ts";
+import type { StreamedContent } from "../../relay/delivery/transport.ts";
+import { readReportMail } from "../../relay/mail/report_mail.ts";
 import { attachmentOf, compose } from "../../src/mime/compose.ts";
 import { testWith } from "../debian.ts";
-import { outcomesOf, troubleIn } from "../smtp/setup.ts";
 import { startScriptedServer } from "../scripted_server.ts";
+import { outcomesOf, troubleIn } from "../smtp/setup.ts";
 import { DOMAIN, type MailServer, MAX_MAIL_BYTES, PASSED_ON } from "./mail_server.ts";
 import { SERVERS } from "./servers.ts";
 import { addressOf, bodyOf, headersOf, numberedMail, openWay } from "./setup.ts";

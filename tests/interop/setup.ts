@@ -1,4 +1,4 @@
-import type { Delivery, MailContent, Transport } from "../../relay/transport.ts";
+import type { Delivery, MailContent, Transport } from "../../relay/delivery/transport.ts";
 import { createSmtpTransport, type SmtpOptions } from "../../relay/smtp/smtp.ts";
 import type { Mail } from "../../src/mime/compose.ts";
 import { MAIL } from "../mime/mail.ts";

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import type { Delivery } from "../../relay/transport.ts";
+import type { Delivery } from "../../relay/delivery/transport.ts";
 import { createSmtpTransport, type SmtpOptions } from "../../relay/smtp/smtp.ts";
 import { testWith } from "../debian.ts";
 import { CONTENT, envelopeTo, NEVER, outcomesOf } from "../smtp/setup.ts";

@@ -1,6 +1,6 @@
+import type { Envelope } from "../../src/envelope.ts";
 import { attachmentOf } from "../../src/mime/attachment.ts";
 import type { Mail } from "../../src/mime/compose.ts";
-import type { Envelope } from "../../src/envelope.ts";
 import { bytes, MAIL } from "./mail.ts";
 import { SMUGGLED, VICTIM } from "./wild_corpus.ts";
 

@@ -1,4 +1,3 @@
-import { valueSent } from "./for_programs.ts";
 import MailComposer from "nodemailer/lib/mail-composer";
 import PostalMime, { decodeWords } from "postal-mime";
 import { domainOf, type Mailbox } from "../../src/address.ts";
@@ -6,6 +5,7 @@ import { isMessage } from "../../src/mime/attachment.ts";
 import type { Mail } from "../../src/mime/compose.ts";
 import { htmlToText } from "../../src/mime/html_to_text.ts";
 import { inviteOf } from "../../src/mime/invite.ts";
+import { valueSent } from "./for_programs.ts";
 
 /** The headers that fields of a mail and servers write, and the note. */
 const WRITTEN: ReadonlySet<string> = new Set([

@@ -8,10 +8,10 @@ import nodemailer7 from "nodemailer-7";
 import { createMailer, MailchuteError, type Mailer, type MailerOptions } from "../../mod.ts";
 import { type ComposedMail, mailchuteTransport, type QueuedInfo } from "../../src/nodemailer/transport.ts";
 import { fakeMailer } from "../../src/testing/testing.ts";
-import { createDatabase } from "../database.ts";
-import { offline } from "../client/offline.ts";
 import { rejection } from "../client/cases.ts";
+import { offline } from "../client/offline.ts";
 import { grantShop } from "../client/shop.ts";
+import { createDatabase } from "../database.ts";
 import type { AppMessage } from "./setup.ts";
 
 const BASE: AppMessage = { from: "Shop <a@shop.example>", to: "ann@example.com", subject: "s", text: "t" };

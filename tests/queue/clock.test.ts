@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { steadyClock, systemClock } from "../../relay/clock.ts";
+import { steadyClock, systemClock } from "../../relay/time/clock.ts";
 import { createDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";

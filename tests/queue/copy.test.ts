@@ -2,13 +2,14 @@ import { expect, test } from "bun:test";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import postgres, { type Sql } from "postgres";
-import { type Clock } from "../../relay/clock.ts";
-import { startEmbedded } from "../../relay/embedded.ts";
-import { migrate } from "../../relay/migrate.ts";
+import { startEmbedded } from "../../relay/database/embedded.ts";
+import { migrate } from "../../relay/database/migrate.ts";
+import { type Clock } from "../../relay/time/clock.ts";
 import { watch } from "../../relay/watch.ts";
-import { createDatabase, type TestDatabase, testServer } from "../database.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
+import { createDatabase, type TestDatabase, testServer } from "../database.ts";
 import { found, look } from "../doctor/setup.ts";
+import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import {
   describeMessage,
   enqueue,
@@ -18,7 +19,6 @@ import {
   type TestRelayOptions,
   until,
 } from "../relay.ts";
-import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { newRole } from "../schema/role.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
 import { run } from "./command.ts";

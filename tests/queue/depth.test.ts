@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { createMailer } from "../../mod.ts";
-import { Depth } from "../../relay/depth.ts";
+import type { Statements } from "../../relay/database/statements.ts";
+import { Depth } from "../../relay/limits/depth.ts";
 import { createLog } from "../../relay/log.ts";
-import type { Statements } from "../../relay/statements.ts";
 import { rejects } from "../client/cases.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { openTestRelay } from "../relay.ts";

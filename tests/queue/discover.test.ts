@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
-import { systemClock } from "../../relay/clock.ts";
-import { Intake } from "../../relay/intake.ts";
-import { RateLimits } from "../../relay/rate_limit.ts";
+import { Intake } from "../../relay/drain/intake.ts";
+import { RateLimits } from "../../relay/limits/rate_limit.ts";
+import { ThrottleTable } from "../../relay/limits/throttle_table.ts";
+import { Throttles } from "../../relay/limits/throttles.ts";
 import { parseRates } from "../../relay/settings/rates.ts";
-import { ThrottleTable } from "../../relay/throttle_table.ts";
-import { Throttles } from "../../relay/throttles.ts";
+import { systemClock } from "../../relay/time/clock.ts";
 import { createDatabase } from "../database.ts";
 import { openQueue } from "./setup.ts";
 

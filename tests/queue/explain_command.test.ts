@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { beginPause } from "../../relay/pause_table.ts";
+import { beginPause } from "../../relay/limits/pause_table.ts";
 import { createDatabase } from "../database.ts";
-import { enqueue } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { enqueue } from "../relay.ts";
 import { newRole } from "../schema/role.ts";
 import { on, run, UNKNOWN_ID } from "./command.ts";
 import { openQueue, settlement } from "./setup.ts";

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../../relay/clock.ts";
+import { type Clock, systemClock } from "../../relay/time/clock.ts";
 
 const STARTED_MS = systemClock.now();
 

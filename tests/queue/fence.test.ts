@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { systemClock } from "../../relay/clock.ts";
-import { Queue } from "../../relay/queue.ts";
+import { Queue } from "../../relay/queue/queue.ts";
+import { systemClock } from "../../relay/time/clock.ts";
 import { createDatabase } from "../database.ts";
 import { enqueue, makeDue, until } from "../relay.ts";
 import { endLeases, everything, fill, openConnection, openQueue, queueRow, settlement } from "./setup.ts";

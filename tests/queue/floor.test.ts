@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { Claim } from "../../relay/queue.ts";
-import { CLAIM } from "../../relay/queue_statements.ts";
+import { CLAIM } from "../../relay/queue/queue_statements.ts";
+import type { Claim } from "../../relay/queue/queue.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { enqueue, enqueueMany, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";

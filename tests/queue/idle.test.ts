@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { createDatabase, type TestDatabase } from "../database.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, type TestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { fastClock } from "./fast_clock.ts";

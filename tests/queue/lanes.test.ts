@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Sql } from "postgres";
-import type { ClaimedMessage } from "../../relay/queue.ts";
+import type { ClaimedMessage } from "../../relay/queue/queue.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { enqueue, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";

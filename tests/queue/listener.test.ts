@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { type ListeningSession, openDatabase } from "../../relay/database.ts";
-import { Listener } from "../../relay/listener.ts";
-import { createDatabase, type TestDatabase } from "../database.ts";
+import { type ListeningSession, openDatabase } from "../../relay/database/database.ts";
+import { Listener } from "../../relay/drain/listener.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { startTransactionPooler } from "../doctor/transaction_pooler.ts";
 import { describeMessage, enqueue, enqueueMany, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";

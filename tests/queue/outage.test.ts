@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Clock, systemClock } from "../../relay/clock.ts";
-import { beginPause, endPause } from "../../relay/pause_table.ts";
+import { beginPause, endPause } from "../../relay/limits/pause_table.ts";
+import { type Clock, systemClock } from "../../relay/time/clock.ts";
 import { createDatabase, type TestDatabase, testServer } from "../database.ts";
-import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { type AcceptedMail, startScriptedServer } from "../scripted_server.ts";
 import { endLeases, fill, openConnection, openQueue, queueRow, untilLogged, untilSeen, waitForLocks } from "./setup.ts";
 
@@ -130,7 +130,7 @@ test("a relay whose journal cannot be written claims nothing until it can", asyn
   running.relay.start();
   await enqueue(database);
   await server.whenMails(1);
-  // As good as a full disk (tests/journal.test.ts); it shows when the next ones are about to be sent.
+  // As good as a full disk (tests/journal/journal.test.ts); it shows when the next ones are about to be sent.
   rmSync(journal, { recursive: true });
   writeFileSync(journal, "");
   const drain = running.relay.stations[0]?.drain;

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { pauseBatch } from "../../relay/pause_table.ts";
+import { pauseBatch } from "../../relay/limits/pause_table.ts";
 import { createDatabase } from "../database.ts";
-import { enqueue } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { enqueue } from "../relay.ts";
 import { connectAs, newRole } from "../schema/role.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { on, run } from "./command.ts";

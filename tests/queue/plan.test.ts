@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { WAITING } from "../../relay/doctor/queue.ts";
+import { RELEASE, RENEW, SETTLE, SETTLE_BOUNCES } from "../../relay/queue/lease_statements.ts";
 import {
   CLAIM,
   CLAIM_PROBE,
@@ -8,8 +9,7 @@ import {
   SET_ALONE,
   THROTTLES,
   UNTHROTTLE,
-} from "../../relay/queue_statements.ts";
-import { RELEASE, RENEW, SETTLE, SETTLE_BOUNCES } from "../../relay/lease_statements.ts";
+} from "../../relay/queue/queue_statements.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { accessOf, explain, explainInside, planningConnection } from "./plan.ts";
 

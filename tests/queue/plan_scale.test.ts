@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Sql } from "postgres";
-import { Contents } from "../../relay/contents.ts";
-import { beat, setAsleep } from "../../relay/relay_row.ts";
-import { Depth } from "../../relay/depth.ts";
-import { systemClock } from "../../relay/clock.ts";
+import { Contents } from "../../relay/delivery/contents.ts";
+import { Depth } from "../../relay/limits/depth.ts";
+import { ThrottleTable } from "../../relay/limits/throttle_table.ts";
 import { createLog } from "../../relay/log.ts";
-import { ThrottleTable } from "../../relay/throttle_table.ts";
+import { beat, setAsleep } from "../../relay/queue/relay_row.ts";
+import { systemClock } from "../../relay/time/clock.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { explainInside } from "./plan.ts";
 import { excessOf, explained, genericConnection, type WorkedNode } from "./plan_work.ts";
+import { explainInside } from "./plan.ts";
 import { openQueue, settlement } from "./setup.ts";
 
 // What the loop asks of the database, seen at work beside a million mails that wait: before anybody has counted the rows of the new tables, and after.

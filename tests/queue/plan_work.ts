@@ -1,5 +1,5 @@
 import postgres, { type Sql } from "postgres";
-import type { Statements } from "../../relay/statements.ts";
+import type { Statements } from "../../relay/database/statements.ts";
 import type { TestDatabase } from "../database.ts";
 
 /** What EXPLAIN's JSON tells of a node that has run. */

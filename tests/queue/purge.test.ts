@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { createMailer } from "../../mod.ts";
-import { beat, markStopped, registerRelay } from "../../relay/relay_row.ts";
-import { forgetRelays } from "../../relay/retention.ts";
+import { forgetRelays } from "../../relay/database/retention.ts";
+import { beat, markStopped, registerRelay } from "../../relay/queue/relay_row.ts";
 import { enqueueBatch } from "../batch.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { enqueue, openTestRelay, until } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { enqueue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { on, run } from "./command.ts";
 import { fill, openQueue } from "./setup.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { createMailer } from "../../mod.ts";
-import { findBatches, sendTest } from "../../relay/batch_table.ts";
-import { purge, purgeBatches, type RetentionRules } from "../../relay/retention.ts";
+import { purge, purgeBatches, type RetentionRules } from "../../relay/database/retention.ts";
+import { findBatches, sendTest } from "../../relay/queue/batch_table.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";

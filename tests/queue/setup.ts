@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import postgres, { type Sql } from "postgres";
-import { type Clock, systemClock } from "../../relay/clock.ts";
-import { registerRelay } from "../../relay/relay_row.ts";
-import { type ClaimedMessage, Queue, type Settlement } from "../../relay/queue.ts";
-import type { RoutedOutcome } from "../../relay/transport.ts";
+import type { RoutedOutcome } from "../../relay/delivery/transport.ts";
+import { type ClaimedMessage, Queue, type Settlement } from "../../relay/queue/queue.ts";
+import { registerRelay } from "../../relay/queue/relay_row.ts";
+import { type Clock, systemClock } from "../../relay/time/clock.ts";
 import type { TestDatabase } from "../database.ts";
 import { type TestRelay, until } from "../relay.ts";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { createDatabase } from "../database.ts";
-import { describeMessage, enqueue } from "../relay.ts";
 import { temporaryDirectory } from "../relay_process.ts";
+import { describeMessage, enqueue } from "../relay.ts";
 import { on, run } from "./command.ts";
 
 test("suppress puts addresses on the list in lower case, and what is enqueued for them then is suppressed", async () => {

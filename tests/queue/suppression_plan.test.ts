@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
-import { LIST_COPIED, WRITE_COPY } from "../../relay/suppression_copy.ts";
-import { LOOK_AT_HOME, MISSING_AT_HOME, READ_ALL, READ_NEW } from "../../relay/suppression_home.ts";
+import { LIST_COPIED, WRITE_COPY } from "../../relay/suppression/copy.ts";
+import { LOOK_AT_HOME, MISSING_AT_HOME, READ_ALL, READ_NEW } from "../../relay/suppression/home.ts";
 import { createDatabase } from "../database.ts";
 import { explain, planningConnection } from "./plan.ts";
 

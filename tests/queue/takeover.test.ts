@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { createDatabase, type TestDatabase } from "../database.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
+import { createDatabase, type TestDatabase } from "../database.ts";
 import { startHeldServer } from "../held_server.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";

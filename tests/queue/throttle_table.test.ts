@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Sql } from "postgres";
-import { capacityOf, freeAt, type Limit, take, tokenMs } from "../../relay/throttle.ts";
-import { type Asked, TAKE, ThrottleTable } from "../../relay/throttle_table.ts";
+import { type Asked, TAKE, ThrottleTable } from "../../relay/limits/throttle_table.ts";
+import { capacityOf, freeAt, type Limit, take, tokenMs } from "../../relay/limits/throttle.ts";
 import { createDatabase } from "../database.ts";
 import { prng } from "../mime/prng.ts";
 import { accessOf, explain, planningConnection } from "./plan.ts";

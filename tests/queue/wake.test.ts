@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type Clock, systemClock } from "../../relay/clock.ts";
+import { type Clock, systemClock } from "../../relay/time/clock.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";

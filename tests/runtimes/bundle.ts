@@ -1,5 +1,5 @@
-import { join } from "node:path";
 import type { BunPlugin } from "bun";
+import { join } from "node:path";
 
 /** Where the repository is. */
 export const ROOT = join(import.meta.dir, "../..");

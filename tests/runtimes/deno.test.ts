@@ -1,7 +1,7 @@
 import { test } from "bun:test";
 import { thoroughly } from "../thoroughly.ts";
-import { programme } from "./matrix.ts";
 import { startDeno } from "./deno.ts";
+import { programme } from "./matrix.ts";
 import { Stage, TIMEOUT_MS } from "./stage.ts";
 
 const stage = new Stage(startDeno);

@@ -1,7 +1,7 @@
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { argv, stdin, stdout } from "node:process";
 import { createInterface } from "node:readline";
-import { readFileSync } from "node:fs";
 
 // Node with Vercel's edge runtime in it: arguments are the repository's package.json and the bundle for the edge. A line of stdin is a
 // request: a path, a space and a body; a line of stdout is the answer's body.

@@ -1,7 +1,7 @@
 import { test } from "bun:test";
 import { thoroughly } from "../thoroughly.ts";
-import { connectionsOf, programme } from "./matrix.ts";
 import { startEdgeRuntime } from "./edge_runtime.ts";
+import { connectionsOf, programme } from "./matrix.ts";
 import { Stage, TIMEOUT_MS } from "./stage.ts";
 
 const stage = new Stage(startEdgeRuntime);

@@ -1,7 +1,7 @@
-import { isBuiltin } from "node:module";
-import type { Readable } from "node:stream";
 import type { BunPlugin } from "bun";
 import { Miniflare } from "miniflare";
+import { isBuiltin } from "node:module";
+import type { Readable } from "node:stream";
 import { bundle } from "./bundle.ts";
 import type { Report, Runtime, Task } from "./task.ts";
 

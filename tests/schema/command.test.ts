@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { MAKE_ROLES, migrationText } from "../../relay/migrate.ts";
-import { MIGRATIONS } from "../../relay/schema.ts";
+import { MAKE_ROLES, migrationText } from "../../relay/database/migrate.ts";
+import { MIGRATIONS } from "../../relay/database/schema.ts";
 import { SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { on, run } from "../queue/command.ts";

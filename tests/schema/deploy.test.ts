@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
-import { migrate } from "../../relay/migrate.ts";
-import { MIGRATIONS } from "../../relay/schema.ts";
+import { migrate } from "../../relay/database/migrate.ts";
+import { MIGRATIONS } from "../../relay/database/schema.ts";
 import { OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { enqueueMany, until } from "../relay.ts";
 import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
+import { enqueueMany, until } from "../relay.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
 
 // A deploy in which programs and schemas of two versions meet. There is one program so far: the schema is what is older or newer.

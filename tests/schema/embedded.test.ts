@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
-import { startEmbedded } from "../../relay/embedded.ts";
-import { temporaryDirectory } from "../relay_process.ts";
+import { startEmbedded } from "../../relay/database/embedded.ts";
 import { createDatabase } from "../database.ts";
+import { temporaryDirectory } from "../relay_process.ts";
 import { until } from "../relay.ts";
 
 test(
@@ -14,7 +14,9 @@ test(
     await using database = await createDatabase({ empty: true });
     const directory = mkdtempSync(join(tmpdir(), "mailchute-test-"));
     const program = `
-    const { startEmbedded } = await import(${JSON.stringify(join(import.meta.dir, "../../relay/embedded.ts"))});
+    const { startEmbedded } = await import(${
+      JSON.stringify(join(import.meta.dir, "../../relay/database/embedded.ts"))
+    });
     const { url } = await startEmbedded({ directory: ${JSON.stringify(directory)}, durable: false, temporary: true });
     console.log(url);
     setInterval(() => {}, 1_000);`;

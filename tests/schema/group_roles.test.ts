@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
-import { openTestRelay } from "../relay.ts";
 import { startRelayProcess } from "../relay_process.ts";
+import { openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { connectAs, newRole, refusal, send } from "./role.ts";
 

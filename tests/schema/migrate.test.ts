@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
 import postgres from "postgres";
-import { systemClock } from "../../relay/clock.ts";
-import { DatabaseProblem, openDatabase } from "../../relay/database.ts";
-import { newRole } from "./role.ts";
-import { GROUP_ROLES, MAKE_ROLES, MAKE_SCHEMA, migrate, migrationText } from "../../relay/migrate.ts";
-import { MIGRATIONS } from "../../relay/schema.ts";
+import { DatabaseProblem, openDatabase } from "../../relay/database/database.ts";
+import { GROUP_ROLES, MAKE_ROLES, MAKE_SCHEMA, migrate, migrationText } from "../../relay/database/migrate.ts";
+import { MIGRATIONS } from "../../relay/database/schema.ts";
+import { systemClock } from "../../relay/time/clock.ts";
 import { OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase, testServer } from "../database.ts";
 import { catalogText } from "./catalog.ts";
+import { newRole } from "./role.ts";
 
 const TIMING = { leaseMs: 120_000, clock: systemClock };
 

@@ -3,8 +3,8 @@ import { randomUUID } from "node:crypto";
 import type { Sql } from "postgres";
 import { createMailer } from "../../mod.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { openTestRelay } from "../relay.ts";
 import { startRelayProcess } from "../relay_process.ts";
+import { openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { connectAs, MAIL, newRole, refusal, send } from "./role.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
+import type { Outcome } from "../../relay/delivery/transport.ts";
 import { formatBounceRules, parseBounceRules } from "../../relay/settings/bounces.ts";
 import { bounceOf } from "../../relay/smtp/bounce.ts";
-import type { Outcome } from "../../relay/transport.ts";
 
 const DAY_MS = 86_400_000;
 

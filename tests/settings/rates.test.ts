@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { describeSettings, readSettings, SettingsError } from "../../relay/config.ts";
-import { formatRateLimit } from "../../relay/rate_limit.ts";
+import { formatRateLimit } from "../../relay/limits/rate_limit.ts";
 
 const BASE = {
   DATABASE_URL: "postgres://relay:pw@db.example.com/shop",

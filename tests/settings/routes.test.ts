@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { formatRoutes, parseRoutes } from "../../relay/settings/routes.ts";
 import { SettingsError } from "../../relay/config.ts";
+import { formatRoutes, parseRoutes } from "../../relay/settings/routes.ts";
 
 const THREE = ["default", "internal", "provider"];
 

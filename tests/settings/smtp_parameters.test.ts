@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { systemClock } from "../../relay/clock.ts";
 import { readSettings, SettingsError, type SmtpSettings } from "../../relay/config.ts";
-import { openRoute } from "../../relay/open_route.ts";
 import { createLog } from "../../relay/log.ts";
+import { openRoute } from "../../relay/routes/open_route.ts";
 import { checkRouteCertificates } from "../../relay/settings/route_certificates.ts";
+import { systemClock } from "../../relay/time/clock.ts";
 import { createAuthority } from "../smtp/certificate.ts";
 
 const DATABASE_URL = "postgres://relay:pw@db.example.com/shop";

@@ -1,12 +1,12 @@
-import { expect, test } from "bun:test";
 import { Glob } from "bun";
+import { expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { createServer as createTlsServer, TLSSocket } from "node:tls";
+import type { Blame, Outcome, Phase, RouteTrouble } from "../../relay/delivery/transport.ts";
 import { type Advice, adviceOnOutcome, adviceOnTrouble, type RouteFacts } from "../../relay/smtp/advice.ts";
 import { OUTCOME_ADVICE } from "../../relay/smtp/outcome_advice.ts";
 import { routeFacts, type SmtpOptions } from "../../relay/smtp/smtp.ts";
 import { TROUBLE_ADVICE, type TroubleAdvice } from "../../relay/smtp/trouble_advice.ts";
-import type { Blame, Outcome, Phase, RouteTrouble } from "../../relay/transport.ts";
 import { type ScriptedServerOptions, TEST_AUTHORITY } from "../scripted_server.ts";
 import { createAuthority, selfSigned } from "./certificate.ts";
 import { setup, troubleIn } from "./setup.ts";

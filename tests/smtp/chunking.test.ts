@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
+import type { StreamedContent } from "../../relay/delivery/transport.ts";
 import { chunksOf } from "../../relay/smtp/content.ts";
-import type { StreamedContent } from "../../relay/transport.ts";
-import { CONTENT, envelopeTo, NEVER, outcomesOf, setup } from "./setup.ts";
 import { readySession, type Recorded } from "./session_record.ts";
+import { CONTENT, envelopeTo, NEVER, outcomesOf, setup } from "./setup.ts";
 
 const ENVELOPE = "MAIL FROM:<app@sender.example>\r\nRCPT TO:<ann@corp.example>\r\n";
 const YES = "250 2.1.0 ok\r\n250 2.1.5 ok\r\n";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { CONTENT, envelopeTo, NEVER, outcomesOf, setup } from "./setup.ts";
 import { readySession } from "./session_record.ts";
+import { CONTENT, envelopeTo, NEVER, outcomesOf, setup } from "./setup.ts";
 
 const ENVELOPE = "MAIL FROM:<app@sender.example>\r\nRCPT TO:<ann@corp.example>\r\nDATA\r\n";
 const YES = "250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go on\r\n";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
+import type { Delivery, MailContent } from "../../relay/delivery/transport.ts";
 import { createSmtpTransport } from "../../relay/smtp/smtp.ts";
-import type { Delivery, MailContent } from "../../relay/transport.ts";
 import { ModelNetwork } from "./model_network.ts";
 import { ManualTimers } from "./setup.ts";
 

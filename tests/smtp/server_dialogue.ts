@@ -1,8 +1,4 @@
 import type { Socket } from "node:net";
-import { Over, ServerInput } from "./server_input.ts";
-import { isLogin } from "./server_login.ts";
-import { ehloReply } from "./server_offer.ts";
-import { ServerOutput } from "./server_output.ts";
 import type {
   AcceptedMail,
   Answer,
@@ -11,6 +7,10 @@ import type {
   Scripts,
   Transcript,
 } from "../scripted_server.ts";
+import { Over, ServerInput } from "./server_input.ts";
+import { isLogin } from "./server_login.ts";
+import { ehloReply } from "./server_offer.ts";
+import { ServerOutput } from "./server_output.ts";
 
 interface Setup {
   readonly options: ScriptedServerOptions;

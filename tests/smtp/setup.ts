@@ -1,9 +1,9 @@
-import type { Envelope } from "../../src/envelope.ts";
-import type { Delivery, Outcome, RouteTrouble, Transport } from "../../relay/transport.ts";
+import type { Delivery, Outcome, RouteTrouble, Transport } from "../../relay/delivery/transport.ts";
 import { openSocket } from "../../relay/smtp/connection.ts";
 import type { Rim } from "../../relay/smtp/link.ts";
 import { createSmtpTransport, type SmtpOptions } from "../../relay/smtp/smtp.ts";
 import { RUNTIME_TIMERS, type Timers } from "../../relay/smtp/timers.ts";
+import type { Envelope } from "../../src/envelope.ts";
 import {
   type ScriptedServer,
   type ScriptedServerOptions,

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { Outcome, Witness } from "../../relay/transport.ts";
+import type { Outcome, Witness } from "../../relay/delivery/transport.ts";
 import { CONTENT, envelopeTo, NEVER, outcomesOf, setup } from "./setup.ts";
 
 /** A witness that writes down what it is told, and when: beside it, what the server had got of the content. */

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
+import type { Witness } from "../../relay/delivery/transport.ts";
 import { DEFAULT_DEADLINES } from "../../relay/smtp/deadline.ts";
 import { Guard } from "../../worker/guard.ts";
 import { GuardedMail } from "../../worker/guarded_mail.ts";
-import type { Witness } from "../../relay/transport.ts";
 
 // What worker-mailer says, and what reaches the wire, without either: the Worker of the other tests runs the real one.
 

@@ -1,6 +1,6 @@
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
-import type { OpenKind } from "./kind.ts";
 import { drizzleSql } from "./drizzle_sql.ts";
+import type { OpenKind } from "./kind.ts";
 
 /** A Drizzle database of any driver that has transactions. */
 export function openDrizzle<T extends PgQueryResultHKT>(db: PgDatabase<T>, close: () => Promise<void>): OpenKind {

@@ -1,6 +1,6 @@
-import { getPrismaClient, type GetPrismaClientConfig } from "@prisma/client/runtime/client";
 import type { PrismaNeon } from "@prisma/adapter-neon";
 import type { PrismaPg } from "@prisma/adapter-pg";
+import { getPrismaClient, type GetPrismaClientConfig } from "@prisma/client/runtime/client";
 
 // What `prisma generate` writes for a schema without models. Written out, since the generator brings 135 packages and downloads an engine.
 
