@@ -22,8 +22,18 @@ export interface DatabaseProxy extends AsyncDisposable {
   loseAnswer(part: string): Promise<void>;
   /** The same, but the connection stays open and silent, and so do all that are open then. */
   keepAnswer(part: string): Promise<void>;
+  /** Keeps such an answer back until it is let go; what else is asked is answered meanwhile. */
+  holdAnswer(part: string): HeldAnswer;
   /** Swallows the next request that holds this text, and cuts its connection: Postgres never sees it. Resolves when that has happened. */
   loseRequest(part: string): Promise<void>;
+}
+
+/** An answer that is kept back: Postgres has done what was asked, and who asked does not know yet. */
+export interface HeldAnswer {
+  /** Resolves when there is one. */
+  readonly reached: Promise<void>;
+  /** Lets it through. */
+  release(): void;
 }
 
 /** ReadyForQuery outside of a transaction: what was asked is committed. */
@@ -37,7 +47,9 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
   const forgotten = new WeakSet<Socket>();
   let mode: "pass" | "freeze" | "refuse" = "pass";
   let toSwallow: { readonly part: string; readonly lost: () => void } | undefined;
-  let toLose: { readonly part: string; readonly cuts: boolean; readonly lost: () => void } | undefined;
+  let toLose:
+    | { readonly part: string; readonly until?: Promise<void>; readonly cuts?: boolean; readonly lost: () => void }
+    | undefined;
 
   const forget = (): void => sockets.forEach((socket) => forgotten.add(socket));
 
@@ -77,9 +89,15 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
       look(data);
       // Before the end of an answer come only the types of what was asked for: Postgres writes a small answer in one piece.
       if (losing === undefined || !data.includes(READY)) return void client.write(data);
-      if (losing.cuts) cut();
-      else forget();
       losing.lost();
+      const { cuts, until } = losing;
+      losing = undefined;
+      if (until !== undefined) {
+        upstream.pause();
+        return void until.then(() => (client.write(data), upstream.resume()));
+      }
+      if (cuts) cut();
+      else forget();
     });
     client.on("close", cut);
     upstream.on("close", () => {
@@ -106,6 +124,10 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
     moveTo: (url) => void ({ hostname, port } = new URL(url)),
     loseAnswer: (part) => new Promise((lost) => toLose = { part, cuts: true, lost }),
     keepAnswer: (part) => new Promise((lost) => toLose = { part, cuts: false, lost }),
+    holdAnswer: (part) => {
+      const { promise: until, resolve: release } = Promise.withResolvers<void>();
+      return { reached: new Promise((lost) => toLose = { part, until, lost }), release };
+    },
     loseRequest: (part) => new Promise((lost) => toSwallow = { part, lost }),
     [Symbol.asyncDispose]: async () => {
       refuse();

@@ -31,6 +31,8 @@ export interface Holding {
   isGivenBack: boolean;
   /** What became of it is being written. */
   hasEnded: boolean;
+  /** A claim of it that came while that was under way: it was written before the claim, or must be said again with the new lease; the answer tells. */
+  again: ClaimedMessage | undefined;
   /** Empty until they are set out. */
   legs: readonly Leg[];
 }
@@ -68,9 +70,10 @@ export class Holdings {
         this.#onMoved(known, lease);
         known.lease = lease;
         known.leaseEndsMs = leaseEndsMs;
+        if (known.hasEnded) known.again = message;
         continue;
       }
-      const fresh = { started: false, isGivenBack: false, hasEnded: false, legs: [] };
+      const fresh = { started: false, isGivenBack: false, hasEnded: false, again: undefined, legs: [] };
       const holding = { message: asToBegin(message), lease, leaseEndsMs, ...fresh };
       this.#bySeq.set(message.seq, holding);
       added.push(holding);
@@ -110,6 +113,11 @@ export class Holdings {
     return this.#bySeq.get(holding.message.seq) === holding;
   }
 
+  /** Of messages that were written, those that we had claimed again before we knew it, due at once: held anew. @returns those to begin */
+  claimedAgain(written: readonly Holding[]): readonly Holding[] {
+    return written.flatMap(({ again, leaseEndsMs }) => again === undefined ? [] : this.add([again], leaseEndsMs));
+  }
+
   /** Forgets messages that were settled, given back, or lost to another relay; their legs leave their lines. */
   remove(holdings: Iterable<Holding>): void {
     for (const holding of holdings) {
@@ -123,10 +131,12 @@ export class Holdings {
     return [...this.#bySeq.values()].map(({ message: { seq }, lease }) => ({ seq, lease }));
   }
 
-  /** The same with the newest lease that we have on it. */
-  current<T extends Held>(held: T): T {
-    const lease = this.#bySeq.get(held.seq)?.lease ?? held.lease;
-    return lease === held.lease ? held : { ...held, lease };
+  /** What is to be written now, with the newest lease that we have on the message: it is said of that claim too. */
+  current(settlement: Settlement): Settlement {
+    const holding = this.#bySeq.get(settlement.seq);
+    if (holding === undefined) return settlement;
+    holding.again = undefined;
+    return holding.lease === settlement.lease ? settlement : { ...settlement, lease: holding.lease };
   }
 
   /** Takes in a renewal: those not answered are another's now. @returns the lost ones, forgotten unless they were started */

@@ -293,6 +293,7 @@ export class Workers {
     const stale = settlements.length - ours.size;
     if (stale > 0) log.warn("settled too late: another relay has taken these messages over", { messages: stale });
     this.#holdings.remove(holdings);
+    this.begin(this.#holdings.claimedAgain(holdings.filter(({ message }) => ours.has(message.seq))));
     onRoom();
   }
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { Holdings } from "../../relay/delivery/holdings.ts";
 import { message, NOW_MS } from "../claimed_message.ts";
+import { settlement } from "../queue/setup.ts";
 
 const ENDS_MS = NOW_MS + 120_000;
 
@@ -19,7 +20,27 @@ test("a message that we hold and have claimed again is not begun again, and has 
   expect(moved).toEqual(["2 to 3"]);
   expect(holding).toMatchObject({ lease: "3", leaseEndsMs: ENDS_MS + 1 });
   expect(holdings.leases()).toEqual([{ seq: "1", lease: "3" }]);
-  expect(holdings.current({ seq: "1", lease: "2" })).toEqual({ seq: "1", lease: "3" });
+  expect(holdings.current(settlement(message(), "deferred", 1_000)).lease).toBe("3");
+});
+
+test("a message that was claimed again while its settlement was under way is begun anew when that was written under the old lease", () => {
+  const { holdings, holding } = hold();
+  holdings.ended(holding, settlement(message(), "deferred", 1_000));
+  expect(holdings.current(settlement(message(), "deferred", 1_000)).lease).toBe("2");
+  expect(holdings.add([{ ...message(), lease: "3" }], ENDS_MS + 1)).toEqual([]);
+  holdings.remove([holding]);
+  const [again] = holdings.claimedAgain([holding]);
+  expect(again).toMatchObject({ lease: "3", leaseEndsMs: ENDS_MS + 1, hasEnded: false });
+  expect(holdings.get("1")).toBe(again);
+});
+
+test("a message that was claimed again before its settlement was said with the new lease has ended with that", () => {
+  const { holdings, holding } = hold();
+  holdings.ended(holding, settlement(message(), "deferred", 1_000));
+  holdings.add([{ ...message(), lease: "3" }], ENDS_MS + 1);
+  expect(holdings.current(settlement(message(), "deferred", 1_000)).lease).toBe("3");
+  holdings.remove([holding]);
+  expect(holdings.claimedAgain([holding])).toEqual([]);
 });
 
 test("a message that was claimed again while it is being given back is a new one, and stays when the old one goes", () => {

@@ -49,7 +49,7 @@ export async function startSink(seed: number | undefined, lagMs = 0): Promise<Si
   const waiting = new Set<{ readonly count: number; readonly resolve: () => void }>();
   let connections = 0;
   let outage: SmtpOutage | undefined;
-  let behaves = seed === undefined;
+  let behaves = false;
 
   const serve = (relay: RelayName) => (socket: Socket) => {
     socket.on("error", () => undefined);
@@ -63,8 +63,8 @@ export async function startSink(seed: number | undefined, lagMs = 0): Promise<Si
       begin(token) {
         const time = (begun.get(token) ?? 0) + 1;
         begun.set(token, time);
-        if (behaves || seed === undefined) return { time, fault: undefined, lagMs: 0 };
-        return { time, fault: faultOf(seed, token, time), lagMs };
+        if (behaves) return { time, fault: undefined, lagMs: 0 };
+        return { time, fault: seed === undefined ? undefined : faultOf(seed, token, time), lagMs };
       },
       received(mail) {
         const copy: Copy = { ...mail, relay, connection, receivedMs: Date.now(), answer: undefined };

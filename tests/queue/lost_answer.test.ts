@@ -33,6 +33,27 @@ test("a settlement whose answer was lost and whose mail was claimed again is wri
   expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "deferred"]]);
 });
 
+test("a mail that was claimed again between its settlement and the answer to that is tried again, and not left to the end of its lease", async () => {
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  let refused = 0;
+  await using server = await startScriptedServer({ on: { rcpt: () => refused++ === 0 ? REFUSAL : undefined } });
+  await using running = await openTestRelay({ ...database, url: proxy.url }, { smtpPort: server.port });
+  running.relay.start();
+  const answer = proxy.holdAnswer("come back later");
+  const id = await enqueue(database);
+  await answer.reached;
+  expect((await describeMessage(database, id)).state).toBe("deferred");
+  // As `retry` does.
+  await makeDue(database);
+  await database.sql`notify mailchute`;
+  await until(async () => (await describeMessage(database, id)).state === "sending", "claimed again");
+  answer.release();
+  await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
+  const { attempts } = await describeMessage(database, id);
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "deferred"], [2, "sent"]]);
+});
+
 test("a claim whose answer was lost costs its mail no attempt", async () => {
   await using database = await createDatabase();
   await using proxy = await startDatabaseProxy(database.url);

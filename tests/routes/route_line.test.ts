@@ -92,6 +92,7 @@ test("fewer mails are held while they have many recipients, and as many as ever 
           started: false,
           isGivenBack: false,
           hasEnded: false,
+          again: undefined,
           legs: [],
         },
         recipients: Array.from({ length: recipients }, (_, position) => recipient(position)),
