@@ -12,6 +12,7 @@ import { PlaceGuard } from "./place/place_guard.ts";
 import { RENEWALS_PER_LEASE } from "./queue/lease.ts";
 import { Queue } from "./queue/queue.ts";
 import { beat, markServing, markStopped, registerRelay, setAsleep } from "./queue/relay_row.ts";
+import { type StateCounted, StateCounts } from "./queue/state_counts.ts";
 import type { BounceRules } from "./suppression/bounces.ts";
 import { forgetRemovals } from "./suppression/home.ts";
 import { periodic } from "./time/periodic.ts";
@@ -56,6 +57,7 @@ export class Station {
   readonly #place: PlaceGuard;
   readonly #schema: SchemaGuard;
   readonly #clocks: ClockWatch;
+  readonly #states: StateCounts;
   #purgedMs: number;
 
   private constructor(database: RelayDatabase, options: StationOptions & { readonly relayId: string }) {
@@ -71,6 +73,7 @@ export class Station {
     });
     const log = options.log.with({ database: database.name });
     this.#clocks = new ClockWatch({ clock, log });
+    this.#states = new StateCounts({ sql: database.sql, clock });
     this.#place = new PlaceGuard({
       ...{ sql: database.sql, address: database.address, name: database.name, clock, log },
       onAdopted: () => this.#beginToServe(),
@@ -159,6 +162,13 @@ export class Station {
     if (this.drain.isResting) return undefined;
     const waitMs = await this.#queue.nextDueMs();
     return waitMs === undefined || waitMs > 0 ? undefined : -waitMs;
+  }
+
+  /** Open messages by state, of a minute ago at most, or longer where they are very many; undefined where nobody may ask for it now. */
+  async openByState(): Promise<StateCounted | undefined> {
+    // To ask would wake it; and of a schema that does not fit nothing is known.
+    if (this.drain.isResting || this.schemaProblem !== undefined) return undefined;
+    return await this.#states.read();
   }
 
   /** Ends the upkeep and the connections; the drain has ended before. */

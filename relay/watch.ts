@@ -44,7 +44,7 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
     if (relay.stations.some(({ drain }) => drain.journalTrouble !== undefined)) {
       reasons.push("journal cannot be written");
     }
-    for (const { name, reachable, copy, schemaProblem } of (await status(options, startedAt)).databases) {
+    for (const { name, reachable, copy, schemaProblem } of (await status(options, { startedAt })).databases) {
       if (!reachable) reasons.push(`database ${name} does not answer`);
       else if (copy !== undefined) reasons.push(`database ${name} is a copy`);
       else if (schemaProblem !== undefined) reasons.push(`the schema of database ${name} does not fit this program`);
@@ -56,7 +56,7 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
   }
 
   async function look(): Promise<Look> {
-    const { databases, routes, limits } = await status(options, startedAt);
+    const { databases, routes, limits } = await status(options, { startedAt });
     const answered = relay.counters.answered;
     const oldestMs = Math.max(0, ...databases.map(({ oldestDueSeconds }) => (oldestDueSeconds ?? 0) * 1_000));
     // A breaker opens by mail that fails and closes by mail that is taken: while it is not closed, mail waits, due now or at the next probe.
@@ -73,7 +73,7 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
     };
   }
 
-  return { alive, ready, look, status: () => status(options, startedAt) };
+  return { alive, ready, look, status: () => status(options, { startedAt, counts: true }) };
 }
 
 /** Rejects when the database is silent: a status page is for when things are wrong. */
@@ -86,7 +86,11 @@ async function within<T>(
   return await Promise.race([work, promise]).finally(cancel);
 }
 
-async function status(options: WatchOptions, startedAt: Date): Promise<RelayStatus> {
+/** @param asked `counts`: with what stands in the queues, by state; probes need it not. */
+async function status(
+  options: WatchOptions,
+  { startedAt, counts = false }: { readonly startedAt: Date; readonly counts?: boolean },
+): Promise<RelayStatus> {
   const { relay, routes, version, playground } = options;
   const count = (kind: string) => relay.counters.byKind.get(kind) ?? 0;
   const databases = await Promise.all(relay.stations.map(async (station) => {
@@ -105,7 +109,14 @@ async function status(options: WatchOptions, startedAt: Date): Promise<RelayStat
     };
     try {
       const oldestMs = await within(STATUS_MS, { clock: options.clock, work: station.oldestDueMs() });
-      return { ...found, reachable: true, ...(oldestMs === undefined ? {} : { oldestDueSeconds: oldestMs / 1_000 }) };
+      const messages = counts ? await station.openByState() : undefined;
+      const open = messages === undefined ? {} : { messages: { ...messages } };
+      return {
+        ...found,
+        ...open,
+        reachable: true,
+        ...(oldestMs === undefined ? {} : { oldestDueSeconds: oldestMs / 1_000 }),
+      };
     } catch (error) {
       return { ...base, reachable: false, lastError: error instanceof Error ? error.message : String(error) };
     }

@@ -33,7 +33,10 @@ export function metricsText(status: RelayStatus, isReady: boolean): string {
     family("database_up gauge 1 while the database answers.", perDatabase((it) => Number(it.reachable))),
     family("database_listening gauge 1 while notifications arrive.", perDatabase((it) => Number(it.listening))),
     family("database_schema_version gauge Version of the schema.", perDatabase((it) => it.schemaVersion)),
-    family("queue_messages gauge Messages by state.", messages),
+    family(
+      "queue_messages gauge Open messages by state, about, counted once a minute: scheduled (or an item of a digest), queued, sending, deferred (tried, waits for its next try), held (for a person).",
+      messages,
+    ),
     family(
       // A mail that is given back is due at the next probe: while a route is out this says nothing of how old its mail is.
       "queue_oldest_seconds gauge How long the longest due message has been due; 0 when nothing is. A route that is out, a limit and a pause begin it anew.",
