@@ -67,7 +67,7 @@ export function nextState(outcome: Judged, attempt: AttemptFacts, context: NextC
         return {
           state: "held",
           reason:
-            "The server may have it: a person decides between mailchute retry --accept-duplicate and mailchute cancel",
+            "The server may have it: a person decides between mailchute settle --sent and mailchute retry --accept-duplicate",
         };
       }
       return laterOrExpired(attempt, context, Math.max(UNCERTAIN_DELAY_MS, waitMs(attempt, context)));

@@ -108,7 +108,8 @@ test("uncertain is held exactly when the message says hold, or says nothing and 
   const held = nextState(outcome("uncertain"), facts({ onUncertain: "hold" }), context());
   expect(held).toEqual({
     state: "held",
-    reason: "The server may have it: a person decides between mailchute retry --accept-duplicate and mailchute cancel",
+    reason:
+      "The server may have it: a person decides between mailchute settle --sent and mailchute retry --accept-duplicate",
   });
 });
 

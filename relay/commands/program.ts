@@ -15,6 +15,7 @@ import { purgeCommand } from "./purge.ts";
 import { retryCommand } from "./retry.ts";
 import { runCommand } from "./run.ts";
 import { sendCommand } from "./send.ts";
+import { settleCommand } from "./settle.ts";
 import { showCommand } from "./show.ts";
 import { statusCommand } from "./status.ts";
 import { streamCommand } from "./stream.ts";
@@ -34,6 +35,7 @@ export function commandsOf(machine: Parameters<typeof runCommand>[0]): readonly 
     explainCommand,
     retryCommand,
     cancelCommand,
+    settleCommand,
     pauseCommand,
     resumeCommand,
     streamCommand,

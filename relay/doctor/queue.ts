@@ -65,7 +65,7 @@ export async function checkQueue({ sql, database }: DatabaseUnderTest): Promise<
     findings.push(warn(
       "queue",
       `${counted(held)} held: the server may have them already`,
-      `decide: mailchute list --state held${on}, then mailchute retry --accept-duplicate ID${on} or mailchute cancel ID${on}`,
+      `decide: mailchute list --state held${on}, look into the server's log, then mailchute settle --sent ID${on} (it has it) or mailchute retry --accept-duplicate ID${on}`,
     ));
   }
   return findings;

@@ -110,7 +110,7 @@ function held(mail: ExplainedMail, around: Surroundings): readonly Reason[] {
   return [{
     code: "held",
     text: `It is held for a person: nobody knows whether ${waiting.join(", ")} got it${because}.`,
-    fix: `look for ${messageId} in the log of the SMTP server; then mailchute cancel ${id}${
+    fix: `look for ${messageId} in the log of the SMTP server; then mailchute settle --sent ${id}${
       inDatabase(around)
     } if it has the mail, else ${retryOf(mail, { what: "send it again", around })}`,
   }];

@@ -226,3 +226,36 @@ begin
   perform pg_notify('mailchute', '');
   return 'retried';
 end $$;
+
+-- Ends what nobody knew the end of, when a person has found out that the server did take it: recipients who are held, or whose last attempt was uncertain, become `sent`.
+-- Answers `settled`, `too_late` (being sent), `not_uncertain` (there is no such recipient) or `unknown`. The attempts stay what they were; the reason says who has said so.
+create function mailchute.settle_as_sent(message_seq bigint, why text) returns text
+language plpgsql as $$
+declare
+  waits boolean;
+begin
+  -- Of an item, its digest is meant.
+  message_seq := coalesce((select i.digest from mailchute.digest_item i where i.seq = message_seq), message_seq);
+  -- Locked in the order of retry_message: against a claim, and then against a retry and retention.
+  perform from mailchute.queue q where q.seq = message_seq and q.leased_by is null for update;
+  waits := found;
+  perform from mailchute.message m where m.seq = message_seq for no key update;
+  if not found then
+    return 'unknown';
+  end if;
+  -- It is claimed, or was brought back just now.
+  if not waits and exists (select from mailchute.queue q where q.seq = message_seq) then
+    return 'too_late';
+  end if;
+  update mailchute.recipient r
+  set state = 'sent', reason = 'Settled as sent by ' || session_user || coalesce(': ' || why, ''), changed_at = statement_timestamp()
+  where r.seq = message_seq and r.state <> 'sent' and (r.state = 'held' or 'uncertain' = (
+    select a.outcome from mailchute.attempt a where a.seq = r.seq and a.position = r.position order by a.number desc limit 1));
+  if not found then
+    return 'not_uncertain';
+  end if;
+  -- Who else is open is waited for as before.
+  delete from mailchute.queue q where q.seq = message_seq
+    and not exists (select from mailchute.recipient r where r.seq = message_seq and r.state in ('queued', 'deferred', 'held'));
+  return 'settled';
+end $$;

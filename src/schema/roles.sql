@@ -46,7 +46,8 @@ begin
     -- A batch that fails too often the relay pauses by itself; every other pause, and the end of one, is for people.
     grant execute on function mailchute.pause_batch(uuid, text) to mailchute_relay;
     grant execute on function mailchute.list_bounced(jsonb), mailchute.note_feedback(bigint, jsonb, jsonb) to mailchute_relay;
-    grant execute on function mailchute.cancel_message(bigint, text), mailchute.cancel_waiting(bigint, text), mailchute.take_from_queue(bigint), mailchute.retry_message(bigint, boolean) to mailchute_relay;
+    grant execute on function mailchute.cancel_message(bigint, text), mailchute.cancel_waiting(bigint, text), mailchute.take_from_queue(bigint), mailchute.retry_message(bigint, boolean),
+      mailchute.settle_as_sent(bigint, text) to mailchute_relay;
     grant execute on function mailchute.close_digests(integer, timestamptz), mailchute.close_digest(text, text, text, timestamptz),
       mailchute.suppress_items(bigint[], text, text), mailchute.make_digest(bigint[], timestamptz),
       mailchute.digest_end(interval, time, text, timestamptz), mailchute.stream_life(text, text), mailchute.stream_of(text, text),
@@ -60,6 +61,7 @@ begin
     grant select, update on mailchute.suppression_home to mailchute_admin;
     grant delete on mailchute.digest_item, mailchute.template to mailchute_admin;
     grant execute on function mailchute.save_template(text, text, text, text, text, text) to mailchute_admin;
-    grant execute on function mailchute.cancel_message(bigint, text), mailchute.cancel_waiting(bigint, text), mailchute.take_from_queue(bigint), mailchute.retry_message(bigint, boolean) to mailchute_admin;
+    grant execute on function mailchute.cancel_message(bigint, text), mailchute.cancel_waiting(bigint, text), mailchute.take_from_queue(bigint), mailchute.retry_message(bigint, boolean),
+      mailchute.settle_as_sent(bigint, text) to mailchute_admin;
   end if;
 end $$;

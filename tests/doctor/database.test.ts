@@ -266,6 +266,6 @@ test("mail that is held waits for a person, and mail of the future for nobody", 
     expect.stringMatching(/^warn: 1 message is held: .* → decide: mailchute list --state held, /),
   ]);
   expect(found(await look(database.url, { name: "crm" }), "queue")[1]).toEndWith(
-    "mailchute list --state held --database crm, then mailchute retry --accept-duplicate ID --database crm or mailchute cancel ID --database crm",
+    "mailchute list --state held --database crm, look into the server's log, then mailchute settle --sent ID --database crm (it has it) or mailchute retry --accept-duplicate ID --database crm",
   );
 });

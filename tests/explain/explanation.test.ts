@@ -172,7 +172,7 @@ test("a mail of another database than home names commands that find it", () => {
   const scheduled = { state: "scheduled", scheduledAt: inMinutes(30).toISOString() };
   const held = explained(mail({ due: undefined }, { state: "held", recipients }), crm).text;
   expect(held).toContain(`retry ${ID} --accept-duplicate --database crm`);
-  expect(held).toContain(`cancel ${ID} --database crm`);
+  expect(held).toContain(`settle --sent ${ID} --database crm`);
   expect(explained(mail({ due: inMinutes(30) }, scheduled), crm).text).toContain(`retry ${ID} --database crm`);
   expect(explained(mail({}, { suppressions }), crm).text).toContain("--scope all --database crm");
   expect(explained(mail({}), { ...crm, copyOf: "db:5432/crm" }).text).toContain("adopt-copy --keep --database crm");

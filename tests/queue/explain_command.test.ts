@@ -30,7 +30,7 @@ test(
     expect({ code: text.code, stderr: text.stderr }).toEqual({ code: 0, stderr: "" });
     expect(text.stdout).toContain(`${held}  held, database shop`);
     expect(text.stdout).toContain(
-      `→ look for <${held}@example.com> in the log of the SMTP server; then mailchute cancel ${held} --database shop if it has the mail, ` +
+      `→ look for <${held}@example.com> in the log of the SMTP server; then mailchute settle --sent ${held} --database shop if it has the mail, ` +
         `else mailchute retry ${held} --accept-duplicate --database shop`,
     );
     expect(text.stdout).toContain(`(pid ${process.pid}) holds it`);

@@ -179,6 +179,11 @@ const CALLS: readonly (readonly [name: string, statement: string, indexes: reado
     "select mailchute.retry_message(2003, false)",
     ["attempt_pkey", "message_pkey", "queue_pkey", "recipient_pkey"],
   ],
+  [
+    "settle_as_sent",
+    "update mailchute.attempt set outcome = 'uncertain' where seq = 2004; select mailchute.settle_as_sent(2004, null)",
+    ["attempt_pkey", "digest_item_pkey", "message_pkey", "queue_pkey", "recipient_pkey"],
+  ],
 ];
 
 /** Tables with a handful of rows: any way to read them is fine. */

@@ -47,6 +47,7 @@ test("a viewer reads states and attempts, but no content, and changes nothing", 
       "delete from mailchute.queue",
       `select mailchute.cancel_message(1, 'x')`,
       `select mailchute.retry_message(1, true)`,
+      `select mailchute.settle_as_sent(1, null)`,
       "insert into mailchute.suppression (address, reason) values ('a@b', 'x')",
     ]
   ) {
