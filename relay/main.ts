@@ -40,6 +40,7 @@ const context: CommandContext = {
     return stdout.flush();
   },
   tell: (text) => process.stderr.write(`${text}\n`),
+  after: systemClock.after,
   terminal: process.stdout.isTTY === true,
   embeddedUrl,
 };

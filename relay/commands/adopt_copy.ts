@@ -2,6 +2,7 @@ import type { Sql } from "postgres";
 import { placeOf } from "../database/database.ts";
 import { lookAtPlace, moveHere } from "../place/place_record.ts";
 import { type Command, DATABASE_OPTION, EXIT, UsageError, withDatabase } from "./command.ts";
+import { withProgress } from "./progress.ts";
 
 /** Relays that served it just now. Those that a physical copy brought along have not been heard of since. */
 const SERVING =
@@ -79,7 +80,16 @@ export const adoptCopyCommand: Command = {
         );
         return isTrial ? EXIT.ok : EXIT.failed;
       }
-      const messages = await cancelAll(sql, `Canceled in a copy of ${original}, where it is sent from`);
+      let messages = 0;
+      await withProgress(
+        context,
+        () => `canceled so far: ${messages} messages`,
+        () =>
+          cancelAll(sql, {
+            reason: `Canceled in a copy of ${original}, where it is sent from`,
+            onSome: (some) => messages += some,
+          }),
+      );
       await adopt();
       context.tell(`${display} is adopted: ${messages} ${messages === 1 ? "mail" : "mails"} canceled`);
       return EXIT.ok;
@@ -87,11 +97,14 @@ export const adoptCopyCommand: Command = {
   },
 };
 
-async function cancelAll(sql: Sql, reason: string): Promise<number> {
-  for (let messages = 0;;) {
+async function cancelAll(
+  sql: Sql,
+  { reason, onSome }: { readonly reason: string; readonly onSome: (messages: number) => void },
+): Promise<void> {
+  for (;;) {
     const [row] = await sql.unsafe(CANCEL_SOME, [reason]);
     const some = row?.messages as number;
-    if (some === 0) return messages;
-    messages += some;
+    if (some === 0) return;
+    onSome(some);
   }
 }

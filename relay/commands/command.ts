@@ -5,6 +5,7 @@ import { isOfPooler } from "../database/connection_pool.ts";
 import { connect, type ConnectOptions, DatabaseProblem, unreachable } from "../database/database.ts";
 import { schemaProblem, schemaState } from "../database/schema_state.ts";
 import { errorCode } from "../error_code.ts";
+import type { Clock } from "../time/clock.ts";
 
 /** What a command is given of the world outside. */
 export interface CommandContext {
@@ -18,6 +19,8 @@ export interface CommandContext {
   readonly print: (text: string) => unknown;
   /** Everything else, for people. */
   readonly tell: (text: string) => void;
+  /** Calls back after so long: for what takes its time. */
+  readonly after: Clock["after"];
   /** stdout is a terminal. */
   readonly terminal: boolean;
   /** The embedded database of the playground or of `embedded:` URLs, if one runs here. */

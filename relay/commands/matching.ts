@@ -2,6 +2,7 @@ import type { Sql } from "postgres";
 import { type CommandContext, EXIT, type Options, table, UsageError, withDatabase } from "./command.ts";
 import { limitOf } from "./list.ts";
 import { conditionOf, FILTER_OPTIONS, filterOf, isEverything, MATCHED, type MessageFilter } from "./message_filter.ts";
+import { withProgress } from "./progress.ts";
 
 // A command on all messages that fit a filter: it counts them first, by state, and does its work with --yes, some hundred at a time, so that no lock is
 // held for long. Those that come to fit while it works are left out: it goes by the numbers that there were at the count.
@@ -98,7 +99,13 @@ export async function onFilter(
       context.tell(`Nothing was ${work.done}: ${total} messages of ${display} would be, with --yes.`);
       return options["dry-run"] === true ? EXIT.ok : EXIT.failed;
     }
-    const answers = await inPages(sql, { filter: wanted, last, most: limit ?? Infinity }, work);
+    const answers = new Map<string, number>();
+    const sum = () => answers.values().reduce((all, messages) => all + messages, 0);
+    await withProgress(
+      context,
+      () => `${work.done} so far: ${answers.get(work.success) ?? 0}, after ${sum()} of ${total} messages`,
+      () => inPages(sql, { filter: wanted, last, most: limit ?? Infinity, answers }, work),
+    );
     return report(context, { answers, display }, work);
   });
 }
@@ -134,13 +141,17 @@ async function count(
   return rows.map((row) => ({ state: row.state as string, messages: row.messages as number }));
 }
 
-/** Oldest first. @returns how many got each answer */
+/** Oldest first; counts in `answers` how many got each. */
 async function inPages(
   sql: Sql,
-  { filter, last, most }: { readonly filter: MessageFilter; readonly last: string; readonly most: number },
+  { filter, last, most, answers }: {
+    readonly filter: MessageFilter;
+    readonly last: string;
+    readonly most: number;
+    readonly answers: Map<string, number>;
+  },
   { work }: MatchingWork,
-): Promise<ReadonlyMap<string, number>> {
-  const answers = new Map<string, number>();
+): Promise<void> {
   const { text, values } = conditionOf(filter, 4);
   for (let [after, left] = ["0", most]; left > 0;) {
     const page = await sql.unsafe(
@@ -153,5 +164,4 @@ async function inPages(
     after = seqs.at(-1) ?? after;
     left -= seqs.length;
   }
-  return answers;
 }

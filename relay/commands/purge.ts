@@ -1,9 +1,10 @@
 import type { Sql } from "postgres";
 import { parseAddress } from "../../src/address.ts";
 import { FINAL_STATES } from "../../src/state.ts";
-import { countOld, purge, type PurgeFilter, type RetentionRules } from "../database/retention.ts";
+import { countOld, purge, type Purged, type PurgeFilter, type RetentionRules } from "../database/retention.ts";
 import { formatDuration, parseDuration } from "../time/duration.ts";
 import { type Command, DATABASE_OPTION, EXIT, type Options, table, UsageError, withDatabase } from "./command.ts";
+import { withProgress } from "./progress.ts";
 
 /** Idempotency keys live so long: without them a retried request would be a new mail. */
 const SHORTEST_MS = 7 * 86_400_000;
@@ -50,7 +51,13 @@ export const purgeCommand: Command = {
         context.tell(`Nothing was deleted: ${total} ${what} of ${display} would be, with --yes.`);
         return options["dry-run"] === true ? EXIT.ok : EXIT.failed;
       }
-      const { messages, contents } = await purge(transactions(sql), rulesOf(wanted), wanted);
+      let purged: Purged = { messages: 0, contents: 0 };
+      await withProgress(
+        context,
+        () => `deleted so far: ${purged.messages} messages and ${purged.contents} contents, of ${total} ${what}`,
+        () => purge(transactions(sql), rulesOf(wanted), wanted, (some) => purged = some),
+      );
+      const { messages, contents } = purged;
       context.tell(`Deleted ${messages} messages and ${contents} contents of ${display}.`);
       return EXIT.ok;
     });

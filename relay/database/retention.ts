@@ -147,12 +147,19 @@ interface Transactions {
   begin(options: string, work: (tx: TransactionSql) => Promise<Window>): Promise<Window>;
 }
 
-/** Deletes what is past its time, in one walk. @returns what was deleted */
+/** What was deleted. */
+export interface Purged {
+  readonly messages: number;
+  readonly contents: number;
+}
+
+/** Deletes what is past its time, in one walk. @param onWindow is told after each part of it what was deleted so far */
 export async function purge(
   sql: Transactions,
   rules: RetentionRules,
   filter: PurgeFilter = {},
-): Promise<{ readonly messages: number; readonly contents: number }> {
+  onWindow: (purged: Purged) => void = () => {},
+): Promise<Purged> {
   const { messagesMs, contentMs } = rules;
   const wanted = wantedOf(filter);
   let messages = 0;
@@ -178,6 +185,7 @@ export async function purge(
     contents += window.contents;
     needed.push(...window.needed);
     from = window.next;
+    onWindow({ messages, contents });
   }
   return { messages, contents };
 }
