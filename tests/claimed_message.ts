@@ -18,6 +18,7 @@ export function message(attempt = 1, held = false): ClaimedMessage {
       crashes: 0,
       wasAlone: false,
       id: "id",
+      app: "shop",
       contentId: "content",
     },
     ...{ from: { email: "a@b.example", name: null }, replyTo: [], returnPath: null, unsubscribe: null },

@@ -129,7 +129,7 @@ export class DrainRun {
     if (limit !== undefined) return open.length === 0 ? legs : [...legs, waiting(open, limit)];
     const keyed = open.map((to) => ({
       to,
-      key: pauseOf({ stream: message.stream, batch: message.batch, to: to.email }, options.pauses),
+      key: pauseOf({ app: message.app, stream: message.stream, batch: message.batch, to: to.email }, options.pauses),
     }));
     const keys = keyed.flatMap(({ key }) => key ?? []);
     const paused = keyed.flatMap(({ to, key }) => key === undefined ? [] : [to]);

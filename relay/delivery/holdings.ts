@@ -185,7 +185,7 @@ export function isConcluded(leg: Leg): leg is Leg & ConcludedLeg {
 export function isPaused({ holding: { message }, recipients }: Leg, pauses: ReadonlySet<string>): boolean {
   return pauses.size > 0 &&
     recipients.some(({ email }) =>
-      pauseOf({ stream: message.stream, batch: message.batch, to: email }, pauses) !== undefined
+      pauseOf({ app: message.app, stream: message.stream, batch: message.batch, to: email }, pauses) !== undefined
     );
 }
 
@@ -200,9 +200,9 @@ export function setAside(
 ): LegResult | undefined {
   if (pauses.size === 0) return undefined;
   const { holding } = leg;
-  const { stream, batch } = holding.message;
+  const { app, stream, batch } = holding.message;
   const keyed = leg.recipients.map((recipient) => (
-    { recipient, key: pauseOf({ stream, batch, to: recipient.email }, pauses) }
+    { recipient, key: pauseOf({ app, stream, batch, to: recipient.email }, pauses) }
   ));
   const keys = keyed.flatMap(({ key }) => key ?? []);
   if (keys.length === 0) return undefined;

@@ -1,5 +1,5 @@
 import { readPauses } from "../limits/pause_table.ts";
-import { describePause, type Pause, PAUSE_OF_ALL } from "../limits/pause.ts";
+import { describePause, type Pause, resumeOf } from "../limits/pause.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { type Finding, inDatabase, ok, warn } from "./finding.ts";
 
@@ -22,11 +22,4 @@ export async function checkPauses({ sql, database }: DatabaseUnderTest): Promise
 
 function aboutPause({ since, by, reason }: Pause): string {
   return `since ${since.toISOString()} by ${by}${reason === undefined ? "" : ` (${reason})`}`;
-}
-
-function resumeOf(key: string): string {
-  if (key === PAUSE_OF_ALL) return "resume --all";
-  const [of, name] = key.split("=");
-  if (of === "batch") return `batch ${name} --resume`;
-  return `resume ${of === "stream" ? "--stream" : "--to-domain"} ${name}`;
 }

@@ -218,8 +218,8 @@ export class Intake {
   #unpaused(messages: readonly ClaimedMessage[]): number {
     const { keys } = this.#options.pauses;
     if (keys.size === 0) return messages.length;
-    return messages.filter(({ stream, batch, recipients }) =>
-      recipients.some(({ open, email }) => open && pauseOf({ stream, batch, to: email }, keys) === undefined)
+    return messages.filter(({ app, stream, batch, recipients }) =>
+      recipients.some(({ open, email }) => open && pauseOf({ app, stream, batch, to: email }, keys) === undefined)
     ).length;
   }
 

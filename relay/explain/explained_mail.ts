@@ -19,6 +19,7 @@ export interface ExplainedMail {
   readonly id: string;
   /** What the log of a server has it under. */
   readonly messageId: string;
+  readonly app: string;
   readonly state: string;
   readonly stream?: string;
   /** The id of its batch. */

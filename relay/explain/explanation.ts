@@ -1,5 +1,5 @@
 import { isOverridable } from "../../src/suppression.ts";
-import { describePause, pauseOf } from "../limits/pause.ts";
+import { describePause, pauseOf, resumeOf } from "../limits/pause.ts";
 import { parseLimit } from "../limits/rate_limit.ts";
 import { readyAtMs } from "../limits/throttle.ts";
 import { formatMoment } from "../time/moment.ts";
@@ -133,23 +133,15 @@ function leased({ holder, due }: ExplainedRow, { now }: Surroundings): readonly 
 
 function paused(mail: ExplainedMail, { open, around }: Context): readonly Reason[] {
   const keys = new Set(around.pauses.map(({ key }) => key));
-  const { stream = null, batchId: batch = null } = mail;
-  const its = new Set(open.map(({ address }) => pauseOf({ stream, batch, to: address }, keys)));
+  const { app, stream = null, batchId: batch = null } = mail;
+  const its = new Set(open.map(({ address }) => pauseOf({ app, stream, batch, to: address }, keys)));
   return around.pauses.filter(({ key }) => its.has(key)).map(({ key, since, by, reason }) => ({
     code: "paused",
     text: `${describePause(key)} is paused since ${formatMoment(since, around.now)} by ${by}${
       reason === undefined ? "" : `: ${reason}`
     }.`,
-    fix: resumeOf(key),
+    fix: `mailchute ${resumeOf(key)}`,
   }));
-}
-
-function resumeOf(key: string): string {
-  const [kind, name = ""] = key.split("=", 2);
-  if (kind === "batch") return `mailchute batch ${name} --resume`;
-  return kind === "all"
-    ? "mailchute resume --all"
-    : `mailchute resume --${kind === "domain" ? "to-domain" : kind} ${name}`;
 }
 
 function suppressed(

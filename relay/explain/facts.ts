@@ -52,6 +52,7 @@ const THROTTLE = "select full_at from mailchute.throttle where key = $1";
 
 interface Described {
   readonly id: string;
+  readonly app: string;
   readonly state: string;
   readonly stream?: string;
   readonly scheduledAt?: string;

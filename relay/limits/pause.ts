@@ -1,6 +1,6 @@
 import { domainOf } from "../../src/address.ts";
 
-// A pause is known by its key: `all`, `stream=bulk`, `batch=` with the batch's id, or `domain=example.com`. Mail that it keeps back waits in the queue as mail waits for a
+// A pause is known by its key: `all`, `app=shop`, `stream=bulk`, `batch=` with the batch's id, or `domain=example.com`. Mail that it keeps back waits in the queue as mail waits for a
 // limit, with the throttle `paused:` and the keys of all pauses that it waits for.
 
 /** What a person has said is not to be begun for now. */
@@ -15,6 +15,7 @@ export interface Pause {
 
 /** What of a mail to one address says whether it is paused. */
 export interface PausedMail {
+  readonly app: string;
   readonly stream: string | null;
   /** The id of its batch. */
   readonly batch: string | null;
@@ -34,22 +35,24 @@ const LONGEST_CHARS = 1_000;
  *
  * @example
  * ```ts
- * const keys = new Set(["stream=bulk", "domain=example.com"]);
- * const ofBulk = { stream: "bulk", batch: null };
- * const ofNone = { stream: null, batch: null };
+ * const keys = new Set(["stream=bulk", "domain=example.com", "app=crm"]);
+ * const ofBulk = { app: "shop", stream: "bulk", batch: null };
+ * const ofNone = { app: "shop", stream: null, batch: null };
+ * if (pauseOf({ ...ofNone, app: "crm", to: "ann@example.net" }, keys) !== "app=crm") throw new Error("unexpected");
  * if (pauseOf({ ...ofBulk, to: "ann@example.com" }, keys) !== "stream=bulk") throw new Error("unexpected");
  * if (pauseOf({ ...ofNone, to: "ann@Example.com" }, keys) !== "domain=example.com") throw new Error("unexpected");
  * if (pauseOf({ ...ofNone, to: "bob@example.net" }, keys) !== undefined) throw new Error("unexpected");
  * ```
  */
 export function pauseOf(
-  { stream, batch, to }: PausedMail,
+  { app, stream, batch, to }: PausedMail,
   keys: ReadonlySet<string>,
 ): string | undefined {
   // Hardly ever is anything paused.
   if (keys.size === 0) return undefined;
   if (keys.has(PAUSE_OF_ALL)) return PAUSE_OF_ALL;
   const own = [
+    `app=${app}`,
     ...(stream === null ? [] : [`stream=${stream}`]),
     ...(batch === null ? [] : [`batch=${batch}`]),
     `domain=${domainOf(to)}`,
@@ -79,6 +82,15 @@ export function throttleOfPauses(keys: Iterable<string>): string {
 /** The pauses that mail with this throttle waits for; undefined: it waits for a limit. */
 export function pausesOfThrottle(throttle: string): readonly string[] | undefined {
   return throttle.startsWith(PREFIX) ? throttle.slice(PREFIX.length).split(",") : undefined;
+}
+
+/** What of the command line, behind `mailchute`, ends a pause. */
+export function resumeOf(key: string): string {
+  if (key === PAUSE_OF_ALL) return "resume --all";
+  const at = key.indexOf("=");
+  const [kind, name] = [key.slice(0, at), key.slice(at + 1)];
+  if (kind === "batch") return `batch ${name} --resume`;
+  return `resume --${kind === "domain" ? "to-domain" : kind} ${name}`;
 }
 
 /** Says for people what a pause keeps back. */

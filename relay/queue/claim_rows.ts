@@ -54,6 +54,7 @@ function toClaimed(row: Record<string, unknown>): ClaimedMessage {
     attempt: row.attempts as number,
     ...((row.past ?? NOTHING) as typeof NOTHING),
     id: row.id as string,
+    app: row.app as string,
     contentId: row.content_id as string,
     from: { email: row.from_email as string, name: row.from_name as string | null },
     replyTo: (row.reply_to ?? []) as ClaimedMessage["replyTo"],

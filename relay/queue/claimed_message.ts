@@ -21,6 +21,7 @@ export interface ClaimedMessage {
   /** Its holder died, or we ourselves hold it, while nothing else was in flight. */
   readonly wasAlone: boolean;
   readonly id: string;
+  readonly app: string;
   readonly contentId: string;
   readonly from: { readonly email: string; readonly name: string | null };
   readonly replyTo: readonly { readonly email: string; readonly name?: string | null }[];

@@ -194,7 +194,7 @@ with pick as materialized (${pick}
 select c.seq::text, c.lease::text, p.lane, c.attempts, date_part('epoch', c.retried_at) * 1000 as retried_at_ms,
   case when p.leased_by is not null or p.intent or c.crashes > 0 or c.alone or c.unrecorded then json_build_object('takenOver', p.leased_by is not null,
     'wasOurs', coalesce(p.leased_by = $1::bigint, false), 'unrecorded', c.unrecorded, 'intended', p.intent, 'crashes', c.crashes, 'wasAlone', c.alone) end as past,
-  m.id, m.content_id, m.from_email, m.from_name, nullif(m.reply_to, '[]') as reply_to, m.return_path, m.unsubscribe, m.on_uncertain, m.stream, m.variables,
+  m.id, m.app, m.content_id, m.from_email, m.from_name, nullif(m.reply_to, '[]') as reply_to, m.return_path, m.unsubscribe, m.on_uncertain, m.stream, m.variables,
   m.overridden, m.backoff, m.batch, m.first_due_ms, m.expires_at_ms, r.recipients,
   date_part('epoch', now()) * 1000 as now_ms, p.throttle, ${floor} as floor
 from claimed c

@@ -11,7 +11,7 @@ function inMinutes(minutes: number): Date {
 
 function mail(row: Partial<ExplainedRow>, more: Partial<ExplainedMail> = {}): ExplainedMail {
   return {
-    ...{ id: ID, messageId: `<${ID}@shop.example.com>`, state: "queued", attempts: [], suppressions: [] },
+    ...{ id: ID, app: "shop", messageId: `<${ID}@shop.example.com>`, state: "queued", attempts: [], suppressions: [] },
     recipients: [{ position: 0, address: "Ann@example.com", state: "queued", at: NOW.toISOString() }],
     row: { due: NOW, throttle: undefined, crashes: 0, ahead: 0, holder: undefined, ...row },
     ...more,
@@ -66,7 +66,7 @@ test("a lease is that of a relay that lives, or of one that has not been heard o
 
 test("a pause says of what, since when, by whom and why, and how it ends; those of other mail are left out", () => {
   const batch = "018f0000-0000-7000-8000-0000000000b1";
-  const pauses = ["stream=bulk", "stream=news", `batch=${batch}`, "domain=example.com"].map((key) => (
+  const pauses = ["stream=bulk", "stream=news", "app=crm", `batch=${batch}`, "domain=example.com"].map((key) => (
     { key, since: inMinutes(-60), by: "ops", reason: "a wrong link" }
   ));
   const of = (more: Partial<ExplainedMail>) => explained(mail({ throttle: "paused:x" }, more), { pauses }).text;
@@ -75,7 +75,9 @@ test("a pause says of what, since when, by whom and why, and how it ends; those 
   );
   expect(of({ batchId: batch })).toContain(`mailchute batch ${batch} --resume`);
   expect(of({})).toContain("mailchute resume --to-domain example.com");
-  expect(of({ stream: "bulk" })).not.toContain("news");
+  expect(of({ app: "crm" })).toContain("app crm is paused since");
+  expect(of({ app: "crm" })).toContain("mailchute resume --app crm");
+  expect(of({ stream: "bulk" })).not.toMatch(/news|crm/);
 });
 
 test("a throttle says when a token comes", () => {

@@ -3,22 +3,36 @@ import { describePause, pauseOf, pausesOfThrottle, throttleOfPauses } from "../.
 
 test("a pause keeps back its stream or its domain, however the domain is written, and nothing else", () => {
   const keys = new Set(["stream=bulk", "domain=xn--mnchen-3ya.example"]);
-  const of = (stream: string | null, to: string) => pauseOf({ stream, batch: null, to }, keys);
+  const of = (stream: string | null, to: string) => pauseOf({ app: "shop", stream, batch: null, to }, keys);
   expect(of("bulk", "ann@example.com")).toBe("stream=bulk");
   expect(of("bulk2", "ann@example.com")).toBeUndefined();
   expect(of(null, "ann@example.com")).toBeUndefined();
   expect(of(null, "ann@MÜNCHEN.example")).toBe("domain=xn--mnchen-3ya.example");
   expect(of(null, "ann@a.xn--mnchen-3ya.example")).toBeUndefined();
   const batch = "018f0000-0000-7000-8000-000000000001";
-  expect(pauseOf({ stream: null, batch, to: "ann@example.com" }, new Set([`batch=${batch}`]))).toBe(`batch=${batch}`);
-  expect(pauseOf({ stream: null, batch: null, to: "ann@example.com" }, new Set(["batch=null"]))).toBeUndefined();
+  expect(pauseOf({ app: "shop", stream: null, batch, to: "ann@example.com" }, new Set([`batch=${batch}`]))).toBe(
+    `batch=${batch}`,
+  );
+  expect(pauseOf({ app: "shop", stream: null, batch: null, to: "ann@example.com" }, new Set(["batch=null"])))
+    .toBeUndefined();
   // A mail of no stream is in none that is called so.
-  expect(pauseOf({ stream: null, batch: null, to: "ann@example.com" }, new Set(["stream=null"]))).toBe(undefined);
+  expect(pauseOf({ app: "shop", stream: null, batch: null, to: "ann@example.com" }, new Set(["stream=null"]))).toBe(
+    undefined,
+  );
+});
+
+test("the pause of an app keeps back its mail to whomever, and no other app's", () => {
+  const keys = new Set(["app=shop", "domain=example.com"]);
+  const of = (app: string, to: string) => pauseOf({ app, stream: null, batch: null, to }, keys);
+  expect(of("shop", "ann@example.net")).toBe("app=shop");
+  expect(of("Shop", "ann@example.net")).toBeUndefined();
+  expect(of("Shop", "ann@example.com")).toBe("domain=example.com");
 });
 
 test("the pause of all mail comes before every other, and without pauses nothing is kept back", () => {
-  expect(pauseOf({ stream: "bulk", batch: null, to: "a@b.example" }, new Set(["stream=bulk", "all"]))).toBe("all");
-  expect(pauseOf({ stream: "bulk", batch: null, to: "a@b.example" }, new Set())).toBeUndefined();
+  expect(pauseOf({ app: "shop", stream: "bulk", batch: null, to: "a@b.example" }, new Set(["stream=bulk", "all"])))
+    .toBe("all");
+  expect(pauseOf({ app: "shop", stream: "bulk", batch: null, to: "a@b.example" }, new Set())).toBeUndefined();
 });
 
 test("the throttle of pauses names each once, in order, and is told from that of a limit", () => {
@@ -40,8 +54,9 @@ test("the throttle of very many pauses still fits into an index", () => {
 });
 
 test("people read what is paused", () => {
-  expect(["all", "stream=bulk", "batch=42", "domain=example.com"].map(describePause)).toEqual([
+  expect(["all", "app=shop", "stream=bulk", "batch=42", "domain=example.com"].map(describePause)).toEqual([
     "all mail",
+    "app shop",
     "stream bulk",
     "batch 42",
     "mail to example.com",

@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { pauseBatch } from "../../relay/limits/pause_table.ts";
 import { createDatabase } from "../database.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
-import { enqueue } from "../relay.ts";
-import { connectAs, newRole } from "../schema/role.ts";
+import { enqueue, until } from "../relay.ts";
+import { connectAs, newRole, send } from "../schema/role.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { on, run } from "./command.ts";
 
@@ -49,12 +49,16 @@ test("pause begins, lists and says again why; resume ends, and says what is stil
 }, 60_000);
 
 test.each([
-  [["resume"], "resume takes one of --all, --stream NAME and --to-domain DOMAIN"],
+  [["resume"], "resume takes one of --all, --app NAME, --stream NAME and --to-domain DOMAIN"],
   [["resume", "bulk"], "Unexpected argument 'bulk'"],
   [["pause", "bulk"], "Unexpected argument 'bulk'"],
   [["pause", "--stream", "bulk", "--stream", "alert"], "--stream is given twice: keep one"],
-  [["pause", "--all", "--stream", "bulk"], "Name one of --all, --stream NAME and --to-domain DOMAIN at a time"],
+  [
+    ["pause", "--all", "--stream", "bulk"],
+    "Name one of --all, --app NAME, --stream NAME and --to-domain DOMAIN at a time",
+  ],
   [["pause", "--stream", "Bulk"], "--stream Bulk is no stream: 1 to 63 of a-z 0-9 . _ -"],
+  [["pause", "--app", "the shop"], "--app the shop is no app: 1 to 63 of A-Z a-z 0-9 _ . -"],
   [["pause", "--to-domain", "ann@example.com"], "--to-domain ann@example.com is no domain that mail could have"],
   [["pause", "--to-domain", "*.example.com"], "is no domain that mail could have: write example.com"],
   [["pause", "--reason", "why"], "--reason says why something is paused: add --all"],
@@ -79,6 +83,63 @@ test("a pause in a database that is no home is told to hold for relays whose hom
   const status = await run(["status", "--json"], env);
   expect(JSON.parse(status.stdout).map((report: object) => "pauses" in report)).toEqual([true, false]);
 }, 60_000);
+
+test(
+  "pause --app keeps back the mail of one app, claimed once and free of cost from then on, and no other's; resume sends it",
+  async () => {
+    await using server = await startScriptedServer();
+    await using database = await createDatabase();
+    using state = temporaryDirectory();
+    const env = {
+      ...on(database),
+      ...{ SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`, RELAY_STATE_DIR: state.path, PORT: "0" },
+    };
+    const [shop, crm] = [newRole(), newRole()];
+    for (const app of [shop, crm]) {
+      await using connected = await connectAs(database, app);
+      await run(["grants", app, "--from", "*"], on(database));
+      for (let count = 0; count < 5; count++) await send(connected, { to: [{ email: `${app}${count}@example.com` }] });
+    }
+    expect(await run(["pause", "--app", shop, "--reason", "it loops"], env)).toEqual({
+      ...{ code: 0, stdout: "", stderr: `app ${shop}: paused\n` },
+    });
+    const sentOf = (app: string) => server.mails.filter(({ recipients }) => recipients[0]?.startsWith(app)).length;
+    const parked = async () => {
+      const [row] = await database.sql`
+      select count(*)::int as messages, coalesce(max(lease), 0)::int as claims, coalesce(sum(attempts), 0)::int as attempts
+      from mailchute.queue where throttle = ${`paused:app=${shop}`} and leased_by is null`;
+      return { ...row };
+    };
+    await using relay = startRelayProcess(["run"], env);
+    await server.whenMails(5);
+    await until(async () => (await parked()).messages === 5, "the shop's mail is put aside");
+    // Further claims find none of it.
+    await enqueue(database);
+    await server.whenMails(6);
+    expect(await parked()).toMatchObject({ messages: 5, claims: 1, attempts: 0 });
+    expect([sentOf(shop), sentOf(crm)]).toEqual([0, 5]);
+    const [held] = await database.sql`select id from mailchute.message where app = ${shop} limit 1`;
+    expect((await run(["explain", held?.id], env)).stdout).toContain(`mailchute resume --app ${shop}`);
+    expect((await run(["doctor"], env)).stdout).toContain(`mailchute resume --app ${shop}`);
+    const url = /"status":"(http[^"]+)"/.exec(relay.output())?.[1] as string;
+    expect(await (await fetch(new URL("/metrics", url))).text()).toContain(
+      `mailchute_paused{of="app",app="${shop}"} 1`,
+    );
+
+    expect((await run(["resume", "--app", shop], env)).stderr).toBe(`app ${shop}: resumed\n`);
+    await server.whenMails(11);
+    expect([sentOf(shop), sentOf(crm)]).toEqual([5, 5]);
+  },
+  60_000,
+);
+
+test("pause --app tells when no app is called so here: a slip of the pen would stop nobody", async () => {
+  await using database = await createDatabase();
+  await run(["grants", newRole(), "--app", "shop", "--from", "*"], on(database));
+  const { code, stderr } = await run(["pause", "--app", "shp"], on(database));
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^app shp: paused\nNo app of the database home is called shp/);
+});
 
 test("an administrator may pause, a relay may read that, and nobody else may", async () => {
   await using database = await createDatabase();
@@ -105,7 +166,21 @@ test("an administrator may pause, a relay may read that, and nobody else may", a
   expect([...await asRelay`select key, by, reason from mailchute.pause where key like 'batch%'`]).toEqual([
     { key: `batch=${batch}`, by: relay, reason: "too many were refused" },
   ]);
-  for (const key of ["batch=", "batch=news", "", "bulk", "stream=", "stream=Bulk", "domain=", "domain=a,b", "all=1"]) {
+  for (
+    const key of [
+      "batch=",
+      "batch=news",
+      "",
+      "bulk",
+      "stream=",
+      "stream=Bulk",
+      "app=",
+      "app=a,b",
+      "domain=",
+      "domain=a,b",
+      "all=1",
+    ]
+  ) {
     expect(asAdmin`insert into mailchute.pause (key) values (${key})`.execute()).rejects.toThrow("pause_key_check");
   }
 }, 60_000);
