@@ -4,6 +4,8 @@ import { MIGRATIONS } from "../database/schema.ts";
 import { isOlder, PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 import { type Command, DATABASE_OPTION, EXIT, findDatabases, UsageError, withDatabase } from "./command.ts";
 
+const HAS_APPS = "select exists (select from mailchute.app_role) as has";
+
 /** `migrate`: brings the schema to this program's version. */
 export const migrateCommand: Command = {
   name: "migrate",
@@ -30,6 +32,7 @@ export const migrateCommand: Command = {
       ? [options.database]
       : findDatabases(context).map(({ name }) => name);
     let code: number = EXIT.ok;
+    let lacksApps = false;
     for (const name of names) {
       code = Math.max(
         code,
@@ -52,11 +55,13 @@ export const migrateCommand: Command = {
           }
           const applied = await migrate(sql);
           context.tell(`${display}: ${applied.length === 0 ? "up to date" : `applied ${applied.join(", ")}`}`);
+          const [row] = await sql.unsafe(HAS_APPS);
+          lacksApps ||= row?.has !== true;
           return EXIT.ok;
         }),
       );
     }
-    if (!options["dry-run"] && code === EXIT.ok) {
+    if (lacksApps && code === EXIT.ok) {
       context.tell("Next: mailchute grants ROLE --app NAME --from '*@your.domain', then mailchute run");
     }
     return code;

@@ -78,6 +78,7 @@ function fitsOutcome(rule: OutcomeAdvice, outcome: Outcome): boolean {
   if (rule.phase !== undefined && rule.phase !== phase) return false;
   if (rule.blame !== undefined && rule.blame !== blame) return false;
   if (rule.codes !== undefined && !rule.codes.includes(reply?.code ?? 0)) return false;
+  if (rule.says !== undefined && !rule.says.test(reply?.text ?? "")) return false;
   return rule.enhanced === undefined || reply?.enhanced?.startsWith(rule.enhanced, 1) === true;
 }
 

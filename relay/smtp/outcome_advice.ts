@@ -9,11 +9,17 @@ export interface OutcomeAdvice {
   readonly blame?: Blame;
   readonly codes?: readonly number[];
   readonly enhanced?: string;
+  /** Only what is advised may hang on words: servers have no code of their own for it. */
+  readonly says?: RegExp;
   /** Not this mail's alone: the log of the relay tells it. */
   readonly concernsMany?: true;
   readonly problem: string;
   readonly fix: string;
 }
+
+/** How servers name the list of addresses or domains that they go by: spamhaus, RBL, DNSBL, black list, block list, blocked using x.example. */
+const BLOCK_LIST =
+  /\b(?:rbl|dnsbl|dnsrbl|uribl|surbl)s?\b|black[- ]?list|block[- ]?list|spamhaus|spamcop|barracudacentral|sorbs|\blisted (?:at|in|on|by)\b|blocked (?:using|by) [\w-]+\.\w/i;
 
 /** The table. */
 export const OUTCOME_ADVICE: readonly OutcomeAdvice[] = [
@@ -27,6 +33,13 @@ export const OUTCOME_ADVICE: readonly OutcomeAdvice[] = [
     concernsMany: true,
     problem: "The server takes mail only after a login or over TLS ({code})",
     fix: "write smtp://user:password@{host}:587 in SMTP_URL",
+  },
+  {
+    says: BLOCK_LIST,
+    concernsMany: true,
+    problem: "The server refuses us because of a block list ({code})",
+    fix:
+      "look up there, as its reply says, which address or domain is listed and why; end that, ask to be taken off (or the provider whose address it is), then mailchute retry",
   },
   {
     kind: "bounced",

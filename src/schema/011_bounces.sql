@@ -53,6 +53,7 @@ declare
   recipient record;
   is_news boolean;
   is_listed boolean;
+  counts boolean;
   noted jsonb := '[]';
 begin
   for report in
@@ -82,7 +83,10 @@ begin
     end if;
 
     is_listed := report.kind = 'complained';
-    if is_news and rules is not null and report.says is not null then
+    -- Taken in before without rules, it has not counted yet. What has counted does so once: a person may have taken the address off since.
+    counts := rules is not null and (is_news or is_listed or report.says is not null and not exists (
+      select from mailchute.bounce b where b.seq = message_seq and b.position = report.position and b.kind <> 'delayed'));
+    if counts and report.says is not null then
       insert into mailchute.bounce (seq, position, app, address, kind)
       values (message_seq, report.position, recipient.app, recipient.address, report.says)
       on conflict (seq, position) do update set kind = excluded.kind, at = now();
@@ -90,7 +94,7 @@ begin
         select count(*) >= (rules ->> 'after')::int from mailchute.bounce b where b.address = recipient.address and b.app = recipient.app
           and b.kind = 'soft' and b.at > now() - make_interval(secs => (rules ->> 'within')::float8 / 1000));
     end if;
-    if is_news and rules is not null and is_listed then
+    if counts and is_listed then
       perform mailchute.list_bounced(jsonb_build_array(jsonb_build_object('address', recipient.address, 'app', recipient.app,
         'hard', report.says is distinct from 'soft',
         'reason', case when report.kind = 'complained' then 'complaint' end,

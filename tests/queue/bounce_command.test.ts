@@ -111,6 +111,30 @@ test("--suppress lists whom RELAY_ON_BOUNCE names and who complains, for the app
   expect(without).toMatchObject({ code: 75, stderr: expect.stringContaining("RELAY_ON_BOUNCE") });
 });
 
+test(
+  "--suppress lists whom a report names that was taken in before without it, and nobody again whom a person took off",
+  async () => {
+    await using database = await createDatabase();
+    const env = { ...on(database), RELAY_ON_BOUNCE: "hard=suppress for 30d" };
+    const report = reportOf(await sent(database, "hard@example.com"), { address: "hard@example.com" });
+    const complaint = complaintOf(await sent(database, "cross@example.com"));
+    for (const each of [report, complaint]) await run(["bounce"], on(database), each);
+    expect(await listed(database)).toEqual([]);
+    const again = await run(["bounce", "--suppress"], env, report);
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining("as was known") });
+    await run(["bounce", "--suppress"], env, complaint);
+    expect(await listed(database)).toEqual([["cross@example.com", "complaint", null], [
+      "hard@example.com",
+      "bounce",
+      30,
+    ]]);
+    await run(["suppress", "hard@example.com", "--remove"], on(database));
+    await run(["bounce", "--suppress"], env, report);
+    expect(await listed(database)).toEqual([["cross@example.com", "complaint", null]]);
+  },
+  30_000,
+);
+
 async function listed(database: TestDatabase) {
   const rows = await database.sql`
     select s.address, s.reason, round(extract(epoch from s.until - now()) / 86400)::int as days

@@ -24,6 +24,11 @@ test("migrate applies what is missing, tells what it did, and the second time sa
   expect(second.stderr).toContain("up to date");
   const dry = await run(["migrate", "--dry-run"], on(database));
   expect(dry.stderr).toContain("up to date");
+  // What comes next is said until it is done.
+  for (const { stderr } of [first, second]) expect(stderr).toContain("Next: mailchute grants ROLE");
+  await database.sql`insert into mailchute.app (name, senders) values ('shop', '{*}')`;
+  await database.sql`insert into mailchute.app_role (role, app) values ('postgres', 'shop')`;
+  expect((await run(["migrate"], on(database))).stderr).not.toContain("Next:");
 });
 
 test("migrate brings every database of the environment up to date, or the one that is named", async () => {
