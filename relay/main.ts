@@ -14,18 +14,20 @@ import { PROGRAM_VERSION } from "./version.ts";
 // The composition root: the only file that reads process.* or writes to the console.
 
 const stdout = Bun.stdout.writer();
-// Whoever reads has seen enough (`mailchute list | head`), or the log has lost its reader: no reason to end, least of all for `run`.
+// Whoever reads has seen enough (`mailchute list | head`), or the log has lost its reader or its terminal: no reason to end, least of all for `run`.
 process.on("unhandledRejection", (error) => {
-  if (errorCode(error) === "EPIPE") return;
+  if (["EPIPE", "EIO"].includes(errorCode(error))) return;
   throw error;
 });
+
+let asking: Promise<string> | undefined;
 
 const commands = commandsOf({
   hostname: hostname(),
   pid: process.pid,
   clock: systemClock,
   random: Math.random,
-  stopAsked: stopAsked(),
+  stopAsked,
 });
 
 const context: CommandContext = {
@@ -122,10 +124,14 @@ function help(): number {
   return EXIT.ok;
 }
 
-/** Resolves at the first signal; a second one ends the process at once. */
+/**
+ * Resolves at the first signal; a second one ends the process at once. Only who calls this drains: of the other commands each signal is the end. SIGHUP says that the
+ * terminal is gone, and often does so twice: it begins the same, and enforces nothing. Under nohup it is ignored, and stays so.
+ */
 function stopAsked(): Promise<string> {
-  return new Promise((resolve) => {
+  asking ??= new Promise((resolve) => {
     let asked = false;
+    if (!ignoresHangup()) process.on("SIGHUP", () => resolve("SIGHUP"));
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.on(signal, () => {
         if (asked) process.exit(128 + (signal === "SIGTERM" ? 15 : 2));
@@ -134,4 +140,15 @@ function stopAsked(): Promise<string> {
       });
     }
   });
+  return asking;
+}
+
+/** Whether whoever started us wants it so; asked where the system tells (proc(5), SigIgn: the first bit is signal 1). */
+function ignoresHangup(): boolean {
+  try {
+    const ignored = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+    return (BigInt(`0x${ignored}`) & 1n) === 1n;
+  } catch {
+    return false;
+  }
 }

@@ -64,7 +64,7 @@ chmod 755 /usr/sbin/sendmail
 /** All commands, none of which is run here. */
 export const COMMANDS: readonly Command[] = commandsOf({
   ...{ hostname: hostname(), pid: process.pid, clock: systemClock, random: Math.random },
-  stopAsked: new Promise(() => {}),
+  stopAsked: () => new Promise(() => {}),
 });
 
 /** Returns the text of the page. */

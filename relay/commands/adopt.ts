@@ -7,7 +7,7 @@ import { type Command, DATABASE_OPTION, EXIT, type Options, UsageError, withData
 export interface AdoptMachine {
   readonly clock: Clock;
   /** Resolves when the process is asked to end. */
-  readonly stopAsked: Promise<string>;
+  readonly stopAsked: () => Promise<string>;
 }
 
 /** Two sleeps of a relay with the default of EMPTY_QUEUE_SLEEP. */
@@ -49,7 +49,7 @@ export function adoptCommand({ clock, stopAsked }: AdoptMachine): Command {
         }
         await sql.unsafe(HAS_APP);
         const stop = new AbortController();
-        void stopAsked.then(() => stop.abort());
+        void stopAsked().then(() => stop.abort());
         const adoption = new Adoption({
           sql,
           begin: (work) => sql.begin((tx) => work(tx)),

@@ -4,8 +4,8 @@ import { type Command, type CommandContext, EXIT } from "./command.ts";
 
 /** What `run` is given beside what every command is. */
 export interface RunContext extends CommandContext, Omit<Machine, "log"> {
-  /** Resolves when the process is asked to end (SIGTERM, SIGINT). */
-  readonly stopAsked: Promise<string>;
+  /** Resolves when the process is asked to end (SIGTERM, SIGINT, SIGHUP), which from the first call on does not end it by itself. */
+  readonly stopAsked: () => Promise<string>;
 }
 
 /** `run`: the service itself. */
@@ -17,12 +17,13 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
     options: { once: { type: "boolean" } },
     async run(context, _words, options) {
       const once = options.once === true;
+      const stopAsked = machine.stopAsked();
       // Half of the program, which the other commands need not wait for.
       const { launch } = await import("../launch.ts");
       // A database that is silent keeps a start for a while; nothing is claimed before its end, and so nothing is lost by leaving.
       const launched = await Promise.race([
         launch({ ...machine, ...context }, { once }),
-        machine.stopAsked,
+        stopAsked,
       ]);
       if (typeof launched === "string") {
         context.tell(`mailchute: ended by ${launched} before it had started`);
@@ -30,7 +31,7 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
       }
       const { service, log } = launched;
       if (once) {
-        const stopped = machine.stopAsked.then(() => service.stop());
+        const stopped = stopAsked.then(() => service.stop());
         const interrupted: Remainder = { waiting: 1, leased: 0 };
         // Whatever it ends with: what is on the wire then is brought to its end.
         const { waiting, leased, paused, pauses } = await Promise.race([
@@ -48,7 +49,7 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
         return EXIT.ok;
       }
       log.info("serving", { status: service.url });
-      const signal = await machine.stopAsked;
+      const signal = await stopAsked;
       log.info("draining", { signal });
       await service.stop();
       log.info("stopped");

@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { type Clock, systemClock } from "../../relay/time/clock.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
 import { createDatabase } from "../database.ts";
+import { openConnection, waitForLocks } from "../queue/setup.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
@@ -120,6 +122,69 @@ test("run --once that cannot write an outcome, since the database refuses, exits
   once.kill("SIGTERM");
   expect(await once.exited).toBe(75);
 }, 60_000);
+
+test("SIGHUP drains as SIGTERM does, and a second one, which a terminal that is gone often sends, breaks nothing off", async () => {
+  const release = Promise.withResolvers<void>();
+  await using server = await startScriptedServer({
+    on: { content: async () => (await release.promise, undefined) },
+  });
+  await using database = await createDatabase();
+  using state = temporaryDirectory();
+  const env = { ...environment(database, { server, state }), PORT: "0", RELAY_GRACE: "25s" };
+  const id = await enqueue(database);
+  await using relay = startRelayProcess(["run"], env);
+  await server.whenSaid("\r\n.\r\n");
+  relay.kill("SIGHUP");
+  await relay.printed('"msg":"draining","signal":"SIGHUP"');
+  relay.kill("SIGHUP");
+  release.resolve();
+  expect(await relay.exited).toBe(0);
+  expect((await describeMessage(database, id)).state).toBe("sent");
+});
+
+test("a relay that nohup has started outlives the end of its terminal", async () => {
+  await using server = await startScriptedServer();
+  await using database = await createDatabase();
+  using state = temporaryDirectory();
+  const main = join(import.meta.dir, "../../relay/main.ts");
+  const env = {
+    ...environment(database, { server, state }),
+    PORT: "0",
+    PATH: process.env.PATH ?? "",
+    LOG_FORMAT: "json",
+  };
+  const child = Bun.spawn(["sh", "-c", 'trap "" HUP; exec "$0" "$@"', process.execPath, main, "run"], {
+    ...{ env, stdin: "ignore", stdout: "pipe", stderr: "ignore" },
+  });
+  try {
+    let text = "";
+    const lines = child.stdout.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]();
+    while (!text.includes('"msg":"serving"')) text += (await lines.next()).value ?? "";
+    child.kill("SIGHUP");
+    const id = await enqueue(database);
+    await server.whenMails(1);
+    await until(async () => (await describeMessage(database, id)).state === "sent", "it goes on");
+    child.kill("SIGTERM");
+    while (!text.includes('"msg":"stopped"')) text += (await lines.next()).value ?? "";
+    expect(text).toContain('"msg":"draining","signal":"SIGTERM"');
+    expect(await child.exited).toBe(0);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
+test("the first Ctrl-C ends a command that takes long: only a relay has something to bring to an end", async () => {
+  await using database = await createDatabase();
+  await enqueue(database);
+  await using holder = openConnection(database);
+  await using command = startRelayProcess(["cancel", "--all", "--yes"], { DATABASE_URL: database.url });
+  await holder.begin(async (tx) => {
+    await tx`select from mailchute.queue for update`;
+    await waitForLocks(database, 1);
+    command.kill("SIGINT");
+    expect(await command.exited).toBe(-1);
+  });
+});
 
 function environment(
   proxy: { readonly url: string },
