@@ -148,7 +148,8 @@ export async function withDatabase<T>(
 }
 
 /**
- * Runs `work` on the database that `--database` names, or on all, one after the other. Of several, one that cannot be used is told, and keeps back none of the others.
+ * Runs `work` on the database that `--database` names, or on all, one after the other. Of several, one that cannot be used is told, and keeps back none of the others;
+ * with `goesOn` it is told too when it is the only one, and the command goes on with what it knows without.
  *
  * @returns what came of it, and how the command ends
  */
@@ -156,20 +157,26 @@ export async function inEachDatabase<T>(
   context: CommandContext,
   named: unknown,
   work: (sql: Sql, database: ConnectOptions) => Promise<T>,
-): Promise<{ readonly results: readonly T[]; readonly code: number }> {
+  { goesOn = false }: { readonly goesOn?: boolean } = {},
+): Promise<{
+  readonly results: readonly T[];
+  /** Those that cannot be used. */
+  readonly away: readonly { readonly database: string; readonly error: string }[];
+  readonly code: number;
+}> {
   const names = typeof named === "string" ? [named] : findDatabases(context).map(({ name }) => name);
   const results: T[] = [];
-  let code: number = EXIT.ok;
+  const away: { readonly database: string; readonly error: string }[] = [];
   for (const name of names) {
     try {
       results.push(await withDatabase(context, { name }, work));
     } catch (error) {
-      if (names.length === 1 || !(error instanceof DatabaseProblem)) throw error;
+      if (names.length === 1 && !goesOn || !(error instanceof DatabaseProblem)) throw error;
       context.tell(error.message);
-      code = EXIT.failed;
+      away.push({ database: name, error: error.message });
     }
   }
-  return { results, code };
+  return { results, away, code: away.length === 0 ? EXIT.ok : EXIT.failed };
 }
 
 /** The role lacks a right (SQLSTATE 42501). */

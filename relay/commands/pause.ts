@@ -4,6 +4,7 @@ import { isStream } from "../../src/stream.ts";
 import { beginPause, endPause, readPauses } from "../limits/pause_table.ts";
 import { describePause, PAUSE_OF_ALL } from "../limits/pause.ts";
 import { appsBeside } from "../suppression/table.ts";
+import { describePauses } from "./batch_names.ts";
 import {
   type Command,
   type CommandContext,
@@ -55,8 +56,9 @@ export const pauseCommand: Command = {
       }
       if (pauses.length === 0) context.tell("Nothing is paused.");
       else {
+        const describe = await describePauses(context, pauses);
         const rows = pauses.map((pause) => [
-          describePause(pause.key),
+          describe(pause),
           pause.since.toISOString().replace(/\.\d+Z/, "Z"),
           pause.by,
           pause.reason ?? "",
@@ -85,9 +87,8 @@ export const resumeCommand: Command = {
     return await withDatabase(context, { name: options.database }, async (sql, { name }) => {
       const wasPaused = await endPause(sql, key);
       const others = await readPauses(sql);
-      const still = others.length === 0
-        ? ""
-        : `; still paused: ${others.map((other) => describePause(other.key)).join(", ")}`;
+      const describe = await describePauses(context, others);
+      const still = others.length === 0 ? "" : `; still paused: ${others.map(describe).join(", ")}`;
       context.tell(`${describePause(key)}: ${wasPaused ? "resumed" : "was not paused"}${elsewhere(name)}${still}`);
       return wasPaused ? EXIT.ok : EXIT.failed;
     });

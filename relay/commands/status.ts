@@ -1,9 +1,10 @@
 import { placeOf } from "../database/database.ts";
 import { readRelays } from "../explain/facts.ts";
+import { span } from "../doctor/finding.ts";
 import type { RouteStatus } from "../http/status_source.ts";
 import { readPauses } from "../limits/pause_table.ts";
-import { describePause } from "../limits/pause.ts";
 import { lookAtPlace } from "../place/place_record.ts";
+import { describePauses } from "./batch_names.ts";
 import { type Command, DATABASE_OPTION, inEachDatabase, JSON_OPTION, table } from "./command.ts";
 import { relayHere } from "./relay_here.ts";
 
@@ -20,7 +21,8 @@ const OLDEST_DUE =
 
 /** Not those that have stopped (but Workers between two runs), nor those after which another has started in the same state directory. */
 const RELAYS = `
-select r.host, r.pid, r.version, r.started_at, r.heartbeat_at, r.heartbeat_at > now() - interval '1 minute' as alive
+select r.host, r.pid, r.version, r.started_at, r.heartbeat_at, r.heartbeat_at > now() - interval '1 minute' as alive,
+  extract(epoch from now() - r.heartbeat_at)::float8 as silent_seconds
 from mailchute.relay r where r.heartbeat_at > now() - interval '1 day' and (r.stopped_at is null or r.heartbeat_at > now())
   and not exists (select from mailchute.relay later where later.instance = r.instance and later.id > r.id)
 order by r.id desc limit 20`;
@@ -32,15 +34,21 @@ function describeRoute({ name, state, reason, connections }: RouteStatus): strin
   }`;
 }
 
+/** Nobody knows more than when it was seen: of one that was killed a moment ago too. In the future: it lets the database sleep until then. */
+function describeRelay({ alive, silentSeconds }: { readonly alive: boolean; readonly silentSeconds: number }): string {
+  if (silentSeconds < 0) return "rests";
+  return alive ? `seen ${span(silentSeconds * 1_000)} ago` : `gone, seen ${span(silentSeconds * 1_000)} ago`;
+}
+
 /** `status`: what waits, who works on it, and by which routes. */
 export const statusCommand: Command = {
   name: "status",
   usage: "[--json] [--database NAME]",
   summary:
-    "what waits in the queue, whether apps are refused or it is a copy, which relays serve it, and whether the routes of the relay here are out",
+    "what waits in the queue, whether apps are refused or it is a copy, when the relays that serve it were last seen, and whether the routes of the relay here are out",
   options: { ...JSON_OPTION, ...DATABASE_OPTION },
   async run(context, _words, options) {
-    const { results: reports, code } = await inEachDatabase(
+    const { results: reports, away, code } = await inEachDatabase(
       context,
       options.database,
       async (sql, connect) => {
@@ -62,18 +70,22 @@ export const statusCommand: Command = {
               startedAt: row.started_at as Date,
               heartbeatAt: row.heartbeat_at as Date,
               alive: row.alive as boolean,
+              silentSeconds: Math.round(row.silent_seconds as number),
             },
           })),
           // Relays keep the pauses of their home, in all databases.
           ...(name === "home" ? { pauses: await readPauses(sql) } : {}),
         };
       },
+      // The routes of the relay here are known all the same.
+      { goesOn: true },
     );
     const { routes, limits } = await relayHere(context);
     if (options.json) {
-      context.print(JSON.stringify(reports.map((report) => ({ ...report, routes, limits })), null, 2));
+      context.print(JSON.stringify([...reports, ...away].map((report) => ({ ...report, routes, limits })), null, 2));
       return code;
     }
+    const describe = await describePauses(context, reports.flatMap(({ pauses = [] }) => pauses));
     for (const { database, at, open, oldestDueSeconds, copyOf, isFull, relays, pauses = [] } of reports) {
       const states = Object.entries(open).map(([state, count]) => `${count} ${state}`).join(", ") || "nothing open";
       const age = oldestDueSeconds === undefined ? "" : `, the oldest due for ${Math.round(oldestDueSeconds)} s`;
@@ -84,8 +96,8 @@ export const statusCommand: Command = {
         );
       }
       if (isFull) context.print(`${database} is full (RELAY_MAX_QUEUE): what apps enqueue is refused as queue_full`);
-      const rows = relays.map(({ alive, host, pid, version, heartbeatAt }) => [
-        alive ? "alive" : "gone",
+      const rows = relays.map(({ host, pid, version, heartbeatAt, ...relay }) => [
+        describeRelay(relay),
         `${host} (pid ${pid})`,
         version,
         heartbeatAt.toISOString(),
@@ -95,9 +107,10 @@ export const statusCommand: Command = {
           ? "no relay serves it, and none has gone without a word in the last day"
           : table([["relay", "host", "version", "last heartbeat"], ...rows]),
       );
-      for (const { key, since, by, reason } of pauses) {
+      for (const pause of pauses) {
+        const { since, by, reason } = pause;
         const because = reason === undefined ? "" : `: ${reason}`;
-        context.print(`${describePause(key)} is paused since ${since.toISOString()} by ${by}${because}`);
+        context.print(`${describe(pause)} is paused since ${since.toISOString()} by ${by}${because}`);
       }
     }
     for (const route of routes ?? []) context.print(describeRoute(route));

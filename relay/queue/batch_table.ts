@@ -121,3 +121,14 @@ function toBatch(row: Record<string, unknown>): Batch {
     name: (row.name ?? undefined) as string | undefined,
   };
 }
+
+/** Index: batch_id. */
+const NAMES = `
+select b.id::text as id, b.name from mailchute.batch b
+where b.id = any (array(select value::uuid from jsonb_array_elements_text($1::text::jsonb))) and b.name is not null`;
+
+/** What apps call these batches, by their ids; those that are not here or have no name are left out. */
+export async function readBatchNames(sql: Statements, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const rows = await sql.unsafe(NAMES, [JSON.stringify(ids)]);
+  return new Map(rows.map(({ id, name }) => [id as string, name as string]));
+}

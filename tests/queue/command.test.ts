@@ -2,7 +2,9 @@ import { expect, test } from "bun:test";
 import { PROGRAM_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { startTransactionPooler } from "../doctor/transaction_pooler.ts";
+import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { enqueue } from "../relay.ts";
+import { startScriptedServer } from "../scripted_server.ts";
 import { on, run, UNKNOWN_ID } from "./command.ts";
 import { openQueue, settlement } from "./setup.ts";
 
@@ -61,11 +63,68 @@ test("of several databases one that is out of reach is said, and hides none of t
     expect(ran.stdout).toContain(what);
     expect(ran.stderr).toContain("127.0.0.1:1/a");
     const json = await run([...words, "--json"], env);
-    expect(JSON.parse(json.stdout)).toEqual([expect.objectContaining({ database: "home" })]);
+    const away = words[0] === "status" ? [{ database: "a", error: expect.stringContaining("127.0.0.1:1/a") }] : [];
+    expect(JSON.parse(json.stdout)).toEqual([expect.objectContaining({ database: "home" }), ...away]);
   }
   const alone = await run(["status", "--database", "a"], env);
   expect(alone).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("127.0.0.1:1/a") });
 });
+
+test("status tells the routes of the relay here though its one database is away", async () => {
+  await using database = await createDatabase();
+  await using server = await startScriptedServer();
+  using state = temporaryDirectory();
+  await using relay = startRelayProcess(["run"], {
+    ...on(database),
+    ...{ SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none`, RELAY_STATE_DIR: state.path, PORT: "0" },
+  });
+  await relay.printed('"serving"');
+  const PORT = /"status":"http:[^"]*:(\d+)"/.exec(relay.output())?.[1] as string;
+  const away = { DATABASE_URL: "postgres://u:p@127.0.0.1:1/a", PORT };
+  expect(await run(["status"], away)).toEqual({
+    code: 1,
+    stdout: "route default: open for mail, 0 connections\n",
+    stderr: expect.stringContaining("127.0.0.1:1/a"),
+  });
+  const [report] = JSON.parse((await run(["status", "--json"], away)).stdout);
+  expect(report).toMatchObject({ error: expect.stringContaining("127.0.0.1:1/a"), routes: [{ name: "default" }] });
+});
+
+test("status says when a relay was last seen, and not that it lives: one that was killed just now looks the same", async () => {
+  await using database = await createDatabase();
+  const { relayId } = await openQueue(database);
+  const seen = async (by: string) => {
+    await database.sql.unsafe(
+      `update mailchute.relay set heartbeat_at = now() - interval '${by}' where id = ${relayId}`,
+    );
+    return (await run(["status"], on(database))).stdout;
+  };
+  expect(await seen("40 seconds")).toMatch(/^seen 4[0-3](\.\d)? s ago +test \(pid/m);
+  expect(await seen("5 minutes")).toMatch(/^gone, seen 5 min ago +test \(pid/m);
+  expect(await seen("-30 minutes")).toMatch(/^rests +test \(pid/m);
+  const [report] = JSON.parse((await run(["status", "--json"], on(database))).stdout);
+  expect(report.relays).toMatchObject([{ alive: true, silentSeconds: expect.any(Number) }]);
+});
+
+test("status and pause call a paused batch by its name, in whichever database it is", async () => {
+  await using home = await createDatabase();
+  await using shop = await createDatabase();
+  const env = { ...on(home), DATABASE_URL_SHOP: shop.url };
+  const id = crypto.randomUUID();
+  const request = {
+    ...{ id, batch: "news/1", mail: { from: { email: "shop@example.com" }, subject: "News", text: "News" } },
+    recipients: [["ann@example.com", null, null, null]],
+  };
+  await shop.sql`select * from mailchute.enqueue_many_v1(${JSON.stringify(request)}::text::jsonb)`;
+  expect((await run(["batch", "news/1", "--pause", "--database", "shop"], env)).code).toBe(0);
+  const said = `batch news/1 (${id})`;
+  expect((await run(["status"], env)).stdout).toContain(`${said} is paused since`);
+  expect((await run(["pause"], env)).stdout).toContain(said);
+  expect((await run(["resume", "--all"], env)).stderr).toContain(`still paused: ${said}`);
+  // Where nobody can look it up, the id has to do.
+  const away = { ...on(home), DATABASE_URL_SHOP: "postgres://u:p@127.0.0.1:1/a" };
+  expect((await run(["pause"], away)).stdout).toContain(`batch ${id} `);
+}, 30_000);
 
 test("list shows the newest first and filters by state, address and number, as a text and as JSON", async () => {
   await using database = await createDatabase();
