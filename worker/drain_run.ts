@@ -14,12 +14,13 @@ import {
 import { Breaker } from "../relay/routes/breaker.ts";
 import { chunksOf, sizeOf } from "../relay/smtp/content.ts";
 import type { DrainQueueOptions, DrainReport } from "./drain_queue.ts";
-import { type Held, HeldMessages } from "./held_messages.ts";
+import { type Held, HeldMessages, unwritten } from "./held_messages.ts";
 import { leftToRelay, limitOfRelay } from "./left_to_relay.ts";
 
 // DESIGN: what a Worker holds, from claim to settled or given back. One mail at a time, settled before the next begins. Its journal is the
 // database: before the first dialogue of a message it says there that it may be sent (intent), so that whoever takes over from an isolate
-// that was lost records `uncertain` and lets the policy decide. Leases are renewed while it works; none is begun on whose end is near.
+// that was lost records `uncertain` and lets the policy decide; and after each part of many recipients it settles that part. Leases are
+// renewed while it works; none is begun on whose end is near.
 
 /** Until when mails may begin, and what is not to be begun. */
 export interface DeliverOptions {
@@ -33,6 +34,8 @@ type Tally = { -readonly [Name in keyof Omit<DrainReport, "end" | "reason">]: nu
 const ROUTE = "worker";
 /** About 1 MB, since a mail is held whole anyway: the database may be far away, and over HTTP each statement is a request, of which a run has a number. */
 const SLICE_UNITS = 36;
+/** After so many recipients of a mail is written what is final: no more get it twice when the Worker is lost. Each time is one statement more. */
+const RECIPIENTS_PER_PART = 25;
 const SETTLE_AGAIN_MS = 1_000;
 const FAULT_AGAIN_MS = 1_000;
 
@@ -189,8 +192,19 @@ export class DrainRun {
       const mayBegin = held.isBegun && clock.now() < endMs && !this.#isOut && this.#held.isOurs(held);
       const result = mayBegin ? await this.#sendTo(recipient, held, content) : later;
       legs.push({ recipients: [recipient], result });
+      if (mayBegin && legs.length % RECIPIENTS_PER_PART === 0) await this.#settlePart(held, legs);
     }
     return legs;
+  }
+
+  /** Writes what is final by now. */
+  async #settlePart(held: Held, legs: readonly ConcludedLeg[]): Promise<void> {
+    const conclusion = conclude(held.message, legs, this.#context());
+    if (conclusion.kind === "settle") this.#count(await this.#held.settlePart(held, conclusion.settlement));
+  }
+
+  #count(settlement: Pick<Settlement, "outcomes"> | undefined): void {
+    for (const { kind } of settlement?.outcomes ?? []) this.tally[kind]++;
   }
 
   async #sendTo(recipient: ClaimedRecipient, held: Held, content: Uint8Array): Promise<LegResult> {
@@ -235,8 +249,9 @@ export class DrainRun {
   }
 
   /** Writes what became of a message, again and again while its lease lasts. */
-  async #settle(held: Held, settlement: Settlement): Promise<void> {
+  async #settle(held: Held, whole: Settlement): Promise<void> {
     const { queue, clock, log } = this.#options;
+    const settlement = unwritten(held, whole);
     for (;;) {
       try {
         const ours = await queue.settle([settlement]);
@@ -250,7 +265,7 @@ export class DrainRun {
         await new Promise<void>((resolve) => clock.after(SETTLE_AGAIN_MS, resolve));
       }
     }
-    for (const { kind } of settlement.outcomes) this.tally[kind]++;
+    this.#count(settlement);
     this.#held.remove(held);
   }
 }

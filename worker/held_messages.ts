@@ -1,7 +1,7 @@
 import type { Log } from "../relay/log.ts";
 import { asToBegin } from "../relay/queue/crash.ts";
 import { lasts, RENEWALS_PER_LEASE } from "../relay/queue/lease.ts";
-import type { ClaimedMessage, Queue } from "../relay/queue/queue.ts";
+import type { ClaimedMessage, Queue, Settlement } from "../relay/queue/queue.ts";
 import type { Clock } from "../relay/time/clock.ts";
 import { periodic } from "../relay/time/periodic.ts";
 
@@ -14,11 +14,13 @@ export interface Held {
   isLost: boolean;
   /** It may have been sent: never given back as if nothing had been. */
   isBegun: boolean;
+  /** The recipients of whom is written already what became of them, by their positions. */
+  readonly written: Set<number>;
 }
 
 /** What holding takes. */
 export interface HeldMessagesOptions {
-  readonly queue: Pick<Queue, "renew" | "release">;
+  readonly queue: Pick<Queue, "renew" | "release" | "settlePart">;
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly log: Pick<Log, "warn">;
@@ -52,7 +54,9 @@ export class HeldMessages {
     const leaseEndsMs = claimedMs + this.#options.leaseMs;
     for (const message of messages) {
       const { seq, lease } = message;
-      this.#bySeq.set(seq, { message: asToBegin(message), lease, leaseEndsMs, isLost: false, isBegun: false });
+      this.#bySeq.set(seq, {
+        ...{ message: asToBegin(message), lease, leaseEndsMs, isLost: false, isBegun: false, written: new Set() },
+      });
     }
   }
 
@@ -65,6 +69,27 @@ export class HeldMessages {
   isOurs(held: Held): boolean {
     const { clock, leaseMs } = this.#options;
     return !held.isLost && lasts(held, { nowMs: clock.now(), leaseMs });
+  }
+
+  /**
+   * Writes which recipients have got what is final, while the others are still to be sent to: whoever takes over from a Worker that was lost need not
+   * take them for uncertain. The deferred are left to the end: they are open, and when they are tried again is the message's.
+   *
+   * @returns what was written; undefined: nothing
+   */
+  async settlePart(held: Held, settlement: Settlement): Promise<Settlement | undefined> {
+    const part = unwritten(held, settlement, ({ state }) => state !== "deferred");
+    if (part.recipients.length === 0) return undefined;
+    try {
+      held.isLost = !await this.#options.queue.settlePart(part);
+    } catch (error) {
+      // The next part has them too, and so has the end.
+      this.#options.log.warn("a part is not settled yet", { id: held.message.id, error });
+      return undefined;
+    }
+    if (held.isLost) return undefined;
+    for (const { position } of part.recipients) held.written.add(position);
+    return part;
   }
 
   /** Gives back what was not begun. What was begun and could not be settled is left to the end of its lease. */
@@ -92,4 +117,15 @@ export class HeldMessages {
       else each.isLost = true;
     }
   }
+}
+
+/** A settlement without those of whom it is written already. */
+export function unwritten(
+  { written }: Pick<Held, "written">,
+  settlement: Settlement,
+  counts: (recipient: Settlement["recipients"][number]) => boolean = () => true,
+): Settlement {
+  const recipients = settlement.recipients.filter((each) => !written.has(each.position) && counts(each));
+  const positions = new Set(recipients.map(({ position }) => position));
+  return { ...settlement, recipients, outcomes: settlement.outcomes.filter(({ position }) => positions.has(position)) };
 }

@@ -16,6 +16,29 @@ with input as materialized (
   for update
 )`;
 
+/** What the server said, and the states that follow, of the rows in `ours`. */
+const WRITTEN = `), noted as (
+  insert into mailchute.attempt (seq, number, position, outcome, phase, blame, code, enhanced, reply, route, relay)
+  -- A relay that held it in between may have written an attempt of this number: then it is one more.
+  select x.seq, coalesce((
+      select (select max(n.number) from mailchute.attempt n where n.seq = x.seq) + 1 from mailchute.attempt a
+      where a.seq = x.seq and a.number = x.number and a.position = x.position and a.relay <> $1::bigint), x.number),
+    x.position, x.kind, x.phase, x.blame, x.code, x.enhanced, x.reply, x.route, $1::bigint
+  from jsonb_to_recordset($3::text::jsonb) as x(seq bigint, number int, position smallint, kind text, phase text, blame text, code smallint,
+    enhanced text, reply text, route text)
+  where x.seq = any (array(select seq from ours))
+  -- Unless it was written before, by a statement whose answer was lost. A scalar subquery, which the planner cannot turn into a join.
+    and (select true from mailchute.attempt a where a.seq = x.seq and a.number = x.number
+      and a.position = x.position and a.relay = $1::bigint and a.outcome = x.kind and a.reply = x.reply) is null
+  returning 1
+), moved as (
+  update mailchute.recipient r
+  set state = (select by_seq from input) -> r.seq::text -> 'recipients' -> r.position::text ->> 'state',
+    reason = (select by_seq from input) -> r.seq::text -> 'recipients' -> r.position::text ->> 'reason', changed_at = now()
+  where r.seq = any (array(select seq from ours)) and (select by_seq from input) -> r.seq::text -> 'recipients' ? r.position::text
+  returning 1
+)`;
+
 /**
  * Index: the primary keys. What we say of a message and of its recipients is looked up by their numbers, and $3 has all outcomes in one list: joined
  * to rows, the planner takes the input for one row and compares all with all, and a set for each message is a scan for each.
@@ -79,29 +102,15 @@ function settleOf(more = "", reads = ""): string {
   returning q.seq
 ), ours as materialized (
   select seq from ended union all select seq from kept
-), noted as (
-  insert into mailchute.attempt (seq, number, position, outcome, phase, blame, code, enhanced, reply, route, relay)
-  -- A relay that held it in between may have written an attempt of this number: then it is one more.
-  select x.seq, coalesce((
-      select (select max(n.number) from mailchute.attempt n where n.seq = x.seq) + 1 from mailchute.attempt a
-      where a.seq = x.seq and a.number = x.number and a.position = x.position and a.relay <> $1::bigint), x.number),
-    x.position, x.kind, x.phase, x.blame, x.code, x.enhanced, x.reply, x.route, $1::bigint
-  from jsonb_to_recordset($3::text::jsonb) as x(seq bigint, number int, position smallint, kind text, phase text, blame text, code smallint,
-    enhanced text, reply text, route text)
-  where x.seq = any (array(select seq from ours))
-  -- Unless it was written before, by a statement whose answer was lost. A scalar subquery, which the planner cannot turn into a join.
-    and (select true from mailchute.attempt a where a.seq = x.seq and a.number = x.number
-      and a.position = x.position and a.relay = $1::bigint and a.outcome = x.kind and a.reply = x.reply) is null
-  returning 1
-), moved as (
-  update mailchute.recipient r
-  set state = (select by_seq from input) -> r.seq::text -> 'recipients' -> r.position::text ->> 'state',
-    reason = (select by_seq from input) -> r.seq::text -> 'recipients' -> r.position::text ->> 'reason', changed_at = now()
-  where r.seq = any (array(select seq from ours)) and (select by_seq from input) -> r.seq::text -> 'recipients' ? r.position::text
-  returning 1
-)${more}
+${WRITTEN}${more}
 select seq::text from ours ${reads}`;
 }
+
+/** Index: as SETTLE. Writes what became of some recipients while the rest are being sent to: the row stays ours, as it is. A holder that is lost then leaves only the rest behind. */
+export const SETTLE_PART: string = `${LOCKED}, ours as materialized (
+  select seq from locked
+${WRITTEN}
+select seq::text from ours`;
 
 /** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long their route is expected to be out or full. `throttle`: what they wait for. */
 export const RELEASE: string = `${LOCKED}

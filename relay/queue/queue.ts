@@ -7,7 +7,7 @@ import type { Clock } from "../time/clock.ts";
 import { lastOf, perLane, toClaim, toRemaining, waitMsOf } from "./claim_rows.ts";
 import type { ClaimedMessage, ClaimedRecipient } from "./claimed_message.ts";
 import { DigestCloser } from "./digest_closer.ts";
-import { RELEASE, RENEW, SETTLE, SETTLE_BOUNCES } from "./lease_statements.ts";
+import { RELEASE, RENEW, SETTLE, SETTLE_BOUNCES, SETTLE_PART } from "./lease_statements.ts";
 import {
   ADOPT,
   CLAIM,
@@ -50,6 +50,9 @@ export interface Settlement {
     readonly reason: string | undefined;
   }[];
 }
+
+/** What has become of some recipients of a claimed message, whose others are still to be sent to. */
+export type SettledPart = Pick<Settlement, "seq" | "lease" | "attempt" | "outcomes" | "recipients">;
 
 /** What is left when nothing more can be done. */
 export interface Remaining {
@@ -196,6 +199,13 @@ export class Queue {
     const bounces = bouncesInput(settlements, this.#onBounce);
     if (bounces === undefined) return seqs(await this.#sql.unsafe(SETTLE, values, { prepare: true }));
     return seqs(await this.#sql.unsafe(SETTLE_BOUNCES, [...values, ...bounces], { prepare: true }));
+  }
+
+  /** Writes what has become of some recipients of a message that is still under way, and stays ours. @returns whether it is */
+  async settlePart(part: SettledPart): Promise<boolean> {
+    const settlement = { ...part, next: undefined };
+    const values = [this.#relayId, bySeq([settlement], settlementInput), JSON.stringify(outcomesInput([settlement]))];
+    return (await this.#sql.unsafe(SETTLE_PART, values, { prepare: true })).length > 0;
   }
 
   /** Gives back what was not started. @returns the messages that were still ours */

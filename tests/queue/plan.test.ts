@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { WAITING } from "../../relay/doctor/queue.ts";
-import { RELEASE, RENEW, SETTLE, SETTLE_BOUNCES } from "../../relay/queue/lease_statements.ts";
+import { RELEASE, RENEW, SETTLE, SETTLE_BOUNCES, SETTLE_PART } from "../../relay/queue/lease_statements.ts";
 import {
   CLAIM,
   CLAIM_PROBE,
@@ -87,6 +87,7 @@ const GUARDS:
     ["THROTTLES", THROTTLES, ["100", "''"], ["queue_throttle"]],
     ["UNTHROTTLE", UNTHROTTLE, [`'["domain:d1.example=60/m"]'`, "5000"], ["queue_pkey", "queue_throttle"]],
     ["SETTLE", SETTLE, ["1", SETTLEMENTS, "'[]'"], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
+    ["SETTLE_PART", SETTLE_PART, ["1", SETTLEMENTS, "'[]'"], ["attempt_pkey", "queue_pkey", "recipient_pkey"]],
     [
       "SETTLE_BOUNCES",
       SETTLE_BOUNCES,
