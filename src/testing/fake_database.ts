@@ -1,6 +1,7 @@
 import type { Row } from "../connection.ts";
 import { isOverridable } from "../suppression.ts";
 import { enqueueMany, type FakeBatch } from "./fake_batch.ts";
+import { closeDigests } from "./fake_digest_close.ts";
 import { enqueue, type FakeSuppression, type FakeTables } from "./fake_enqueue.ts";
 import { describe, type FakeMail, iso, isOpen, shownState } from "./fake_mail.ts";
 import { FakeTable } from "./fake_table.ts";
@@ -55,6 +56,16 @@ export class FakeDatabase {
     return this.#tables.suppressions.get(address.toLowerCase())?.reason;
   }
 
+  /** What a mail went out in: itself, but for an item of a digest. */
+  carrierOf(id: string): FakeMail | undefined {
+    return this.#find(id, (mail) => this.#tables.mails.get(mail.item?.digest ?? mail.id));
+  }
+
+  /** Ends the windows of all digests. @returns the mails that go out, in the order of their first items */
+  closeDigests(): readonly FakeMail[] {
+    return closeDigests(this.#tables, this.#now()).flatMap((id) => this.#tables.mails.get(id) ?? []);
+  }
+
   /** Changes a mail. */
   update(mail: FakeMail, change: Partial<FakeMail>): void {
     this.#tables.mails.set(mail.id, { ...mail, ...change });
@@ -75,7 +86,7 @@ export class FakeDatabase {
       case "enqueue_many_v1":
         return enqueueMany(this.#tables, JSON.parse(first), this.#now());
       case "status_v1":
-        return { answer: this.#find(first, (mail) => describe(mail, this.#now())) };
+        return { answer: this.#find(first, (mail) => describe(mail, this.#now(), this.carrierOf(mail.id))) };
       case "batch_status_v1":
         return { answer: this.#batchStatus(first) };
       case "cancel_v1":
@@ -128,7 +139,8 @@ export class FakeDatabase {
     // What its stream has said counts from when it is due, and goes along.
     const expiresAtMs = mail.expiresAfterMs === undefined ? mail.expiresAtMs : dueMs + mail.expiresAfterMs;
     if (expiresAtMs !== undefined && expiresAtMs <= atMs) refuseIssue("at", "is not before expiresAt");
-    if (mail.message.digest !== undefined && mail.dueMs === Infinity && mail.attempts.length === 0) {
+    // One that was canceled too, as long as its window is open.
+    if (mail.item !== undefined && mail.item.digest === undefined) {
       refuseIssue(
         "at",
         "is not for an item of a digest, whose window says when it is sent: cancel it, and send it anew",

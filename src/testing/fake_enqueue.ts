@@ -99,8 +99,10 @@ export function newMail(
   });
   return {
     ...{ ...row, ...times, message, recipients, createdAtMs: nowMs, isLeased: false, attempts: [] },
-    // Nobody closes windows here: an item waits until something is simulated.
+    // Windows do not end by themselves here: an item waits until something is simulated, or its window is closed.
     dueMs: !recipients.some(isOpen) ? undefined : message.digest === undefined ? times.firstDueMs : Infinity,
+    // Suppressed from the start: it never was an item.
+    item: message.digest !== undefined && recipients.some(isOpen) ? {} : undefined,
   };
 }
 

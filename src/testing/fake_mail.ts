@@ -43,6 +43,10 @@ export interface FakeMail {
   readonly batchKey?: string;
   readonly recipients: readonly FakeRecipient[];
   readonly attempts: readonly FakeAttempt[];
+  /** It is an item of a digest: the id of the mail in which it went out, its own when it was alone. */
+  readonly item?: { readonly digest?: string } | undefined;
+  /** It is a digest: of what, and of how many items. */
+  readonly gathered?: { readonly key: string; readonly items: number };
 }
 
 /** The states of a message in the order in which they stand for it, as in the database (005_status.sql). */
@@ -74,12 +78,28 @@ export function isOpen({ state }: FakeRecipient): boolean {
   return state === "queued" || state === "deferred" || state === "held";
 }
 
-/** All about a mail but its content, as the JSON of `status_v1`. */
-export function describe(mail: FakeMail, nowMs: number): string {
+/**
+ * All about a mail but its content, as the JSON of `status_v1`.
+ *
+ * @param digest what an item went out in tells its state
+ */
+export function describe(mail: FakeMail, nowMs: number, digest = mail): string {
+  const { recipients: _, state, attempts, nextAttemptAt, ...own } = described(mail, nowMs);
+  const carried = described(digest, nowMs);
+  return JSON.stringify({
+    ...own,
+    state: carried.state,
+    recipients: carried.recipients,
+    attempts: carried.attempts,
+    nextAttemptAt: carried.nextAttemptAt,
+  });
+}
+
+function described(mail: FakeMail, nowMs: number) {
   const { id, message, recipients, attempts, isLeased, dueMs } = mail;
   const shown = recipients.map((recipient) => shownState(mail, recipient, nowMs));
   // JSON leaves out what is undefined.
-  return JSON.stringify({
+  return {
     id,
     app: "app",
     state: BY_RANK.find((state) => shown.includes(state)),
@@ -103,14 +123,12 @@ export function describe(mail: FakeMail, nowMs: number): string {
     attempts: attempts.toSorted((one, other) => one.number - other.number || one.position - other.position)
       .map(({ atMs, position, ...attempt }) => ({ ...attempt, at: iso(atMs), address: recipients[position]?.address })),
     events: [],
-  });
+  };
 }
 
-/** How a mail stands to a digest: one for which something was simulated went out alone. */
-function digestOf({ id, message: { digest }, recipients, attempts }: FakeMail): object | undefined {
-  // Suppressed from the start: it never was an item.
-  if (digest === undefined || !recipients.some((recipient) => recipient.state !== "suppressed")) return undefined;
-  return { key: digest.key, id: attempts.length > 0 ? id : undefined };
+/** How a mail stands to a digest. */
+function digestOf({ message: { digest }, item, gathered }: FakeMail): object | undefined {
+  return item === undefined ? gathered : { key: digest?.key, id: item.digest };
 }
 
 /** The state that people see. */

@@ -73,6 +73,20 @@ export interface FakeMailer extends Mailer {
    * @throws {MailchuteError} `validation_error` when nobody is open there
    */
   simulate(which: string, outcome: Simulated, reply?: SimulatedReply): void;
+  /**
+   * Ends the windows of all digests, as time would. Several items become one mail; a lone one goes out as it is.
+   *
+   * @returns the mails that go out
+   * @example Two replies, one mail
+   * ```ts
+   * const mail = fakeMailer({ from: "forum@example.com" });
+   * const digest = { key: "replies", wait: "1h", subject: "{{count}} new replies" } as const;
+   * for (const text of ["Yes!", "No."]) await mail.send({ to: "ann@example.com", subject: "Bob replied", text, digest });
+   * const [replies] = mail.closeDigests();
+   * if (replies?.message.subject !== "2 new replies") throw new Error("unexpected");
+   * ```
+   */
+  closeDigests(): readonly SentMail[];
   /** Forgets all mails and keys. */
   clear(): void;
 }
@@ -198,6 +212,12 @@ export function fakeMailer(options: FakeMailerOptions = {}): FakeMailer {
     simulate(which, outcome, reply = {}) {
       simulate(database, which, { outcome, reply, nowMs: now() });
       changed();
+    },
+
+    closeDigests() {
+      const closed = database.closeDigests();
+      changed();
+      return closed.map(view);
     },
 
     clear() {

@@ -52,23 +52,27 @@ export function simulate(
   const { outcome } = options;
   if (!OUTCOMES.includes(outcome)) refuse("outcome", `it is none of ${OUTCOMES.join(", ")}`);
   checkReply(options.reply);
-  const chosen = database.mails().map((mail) => ({
+  const id = database.carrierOf(which)?.id;
+  // What is in a digest is in the queue no longer.
+  const chosen = database.mails().filter(({ dueMs }) => dueMs !== undefined).map((mail) => ({
     mail,
     recipients: mail.recipients.filter((recipient) =>
-      isOpen(recipient) && recipient.state !== "held" && (mail.id === which || sameAddress(recipient.address, which))
+      isOpen(recipient) && recipient.state !== "held" && (mail.id === id || sameAddress(recipient.address, which))
     ),
   })).filter(({ recipients }) => recipients.length > 0);
   if (chosen.length === 0) {
     refuse("which", "no mail with this id, and no recipient with this address, waits to be sent");
   }
+  const listed = (address: string) => database.suppressionOf(address);
   for (const { mail, recipients } of chosen) {
-    if (outcome === "sending") database.update(mail, { isLeased: true });
-    else {database.update(
-        mail,
-        outcome in REASONS
-          ? ended(mail, recipients, options)
-          : attempted(mail, recipients, { ...options, listed: (address) => database.suppressionOf(address) }),
-      );}
+    // An item for which something is simulated goes out alone.
+    const item = mail.item === undefined ? {} : { item: { digest: mail.id } };
+    const change = outcome === "sending"
+      ? { isLeased: true }
+      : outcome in REASONS
+      ? ended(mail, recipients, options)
+      : attempted(mail, recipients, { ...options, listed });
+    database.update(mail, { ...change, ...item });
   }
 }
 

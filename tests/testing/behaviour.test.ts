@@ -47,6 +47,13 @@ async function real(behaviour: Behaviour): Promise<unknown> {
       await makeDue(database);
       await running.relay.runOnce();
     },
+    closeDigests: async () => {
+      // As if they had been begun long ago, the digests before them too.
+      await database.sql`update mailchute.digest set closed_at = closed_at - interval '40 days'`;
+      await database.sql`
+        update mailchute.digest_item set since = since - interval '40 days', look_at = now() - interval '1 second' where digest is null`;
+      await database.sql`select mailchute.close_digests(1000)`;
+    },
     hold: async (id) => {
       await database.sql`
         update mailchute.queue q set leased_by = 1, lease = lease + 1 from mailchute.message m where m.seq = q.seq and m.id = ${id}`;
@@ -63,12 +70,14 @@ async function fake(behaviour: Behaviour): Promise<unknown> {
     transaction: mail.transaction,
     deliver: async () => {
       for (const { id } of mail.sent) {
-        const waiting = (await mail.get(id))?.recipients.filter(({ state }) =>
-          /^(queued|deferred|scheduled)$/.test(state)
-        );
-        for (const { address } of waiting ?? []) mail.simulate(address, wished(address) as Simulated);
+        const { recipients = [], digest } = await mail.get(id) ?? {};
+        // Its digest is delivered.
+        if (digest?.id !== undefined && digest.id !== id) continue;
+        const waiting = recipients.filter(({ state }) => /^(queued|deferred|scheduled)$/.test(state));
+        for (const { address } of waiting) mail.simulate(address, wished(address) as Simulated);
       }
     },
+    closeDigests: () => Promise.resolve(void mail.closeDigests()),
     hold: (id) => Promise.resolve(mail.simulate(id, "sending")),
   };
   return plain(await behaviour(subject));

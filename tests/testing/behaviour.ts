@@ -17,6 +17,8 @@ export interface Subject {
   transaction<T>(work: (tx: Connection) => Promise<T>): Promise<T>;
   /** Lets a relay try all that waits; the part of an address before a hyphen says what the server makes of it: `bounced-1@example.com`. */
   deliver(): Promise<void>;
+  /** Lets the windows of all digests end. */
+  closeDigests(): Promise<void>;
   /** Lets a relay hold a mail, and no more. */
   hold(id: string): Promise<void>;
 }
@@ -131,6 +133,56 @@ export const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
     await mail.suppressions.add("bob@example.com");
     seen.push(await mail.get((await mail.send({ ...BASE, to: "bob@example.com", digest })).id));
     return seen;
+  },
+
+  "an item is canceled, and then moved": async ({ mail, closeDigests }) => {
+    const { id } = await mail.send({ ...BASE, digest: { key: "replies", wait: "1h" } });
+    const seen: unknown[] = [await mail.cancel(id), await errorOf(mail.reschedule(id, inHours(1))), await mail.get(id)];
+    await closeDigests();
+    return [...seen, await mail.reschedule(id, inHours(1)), await mail.cancel(id), await mail.get(id)];
+  },
+
+  "a lone item goes out": async ({ mail, closeDigests, deliver }) => {
+    const { id } = await mail.send({ ...BASE, stream: "bulk", digest: { key: "replies", wait: "1h" } });
+    await closeDigests();
+    const seen: unknown[] = [await mail.get(id)];
+    await deliver();
+    return [...seen, await mail.get(id), await mail.cancel(id), await mail.reschedule(id, inHours(1))];
+  },
+
+  "items go out in digests": async ({ mail, closeDigests, deliver }) => {
+    const item = async (to: string, more = {}) =>
+      (await mail.send({ ...BASE, to, digest: { key: "replies", wait: "1h" }, ...more })).id;
+    const ids = [
+      await item("Deferred-1@example.com", { tags: ["a", "b"], metadata: { order: "7" } }),
+      await item("deferred-1@example.com", { tags: ["b", "c"], stream: "bulk" }),
+      await item("deferred-4@example.com", { digest: { key: "other", wait: "1h" } }),
+      await item("sent-2@example.com"),
+      await item("sent-2@example.com"),
+      await item("bounced-3@example.com"),
+      await item("bounced-3@example.com", { digest: { key: "replies", wait: "1h" }, tags: ["c"] }),
+    ];
+    const seen: unknown[] = [];
+    const look = async () => {
+      for (const id of ids) seen.push(await mail.get(id));
+    };
+    await mail.suppressions.add("sent-2@example.com", "complaint");
+    await closeDigests();
+    await look();
+    const digest = (await mail.get(ids[0] as string))?.digest?.id as string;
+    seen.push(digest === (await mail.get(ids[1] as string))?.digest?.id, ids.includes(digest), await mail.get(digest));
+    await deliver();
+    await look();
+    const next = await item("deferred-1@example.com");
+    seen.push(await mail.get(next), await mail.get(digest), await mail.wait(ids[6] as string));
+    seen.push(await mail.cancel(ids[0] as string), await mail.reschedule(ids[0] as string, inHours(1)));
+    seen.push(
+      await mail.reschedule(digest, inHours(1)),
+      await mail.cancel({ tag: "c" }),
+      await mail.cancel(ids[1] as string),
+    );
+    await look();
+    return [...seen, await mail.get(digest), await mail.cancel(digest)];
   },
 
   "a digest is refused": async ({ mail }) => [

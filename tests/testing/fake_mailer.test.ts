@@ -249,3 +249,33 @@ test("the mails of a bulk send are in sent as each recipient gets them", async (
     options: { tx },
   }]);
 });
+
+test("closeDigests() makes a mail of the items of each digest, as the relay would write it, and answers with those that go out", async () => {
+  const mail = fakeMailer({ from: "forum@example.com" });
+  const digest = { key: "replies", wait: "1h", subject: "{{count}} new replies", maxItems: 2 } as const;
+  const common = { to: "ann@example.com", digest, text: "Yes" };
+  expect(mail.closeDigests()).toEqual([]);
+  const first = await mail.send({ ...common, subject: "One", tags: ["a"], metadata: { post: "1" } });
+  await mail.send({ ...common, subject: "Two", html: "<p>Oh <b>no</b>" });
+  await mail.send({ ...common, subject: "Three", tags: ["b", "a"], priority: "high", from: "Bob <bob@example.com>" });
+  const lone = await mail.send({ ...common, to: "bob@example.com", subject: "Alone" });
+  const [replies, alone, ...others] = mail.closeDigests();
+  expect(others).toEqual([]);
+  expect(alone?.id).toBe(lone.id);
+  expect(replies?.message).toMatchObject({
+    from: { email: "bob@example.com", name: "Bob" },
+    to: [{ email: "ann@example.com" }],
+    subject: "3 new replies",
+    text: "One\n---\n\nYes\n\n\nTwo\n---\n\nYes\n\n\nand 1 more\n",
+    html: expect.stringContaining("<b>no</b></p>"),
+    tags: ["a", "b"],
+    priority: "high",
+  });
+  expect(replies?.message).not.toHaveProperty("metadata");
+  expect(mail.sent.map(({ id }) => id)).toContain(replies?.id as string);
+  // Said of an item, it is said of its digest.
+  mail.simulate(first.id, "bounced");
+  expect((await mail.get(replies?.id as string))?.state).toBe("bounced");
+  expect(await mail.get(first.id)).toMatchObject({ state: "bounced", digest: { id: replies?.id as string } });
+  expect(mail.closeDigests()).toEqual([]);
+});
