@@ -1,6 +1,6 @@
 import { MAKE_ROLES, migrate, migrationText } from "../database/migrate.ts";
 import { schemaProblem, schemaState } from "../database/schema_state.ts";
-import { MIGRATIONS } from "../database/schema.ts";
+import { migrations } from "../database/schema.ts";
 import { isOlder, PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 import { type Command, DATABASE_OPTION, EXIT, findDatabases, UsageError, withDatabase } from "./command.ts";
 
@@ -42,7 +42,7 @@ export const migrateCommand: Command = {
             context.tell(schemaProblem(before, display) as string);
             return EXIT.failed;
           }
-          const pending = MIGRATIONS.filter(({ version }) => version > before.version);
+          const pending = migrations().filter(({ version }) => version > before.version);
           if (options["dry-run"]) {
             context.tell(
               `${display}: ${

@@ -2,7 +2,7 @@ import type { Sql, TransactionSql } from "postgres";
 import { errorCode } from "../error_code.ts";
 import { isOlder, OLDEST_PROGRAM, PROGRAM_VERSION, SCHEMA_VERSION } from "../version.ts";
 import { schemaState } from "./schema_state.ts";
-import { MIGRATIONS, ROLES } from "./schema.ts";
+import { migrations, ROLES } from "./schema.ts";
 
 // DESIGN: everything happens in one transaction under an advisory lock, as the owner of the schema. A superuser makes the owner
 // `mailchute_owner`, a role that nobody can log in as; a plain database owner owns the schema itself. Roles belong to the cluster, so
@@ -74,7 +74,7 @@ async function migrateIn(tx: TransactionSql, { lockMs }: Patience): Promise<read
     "select nspowner::regrole::text as name from pg_namespace where nspname = 'mailchute'",
   );
   await tx.unsafe(`set local role ${owner?.name}`).simple();
-  const pending = MIGRATIONS.filter((migration) => migration.version > before.version);
+  const pending = migrations().filter((migration) => migration.version > before.version);
   for (const migration of pending) await tx.unsafe(migration.text).simple();
   if (pending.length > 0) await tx.unsafe(recordVersion()).simple();
   await tx.unsafe(ROLES).simple();
@@ -131,7 +131,7 @@ on conflict (only_row) do update set version = excluded.version, oldest_program 
 
 /** The text of the migrations after `from`, for another migration tool. */
 export function migrationText(from: number): string {
-  const pending = MIGRATIONS.filter((migration) => migration.version > from);
+  const pending = migrations().filter((migration) => migration.version > from);
   const files = pending.map((migration) => `-- ${migration.name}.sql\n${migration.text}`);
   return [
     IN_PATH,

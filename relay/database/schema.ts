@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { SCHEMA_VERSION } from "../version.ts";
 
 /** One numbered migration: the text of one file of `src/schema`. */
@@ -9,24 +11,49 @@ export interface Migration {
   readonly text: string;
 }
 
-const FOLDER = new URL("../../src/schema/", import.meta.url);
+const FOLDER = fileURLToPath(new URL("../../src/schema/", import.meta.url));
 
-/** All migrations, in their order; the numbers have no gap. */
-export const MIGRATIONS: readonly Migration[] = readMigrations();
+let known: readonly Migration[] | undefined;
+
+/**
+ * All migrations, in their order; the numbers have no gap. Read when they are first needed: what is wrong with them is said by the command that needs them, and
+ * not by a module that cannot be loaded.
+ */
+export function migrations(): readonly Migration[] {
+  known ??= readMigrations(FOLDER, SCHEMA_VERSION);
+  return known;
+}
 
 /** The rights of the roles; safe to run at any time. */
-export const ROLES: string = readFileSync(new URL("roles.sql", FOLDER), "utf8");
+export const ROLES: string = readFileSync(join(FOLDER, "roles.sql"), "utf8");
 
-function readMigrations(): readonly Migration[] {
-  const files = readdirSync(FOLDER).filter((name) => /^\d{3}_\w+\.sql$/.test(name)).sort();
-  if (files.length !== SCHEMA_VERSION) {
-    throw new Error(
-      `Cannot read the migrations: there are ${files.length}, and SCHEMA_VERSION in version.ts is ${SCHEMA_VERSION}`,
+/**
+ * Reads the migrations of a folder.
+ *
+ * @param count how many there must be
+ * @throws {Error} with the file that is too many, misnamed or missing
+ */
+export function readMigrations(folder: string, count: number): readonly Migration[] {
+  const refuse = (what: string) => new Error(`Cannot read the migrations in ${folder}: ${what}`);
+  const files = readdirSync(folder).filter((name) => name.endsWith(".sql") && name !== "roles.sql").sort();
+  const migrations = files.map((file, index) => {
+    const [, digits] = /^(\d{3})_\w+\.sql$/.exec(file) ?? [];
+    if (digits === undefined) {
+      throw refuse(`${file} has no name like 001_tables.sql: give it the next number, or take it away`);
+    }
+    const version = Number(digits);
+    if (version <= index) throw refuse(`${file} has a number that another file has: there is one for each`);
+    if (version > index + 1) throw refuse(`number ${index + 1} is missing, before ${file}`);
+    return { version, name: file.replace(".sql", ""), text: readFileSync(join(folder, file), "utf8") };
+  });
+  const extra = files[count];
+  if (extra !== undefined) {
+    throw refuse(
+      `${extra} comes after number ${count}, which is SCHEMA_VERSION in relay/version.ts: raise that, or take the file away`,
     );
   }
-  return files.map((file, index) => {
-    const version = Number(file.slice(0, 3));
-    if (version !== index + 1) throw new Error(`Cannot read the migrations: ${file} does not follow number ${index}`);
-    return { version, name: file.replace(".sql", ""), text: readFileSync(new URL(file, FOLDER), "utf8") };
-  });
+  if (files.length < count) {
+    throw refuse(`number ${files.length + 1} is missing, of ${count} (SCHEMA_VERSION in relay/version.ts)`);
+  }
+  return migrations;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { migrate } from "../../relay/database/migrate.ts";
-import { MIGRATIONS } from "../../relay/database/schema.ts";
+import { migrations } from "../../relay/database/schema.ts";
 import { OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
@@ -153,7 +153,7 @@ async function older(): Promise<TestDatabase> {
     await tx`drop schema mailchute cascade`;
     await tx`create schema mailchute authorization mailchute_owner`;
     await tx`set local role mailchute_owner`;
-    for (const { text } of MIGRATIONS.slice(0, -1)) await tx.unsafe(text).simple();
+    for (const { text } of migrations().slice(0, -1)) await tx.unsafe(text).simple();
     await tx`insert into mailchute.schema_info (version, oldest_program) values (${
       SCHEMA_VERSION - 1
     }, ${OLDEST_PROGRAM})`;

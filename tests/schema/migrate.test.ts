@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import postgres from "postgres";
 import { DatabaseProblem, openDatabase } from "../../relay/database/database.ts";
 import { GROUP_ROLES, MAKE_ROLES, MAKE_SCHEMA, migrate, migrationText } from "../../relay/database/migrate.ts";
-import { MIGRATIONS } from "../../relay/database/schema.ts";
+import { migrations } from "../../relay/database/schema.ts";
 import { systemClock } from "../../relay/time/clock.ts";
 import { OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase, testServer } from "../database.ts";
@@ -13,7 +13,7 @@ const TIMING = { leaseMs: 120_000, clock: systemClock };
 
 test("migrating twice applies all migrations once and changes nothing the second time", async () => {
   await using database = await createDatabase({ empty: true });
-  expect(await migrate(database.sql)).toEqual(MIGRATIONS.map(({ name }) => name));
+  expect(await migrate(database.sql)).toEqual(migrations().map(({ name }) => name));
   const once = await catalogText(database.sql);
   expect(await migrate(database.sql)).toEqual([]);
   expect(await catalogText(database.sql)).toBe(once);
@@ -28,10 +28,10 @@ test("a schema that stopped at any version and is migrated from there equals a f
       await tx.unsafe(MAKE_ROLES).simple();
       await tx.unsafe(MAKE_SCHEMA).simple();
       await tx.unsafe("set local role mailchute_owner").simple();
-      for (const { text } of MIGRATIONS.slice(0, version)) await tx.unsafe(text).simple();
+      for (const { text } of migrations().slice(0, version)) await tx.unsafe(text).simple();
       await tx`insert into mailchute.schema_info (version, oldest_program) values (${version}, ${OLDEST_PROGRAM})`;
     });
-    expect(await migrate(database.sql)).toEqual(MIGRATIONS.slice(version).map(({ name }) => name));
+    expect(await migrate(database.sql)).toEqual(migrations().slice(version).map(({ name }) => name));
     expect(await catalogText(database.sql)).toBe(expected);
   }
 });
@@ -64,7 +64,7 @@ test("the text of migrate --sql --from N brings a schema at N to the newest", as
   await database.sql.begin(async (tx) => {
     await tx.unsafe(MAKE_SCHEMA).simple();
     await tx.unsafe("set local role mailchute_owner").simple();
-    for (const { text } of MIGRATIONS.slice(0, from)) await tx.unsafe(text).simple();
+    for (const { text } of migrations().slice(0, from)) await tx.unsafe(text).simple();
     await tx`insert into mailchute.schema_info (version, oldest_program) values (${from}, ${OLDEST_PROGRAM})`;
   });
   await database.sql.unsafe(migrationText(from)).simple();
@@ -76,7 +76,7 @@ test("of two connections that migrate one database at once, one applies all and 
   const other = postgres(database.url, { max: 1, onnotice: () => {} });
   const applied = await Promise.all([migrate(database.sql), migrate(other)]);
   await other.end();
-  expect(applied.map((names) => names.length).sort()).toEqual([0, MIGRATIONS.length]);
+  expect(applied.map((names) => names.length).sort()).toEqual([0, migrations().length]);
 });
 
 test("two connections whose default isolation is repeatable read migrate one after the other too", async () => {
@@ -89,7 +89,7 @@ test("two connections whose default isolation is repeatable read migrate one aft
   const [left, right] = [postgres(database.url, strict), postgres(database.url, strict)];
   await using _ended = { [Symbol.asyncDispose]: async () => void await Promise.all([left.end(), right.end()]) };
   const applied = await Promise.all([migrate(left), migrate(right)]);
-  expect(applied.map((names) => names.length).sort()).toEqual([0, MIGRATIONS.length]);
+  expect(applied.map((names) => names.length).sort()).toEqual([0, migrations().length]);
 });
 
 test("migrate waits while another connection holds the lock of migrations", async () => {
@@ -109,7 +109,7 @@ test("migrate waits while another connection holds the lock of migrations", asyn
   expect(before?.absent).toBe(true);
   release.resolve();
   await holding;
-  expect(await migrating).toHaveLength(MIGRATIONS.length);
+  expect(await migrating).toHaveLength(migrations().length);
   await holder.end();
 });
 
@@ -124,14 +124,14 @@ test("a migration that somebody keeps waiting gives up its place in between, and
   );
   expect(error?.message).toContain(`process ${row?.pid} of`);
   await holder.end();
-  expect(await migrate(database.sql)).toHaveLength(MIGRATIONS.length);
+  expect(await migrate(database.sql)).toHaveLength(migrations().length);
 });
 
 test("several databases of one cluster are migrated at the same time", async () => {
   const databases = await Promise.all(Array.from({ length: 4 }, () => createDatabase({ empty: true })));
   try {
     const applied = await Promise.all(databases.map(({ sql }) => migrate(sql)));
-    expect(applied.map((names) => names.length)).toEqual(databases.map(() => MIGRATIONS.length));
+    expect(applied.map((names) => names.length)).toEqual(databases.map(() => migrations().length));
   } finally {
     await Promise.all(databases.map((database) => database[Symbol.asyncDispose]()));
   }
