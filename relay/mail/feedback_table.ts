@@ -35,6 +35,7 @@ export async function noteFeedback(
 ): Promise<readonly Noted[] | undefined> {
   const rows = await sql.unsafe(FIND, [JSON.stringify(ids)]);
   const noted: Noted[] = [];
+  let isThere = false;
   for (const seq of new Set(rows.map((row) => row.seq as string))) {
     const recipients = rows.filter((row) => row.seq === seq).map(({ position, email }) => (
       { position: position as number, address: email as string }
@@ -42,19 +43,25 @@ export async function noteFeedback(
     const found = reports.flatMap((report) =>
       meant(recipients, report).map(({ position, address }) => ({ position, address, report }))
     );
-    if (found.length === 0) continue;
+    if (found.length === 0) {
+      isThere = true;
+      continue;
+    }
     const input = found.map(({ position, report }) => ({
       ...{ position, kind: report.kind, code: report.code ?? null, enhanced: report.enhanced ?? null },
       ...{ reply: report.reply, reporter: report.reporter ?? null, says: saysOf(report, rules) ?? null },
     }));
     const [row] = await sql.unsafe(NOTE, [seq, JSON.stringify(input), rules === undefined ? null : limitsInput(rules)]);
-    const answers = row?.noted as readonly Pick<Noted, "isNews" | "state">[];
+    // Null: retention has deleted it since.
+    const answers = row?.noted as readonly Pick<Noted, "isNews" | "state">[] | null;
+    if (answers === null) continue;
+    isThere = true;
     for (const [index, { address, report }] of found.entries()) {
       const { isNews, state } = answers[index] as Noted;
       noted.push({ address, report, isNews, state });
     }
   }
-  return rows.length === 0 ? undefined : noted;
+  return isThere ? noted : undefined;
 }
 
 interface Recipient {

@@ -44,7 +44,7 @@ end $$;
 
 -- Takes in what reports say of recipients of a mail: [{"position", "kind", "code", "enhanced", "reply", "reporter", "says": what a refusal says about the address, as in
 -- bounce.kind; null: nothing that counts}, …]. rules: {"hardFor", "softFor": milliseconds, "after", "within": milliseconds} as RELAY_ON_BOUNCE has them; null: nobody comes
--- onto the list. Answers in the same order with [{"isNews", "state": of the recipient now}, …]: a report that comes twice is news once.
+-- onto the list. Answers in the same order with [{"isNews", "state": of the recipient now}, …]: a report that comes twice is news once; null: retention has deleted the mail.
 -- That one came back who is being sent to just now is an error (55006): it is to be said again later.
 create function mailchute.note_feedback(message_seq bigint, reports jsonb, rules jsonb) returns jsonb
 language plpgsql set enable_seqscan = off as $$
@@ -56,6 +56,13 @@ declare
   counts boolean;
   noted jsonb := '[]';
 begin
+  -- First the row of the queue, then the message, then the recipients, as all who lock them: who settles, cancels or retries this mail waits at the first. The message
+  -- is held against retention too, which would leave these rows without it.
+  perform from mailchute.queue q where q.seq = message_seq for update;
+  perform from mailchute.message m where m.seq = message_seq for no key update;
+  if not found then
+    return null;
+  end if;
   for report in
     select * from jsonb_to_recordset(reports) as x(position smallint, kind text, code smallint, enhanced text, reply text, reporter text, says text)
   loop

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Sql } from "postgres";
+import { noteFeedback } from "../../relay/mail/feedback_table.ts";
+import { purge } from "../../relay/database/retention.ts";
 import { createDatabase } from "../database.ts";
 import { closeAt, enqueueItem } from "../digest/setup.ts";
 import { enqueue } from "../relay.ts";
@@ -92,4 +94,72 @@ test("two that take back the same mails, of which others have some, end up with 
   const counts = await Promise.all(both.map(async ({ canceled }) => (await canceled)[0]?.canceled as number));
   expect(counts[0] as number + (counts[1] as number)).toBe(4);
   expect(await database.sql`select from mailchute.queue`).toHaveLength(0);
+});
+
+const UNSAID = { code: undefined, enhanced: undefined, reporter: undefined } as const;
+
+/** That the server is late with both recipients of a mail; the second is named first. */
+const LATE = ["bob@example.com", "ann@example.com"].map((address) => (
+  { kind: "delayed", addresses: [address], reply: "450 later", ...UNSAID } as const
+));
+const RULES = { hard: { forMs: undefined }, soft: undefined };
+
+test("a report of two recipients is taken in while the mail is canceled, and neither ends in a deadlock", async () => {
+  await using database = await createDatabase();
+  const id = await enqueue(database, { to: ["ann@example.com", "bob@example.com"] });
+  await using holder = openConnection(database);
+  await using inbox = openConnection(database);
+  await using app = openConnection(database);
+  const both = await holder.begin(async (tx) => {
+    // What the report is about to write first, of the second recipient.
+    await tx`insert into mailchute.feedback (seq, position, kind, reply) values (1, 1, 'delayed', 'held')`;
+    const noted = noteFeedback(inbox, { ids: [id], reports: LATE }, undefined);
+    await waitForLocks(database, 1);
+    const canceled = app`select mailchute.cancel_v1(${id}) as answer`.execute();
+    await waitForLocks(database, 2);
+    return { noted, canceled };
+  });
+  expect(await Promise.allSettled([both.noted, both.canceled])).toMatchObject([
+    { status: "fulfilled", value: [{ state: "queued" }, { state: "queued" }] },
+    { status: "fulfilled", value: [{ answer: "canceled" }] },
+  ]);
+});
+
+test("a report of a mail that retention is just deleting leaves nothing of it, and says that there is no such mail", async () => {
+  for (const kind of ["delayed", "bounced"] as const) {
+    await using database = await createDatabase();
+    const id = await enqueue(database);
+    await database.sql`delete from mailchute.queue`;
+    await database.sql`update mailchute.recipient set state = 'sent', changed_at = now() - interval '40 days'`;
+    await database.sql`update mailchute.message set created_at = now() - interval '40 days'`;
+    await database.sql`
+      insert into mailchute.attempt (seq, number, position, outcome, phase, blame, reply, route, relay)
+      values (1, 1, 0, 'sent', 'final', 'none', '250', 'default', 1)`;
+    await using holder = openConnection(database);
+    await using cleaner = openConnection(database);
+    await using inbox = openConnection(database);
+    const both = await holder.begin(async (tx) => {
+      // Which retention is about to delete, once it has the mail.
+      await tx`select from mailchute.attempt for update`;
+      const purged = purge(cleaner as never, { messagesMs: 1_000, contentMs: 1_000 });
+      await waitForLocks(database, 1);
+      const reports = [{
+        ...UNSAID,
+        kind,
+        addresses: ["ann@example.com"],
+        reply: "550 5.1.1 no such user",
+        code: 550,
+        enhanced: "5.1.1",
+      }];
+      const noted = noteFeedback(inbox, { ids: [id], reports }, RULES);
+      await waitForLocks(database, 2);
+      return { noted, purged };
+    });
+    expect(await Promise.allSettled([both.noted, both.purged])).toMatchObject([
+      { status: "fulfilled", value: undefined },
+      { status: "fulfilled", value: { messages: 1 } },
+    ]);
+    expect(await database.sql`select seq from mailchute.feedback union all select seq from mailchute.bounce`)
+      .toHaveLength(0);
+  }
 });
