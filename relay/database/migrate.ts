@@ -65,6 +65,8 @@ async function migrateIn(tx: TransactionSql, { lockMs }: Patience): Promise<read
   await tx.unsafe(`set local lock_timeout = ${lockMs}`).simple();
   // What others have put into the role's own path would be bound into our functions for good, or run now.
   await tx.unsafe(`set local search_path = ${PATH}`).simple();
+  // Else a database that has it off for an old application would take the backslashes out of our patterns.
+  await tx.unsafe("set local standard_conforming_strings = on").simple();
   await tx.unsafe("select pg_advisory_xact_lock(hashtext('mailchute.migrate'))");
   const before = await schemaState(tx);
   if (before.oldestProgram !== undefined && isOlder(PROGRAM_VERSION, before.oldestProgram)) return [];
@@ -120,9 +122,12 @@ const AS_OWNER =
   `select set_config('role', pg_get_userbyid(nspowner), false) from pg_namespace where nspname = 'mailchute';`;
 
 /** As `migrate` does; what the other tool has set comes back in the end. */
-const IN_PATH = `select set_config('mailchute.search_path', current_setting('search_path'), false);
-set search_path = ${PATH};`;
-const OUT_OF_PATH = "select set_config('search_path', current_setting('mailchute.search_path'), false);";
+const IN_PATH = `select set_config('mailchute.search_path', current_setting('search_path'), false),
+  set_config('mailchute.standard_conforming_strings', current_setting('standard_conforming_strings'), false);
+set search_path = ${PATH};
+set standard_conforming_strings = on;`;
+const OUT_OF_PATH = `select set_config('search_path', current_setting('mailchute.search_path'), false),
+  set_config('standard_conforming_strings', current_setting('mailchute.standard_conforming_strings'), false);`;
 
 function recordVersion(): string {
   return `insert into mailchute.schema_info (version, oldest_program) values (${SCHEMA_VERSION}, '${OLDEST_PROGRAM}')

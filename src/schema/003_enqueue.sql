@@ -1,4 +1,7 @@
 -- What apps call. SECURITY DEFINER with a pinned search_path: a role needs EXECUTE here and no right on any table.
+--
+-- A body that is a text (as $$ … $$) is read by the session that runs it, and where standard_conforming_strings is off, a backslash in '…' is gone then. So none stands
+-- there: what needs one is in quotes of dollars ($re$ … $re$), or says [0-9]. A body after `return` is read once, by `migrate`, which sees to that setting.
 
 -- The app of a login role without one: the schema's owner and its members, superusers among them, act for an app of their own name.
 -- session_user and not current_user: in the functions that apps call, the latter is the owner.
@@ -105,7 +108,7 @@ begin
     issues := issues || '{"path": "html", "message": "must be a string of at most 10,000,000 bytes"}';
   end if;
   if jsonb_typeof(request -> 'from') is distinct from 'object' then
-    issues := issues || '{"path": "from", "message": "must be {\"email\", \"name\"}"}';
+    issues := issues || $json${"path": "from", "message": "must be {\"email\", \"name\"}"}$json$;
   else
     from_issues := mailchute.mailbox_issues(jsonb_build_array(request -> 'from'), 'from');
     if from_issues <> '[]' then
@@ -215,7 +218,7 @@ begin
     issues := issues || '{"path": "stream", "message": "must be 1 to 63 of a-z 0-9 . _ -, first a letter or digit"}';
   end if;
   foreach field in array array['scheduledAt', 'expiresAt'] loop
-    if (request ->> field) !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$' then
+    if (request ->> field) !~ '^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})$' then
       issues := issues || jsonb_build_object('path', field, 'message', 'must be an ISO 8601 time with a zone');
     end if;
   end loop;
@@ -250,7 +253,7 @@ begin
       or mailchute.utf16_length(item ->> 'filename') not between 1 and 255 then
       issues := issues || jsonb_build_object('path', place || '.filename', 'message', 'must have 1 to 255 characters without control characters');
     end if;
-    if coalesce(item ->> 'contentType', '') !~ '^[!#$&^_.+A-Za-z0-9-]+/[!#$&^_.+A-Za-z0-9-]+( *; *([!#$%&*+.^_A-Za-z0-9-]+=("([ !#-[\]^-~]|]|\\[ -~])*"|[!#$%&*+.^_A-Za-z0-9-]+))?)* *$'
+    if coalesce(item ->> 'contentType', '') !~ $re$^[!#$&^_.+A-Za-z0-9-]+/[!#$&^_.+A-Za-z0-9-]+( *; *([!#$%&*+.^_A-Za-z0-9-]+=("([ !#-[\]^-~]|]|\\[ -~])*"|[!#$%&*+.^_A-Za-z0-9-]+))?)* *\Z$re$
       or octet_length(item ->> 'contentType') > 500 then
       issues := issues || jsonb_build_object('path', place || '.contentType', 'message', 'must be a MIME type such as application/pdf');
     end if;

@@ -212,7 +212,7 @@ begin
   if jsonb_typeof(given) <> 'array' then
     perform mailchute.refuse('[{"path": "recipients", "message": "must be a list"}]');
   end if;
-  if coalesce(request ->> 'first', '0') !~ '^\d{1,9}$' then
+  if coalesce(request ->> 'first', '0') !~ '^[0-9]{1,9}$' then
     perform mailchute.refuse('[{"path": "first", "message": "must be a number from 0 to 999,999,999"}]');
   end if;
   first := coalesce((request ->> 'first')::integer, 0);

@@ -54,7 +54,7 @@ declare
 begin
   if jsonb_typeof(request) is distinct from 'object' or request - array['batch', 'tag'] <> '{}'
     or coalesce(jsonb_typeof(request -> 'batch'), '') || coalesce(jsonb_typeof(request -> 'tag'), '') <> 'string' then
-    perform mailchute.refuse('[{"path": "", "message": "must be {\"batch\": \"name\"} or {\"tag\": \"name\"}"}]');
+    perform mailchute.refuse($json$[{"path": "", "message": "must be {\"batch\": \"name\"} or {\"tag\": \"name\"}"}]$json$);
   end if;
   if request ? 'batch' then
     batch_seq := mailchute.find_batch(caller_app, request ->> 'batch');

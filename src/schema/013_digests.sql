@@ -96,7 +96,7 @@ declare
   known text;
 begin
   if jsonb_typeof(digest) <> 'object' then
-    return '[{"path": "digest", "message": "must be {\"key\", \"wait\"} or {\"key\", \"at\", \"timeZone\"}"}]';
+    return $json$[{"path": "digest", "message": "must be {\"key\", \"wait\"} or {\"key\", \"at\", \"timeZone\"}"}]$json$;
   end if;
   for field in select k.key from jsonb_object_keys(digest) as k(key)
     where k.key <> all (array['key', 'wait', 'debounce', 'atMost', 'at', 'timeZone', 'subject', 'more', 'maxItems'])
@@ -364,10 +364,10 @@ begin
 
   insert into mailchute.content (id, subject, headers, digest)
   values (new_content,
-    coalesce(regexp_replace(newest.digest_subject, '\{\{[\t-\r ]*count[\t-\r ]*\}\}', total::text, 'g'), newest.own_subject || ' (+' || total - 1 || ')'),
+    coalesce(regexp_replace(newest.digest_subject, $re$\{\{[\t-\r ]*count[\t-\r ]*\}\}$re$, total::text, 'g'), newest.own_subject || ' (+' || total - 1 || ')'),
     newest.headers,
     jsonb_strip_nulls(jsonb_build_object('items', shown.list, 'more', case when total > shown.items
-      then regexp_replace(coalesce(newest.more, 'and {{more}} more'), '\{\{[\t-\r ]*more[\t-\r ]*\}\}', (total - shown.items)::text, 'g') end)));
+      then regexp_replace(coalesce(newest.more, 'and {{more}} more'), $re$\{\{[\t-\r ]*more[\t-\r ]*\}\}$re$, (total - shown.items)::text, 'g') end)));
   insert into mailchute.recipient (seq, position, kind, email, name) values (new_seq, 0, 'to', newest.to_email, newest.to_name);
   insert into mailchute.queue (seq, lane, due)
   select new_seq, m.lane, least(moment, statement_timestamp()) from mailchute.message m where m.seq = new_seq;

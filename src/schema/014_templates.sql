@@ -54,7 +54,7 @@ declare
   there text;
 begin
   if jsonb_typeof(wanted) <> 'object' then
-    perform mailchute.refuse('[{"path": "template", "message": "must be {\"name\", \"language\", \"version\", \"variables\"}"}]');
+    perform mailchute.refuse($json$[{"path": "template", "message": "must be {\"name\", \"language\", \"version\", \"variables\"}"}]$json$);
   end if;
   select coalesce(jsonb_agg(jsonb_build_object('path', 'template.' || key, 'message', 'is not a field of a template in this version')), '[]') into issues
   from jsonb_object_keys(wanted) as k(key) where key <> all (array['name', 'language', 'version', 'variables']);

@@ -55,7 +55,7 @@ begin
     issues := issues || '{"path": "name", "message": "must be 1 to 63 of a-z 0-9 . _ -, first a letter or digit"}';
   end if;
   if coalesce(jsonb_typeof(settings), 'null') <> all (array['object', 'null']) then
-    issues := issues || '{"path": "settings", "message": "must be an object such as {\"priority\": \"high\", \"expires\": \"10m\"}, or null"}';
+    issues := issues || $json${"path": "settings", "message": "must be an object such as {\"priority\": \"high\", \"expires\": \"10m\"}, or null"}$json$;
   elsif jsonb_typeof(settings) = 'object' then
     for field in select k.key from jsonb_object_keys(settings) as k(key)
       where k.key <> all (array['priority', 'expires', 'backoff', 'onUncertain', 'digest'])
