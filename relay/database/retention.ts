@@ -195,17 +195,21 @@ export async function purgeBatches(sql: Statements, { messagesMs }: RetentionRul
   await sql.unsafe(DELETE_BATCHES, [messagesMs]);
 }
 
-/** Reads the whole history, and locks nothing. $2: who must have content to count. */
+/**
+ * Reads the whole history, and locks nothing. $2: who must have content to count. An item goes when its digest goes, and by what that has become (DELETE_OLD): it ended
+ * when its window closed, which says nothing of the mail that it is in.
+ */
 const COUNT_OLD = `
 select x.state, count(*)::int as messages
 from mailchute.message m
 cross join lateral (
-  select mailchute.message_state(array_agg(r.state)) as state, max(r.changed_at) as ended_at from mailchute.recipient r where r.seq = m.seq
-) x
-where x.ended_at < now() - make_interval(secs => $1::float8 / 1000)
-  and not exists (select from mailchute.queue q where q.seq = m.seq)
+  select coalesce((select i.digest from mailchute.digest_item i where i.seq = m.seq and i.digest <> m.seq), m.seq) as seq offset 0
+) carrier
+cross join lateral (select mailchute.message_state(array_agg(r.state)) as state from mailchute.recipient r where r.seq = m.seq) x
+where (select max(r.changed_at) from mailchute.recipient r where r.seq = carrier.seq) < now() - make_interval(secs => $1::float8 / 1000)
+  and not exists (select from mailchute.queue q where q.seq = carrier.seq)
   and (not $2::boolean or exists (select from mailchute.content c where c.id = m.content_id))
-  and ${isWanted("m.seq", "$3")}
+  and ${isWanted("carrier.seq", "$3")}
 group by 1 order by 1`;
 
 /** Counts what `purge` would delete now, by state; with `contentOnly` those of whose content something is left. */

@@ -5,6 +5,7 @@ import { forgetRelays } from "../../relay/database/retention.ts";
 import { beat, markStopped, registerRelay } from "../../relay/queue/relay_row.ts";
 import { enqueueBatch } from "../batch.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
+import { closeAt, enqueueItem } from "../digest/setup.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { enqueue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
@@ -217,3 +218,35 @@ test("the upkeep of a relay forgets those before it", async () => {
   for (const run of upkeep) run();
   await until(async () => !(await relayIds(database)).includes(old), "forgotten");
 });
+
+test(
+  "purge counts the items of a digest as it deletes them: with their digest, and not before it has ended",
+  async () => {
+    await using database = await createDatabase();
+    for (let count = 0; count < 3; count++) await enqueueItem(database);
+    await closeAt(database, "2 hours");
+    await fill(database, 1);
+    const end = async (seq: number, days: number) => {
+      await database.sql`delete from mailchute.queue where seq = ${seq}`;
+      await database
+        .sql`update mailchute.recipient set state = 'sent', changed_at = now() - make_interval(days => ${days}) where seq = ${seq}`;
+    };
+    const asked = async (...words: readonly string[]) => (await run(["purge", ...words], on(database))).stdout;
+    await database.sql`update mailchute.recipient set changed_at = now() - interval '40 days'`;
+    await database.sql`update mailchute.message set created_at = now() - interval '400 days'`;
+    // The digest is open yet, and then has been sent today.
+    await end(5, 40);
+    expect(await asked("--older-than", "30d", "--dry-run")).toBe("state  messages\nsent   1\n");
+    await end(4, 0);
+    expect(await asked("--older-than", "30d", "--dry-run")).toBe("state  messages\nsent   1\n");
+    await end(4, 40);
+    const all = "state     messages\ndigested  3\nsent      2\n";
+    expect(await asked("--older-than", "30d", "--dry-run")).toBe(all);
+    // By what the digest has become, and not by what they are called.
+    expect(await asked("--state", "sent", "--older-than", "30d", "--dry-run")).toBe(all);
+    const done = await run(["purge", "--state", "sent", "--older-than", "30d", "--yes"], on(database));
+    expect(done).toMatchObject({ code: 0, stdout: all, stderr: expect.stringMatching(/^Deleted 5 messages/) });
+    expect(await left(database)).toEqual({ messages: [], contents: 0 });
+  },
+  60_000,
+);
