@@ -3,6 +3,7 @@ import { domainOf, parseAddress } from "../../src/address.ts";
 import { isStream } from "../../src/stream.ts";
 import { beginPause, endPause, readPauses } from "../limits/pause_table.ts";
 import { describePause, PAUSE_OF_ALL } from "../limits/pause.ts";
+import { isStreamKnown } from "../queue/stream_table.ts";
 import { appsBeside } from "../suppression/table.ts";
 import { describePauses } from "./batch_names.ts";
 import {
@@ -42,10 +43,14 @@ export const pauseCommand: Command = {
       );
     }
     if (key !== undefined && options.json === true) throw new UsageError("--json is for the list: leave out the rest");
-    return await withDatabase(context, { name: options.database }, async (sql, { name }) => {
+    return await withDatabase(context, { name: options.database }, async (sql, { name, display }) => {
       if (key !== undefined) {
         const isNew = await beginPause(sql, { key, reason });
-        context.tell(`${describePause(key)}: ${isNew ? "paused" : "was paused already"}${elsewhere(name)}`);
+        const { stream } = options;
+        const unseen = typeof stream === "string" && !await isStreamKnown(sql, stream)
+          ? `; no mail of that stream has been seen in ${display}, where it may come later: is the name right?`
+          : "";
+        context.tell(`${describePause(key)}: ${isNew ? "paused" : "was paused already"}${elsewhere(name)}${unseen}`);
         if (typeof options.app === "string") await warnOfNoApp(context, sql, { app: options.app, database: name });
         return EXIT.ok;
       }

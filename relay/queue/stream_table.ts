@@ -54,6 +54,10 @@ set lane = excluded.lane, expires_after = excluded.expires_after, backoff = excl
   digest = excluded.digest, changed_at = now(), changed_by = excluded.changed_by
 returning s.xmax = 0 as is_new`;
 
+/** Index: stream_pkey. Reads the history to its end where no mail has had it: for a person who asks. */
+const IS_KNOWN = `
+select exists (select from mailchute.stream s where s.name = $1) or exists (select from mailchute.message m where m.stream = $1) as is_known`;
+
 /** As save_template looks for one. */
 const IS_APP = "select mailchute.is_app($1) as is_app";
 
@@ -70,6 +74,12 @@ export async function listStreams(sql: Statements, name?: string): Promise<reado
     onUncertain: (row.on_uncertain ?? undefined) as StreamSettings["onUncertain"],
     ...{ changedAt: row.changed_at as Date, changedBy: row.changed_by as string },
   }));
+}
+
+/** Tells whether a stream has settings or has had a mail in this database: any other name may be a slip of the pen. */
+export async function isStreamKnown(sql: Statements, name: string): Promise<boolean> {
+  const [row] = await sql.unsafe(IS_KNOWN, [name]);
+  return row?.is_known === true;
 }
 
 /** Tells whether somebody may send as this app. */

@@ -48,6 +48,20 @@ test("pause begins, lists and says again why; resume ends, and says what is stil
   expect(await told("resume", "--all")).toEqual([0, "all mail: resumed"]);
 }, 60_000);
 
+test("pause --stream of a name that no mail has had pauses it, and asks whether the name is right", async () => {
+  await using database = await createDatabase();
+  const env = on(database);
+  const told = async (stream: string) => (await run(["pause", "--stream", stream], env)).stderr.trimEnd();
+  expect(await told("newsleter")).toMatch(
+    /^stream newsleter: paused; no mail of that stream has been seen in \S+, where it may come later: is the name right\?$/,
+  );
+  expect(await database.sql`select key from mailchute.pause`).toMatchObject([{ key: "stream=newsleter" }]);
+  await enqueue(database, { stream: "newsletter" });
+  expect(await told("newsletter")).toBe("stream newsletter: paused");
+  // It has settings.
+  expect(await told("otp")).toBe("stream otp: paused");
+});
+
 test.each([
   [["resume"], "resume takes one of --all, --app NAME, --stream NAME and --to-domain DOMAIN"],
   [["resume", "bulk"], "Unexpected argument 'bulk'"],
