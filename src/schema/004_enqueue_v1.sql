@@ -30,6 +30,11 @@ begin
     having count(*) > 1 or not bool_and(mailchute.is_utf8_address(mailchute.mailbox_email(h ->> 1)))) then
     perform mailchute.refuse('[{"path": "headers.Sender", "message": "is not one mail address"}]');
   end if;
+  -- As src/address.ts, by which the relay reads it: it would fail there. What a header says else may be of any length that header_bytes allows.
+  if exists (select from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
+    and (mailchute.utf16_length(trim(h ->> 1)) > 998 + 254 or mailchute.utf16_length(mailchute.to_mailbox(h -> 1) ->> 'name') > 998)) then
+    perform mailchute.refuse('[{"path": "headers.Sender", "message": "has a name of more than 998 characters"}]');
+  end if;
   if recipients is not null then
     for field, address in
       select k.kind || '.' || (r.place - 1), r.item ->> 'email'

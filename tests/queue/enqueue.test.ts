@@ -205,3 +205,17 @@ test("a bulk send begins anew when retention deletes its record just then", asyn
   });
   expect(await sent).toMatchObject([{ batch: "news", created: 1 }]);
 });
+
+test("a Sender header whose name is longer than the relay takes is refused where the mail is written, with the field", async () => {
+  await using database = await createDatabase();
+  const detail = (value: string) =>
+    enqueue(database.sql, { headers: [["Sender", value]] }).then(() => "taken", (error) => error.detail as string);
+  for (const name of ["é".repeat(998), `"${"a".repeat(998)}"`]) {
+    expect(await detail(`${name} <boss@example.com>`)).toBe("taken");
+  }
+  for (const name of ["é".repeat(999), `"${"a".repeat(999)}"`, "😀".repeat(500)]) {
+    expect(JSON.parse(await detail(`${name} <boss@example.com>`))).toEqual([
+      { path: "headers.Sender", message: "has a name of more than 998 characters" },
+    ]);
+  }
+});
