@@ -63,7 +63,7 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
   }
 
   async function prepare(message: MessageInput, idempotencyKey: string | undefined): Promise<Statement> {
-    const parsed = await parseMessage(message, defaults);
+    const parsed = await parseMessage(message, defaults, timeoutMs);
     return enqueue(parsed, { id: uuidv7(Date.now(), crypto.randomUUID()), idempotencyKey });
   }
 
@@ -111,5 +111,5 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
 
 /** HTML that is still rendered may fail before it is waited for, or when an option is refused and nobody waits: that must not end the process. */
 function heedHtml(mail: object): void {
-  Object(mail).html?.catch?.(() => {});
+  (async () => await Object(mail).html)().catch(() => {});
 }

@@ -1,5 +1,6 @@
 import { MailchuteError } from "./error.ts";
 import type { Query } from "./statement.ts";
+import { within } from "./within.ts";
 
 // DESIGN: a driver is known by its shape, so that this package depends on none and mixes with every version of them. To add one, write
 // how it is told from the others into `find`; what it answers is a list of rows, or an object that has one.
@@ -62,7 +63,7 @@ export function driverOf(connection: unknown, place: string): Driver {
   const kind = connection === null ? "null" : typeof connection;
   throw new MailchuteError(
     "connection_unsupported",
-    `Cannot use ${place} (${kind}): it is none of postgres.js, Bun.SQL, pg, Neon, Drizzle, Kysely, Prisma and TypeORM ` +
+    `Cannot use ${place} (${kind}): give a connection of postgres.js, Bun.SQL, pg, Neon, Drizzle, Kysely, Prisma or TypeORM ` +
       "(for neon's transaction([...]): mail.statement; for a URL: mailchute/postgres)",
   );
 }
@@ -126,21 +127,18 @@ export async function run(
   options: { readonly what: string; readonly timeoutMs: number },
 ): Promise<Row> {
   const { what, timeoutMs } = options;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    const late = `${what}: the database did not answer within ${timeoutMs} ms`;
-    timer = setTimeout(() => reject(new MailchuteError("timeout", late)), timeoutMs);
-  });
   try {
-    const answer = await Promise.race([driver.run(query.text, query.values), deadline]);
+    const answer = await within(
+      timeoutMs,
+      driver.run(query.text, query.values),
+      `${what}: the database did not answer`,
+    );
     const rows: unknown = Array.isArray(answer) ? answer : (answer as { readonly rows?: unknown } | undefined)?.rows;
     if (Array.isArray(rows) && rows.length === 1) return rows[0];
   } catch (error) {
     // Loaded when something goes wrong, which it mostly does not.
     const { refusalOf } = await import("./refusal.ts");
     throw refusalOf(error, what);
-  } finally {
-    clearTimeout(timer);
   }
   throw new MailchuteError(
     "database_error",

@@ -40,6 +40,18 @@ export function unreadable(path: string, cause: unknown): Finding {
   return { path, message: "it cannot be read: see cause", cause };
 }
 
+/** The values of an object, each read once: one may throw. */
+export function valuesOf(input: Readonly<Record<string, unknown>>, what: string): typeof input {
+  const values: Record<string, unknown> = {};
+  let name = "message";
+  try {
+    for (name of Object.keys(input)) values[name] = input[name];
+  } catch (cause) {
+    refuse(what, [unreadable(quote(name), cause)]);
+  }
+  return values;
+}
+
 /** Throws one error with all findings, if there are any. */
 export function refuse(what: string, findings: readonly Finding[]): void {
   const [first] = findings;

@@ -12,14 +12,6 @@ export type HtmlElement = object & {
   toString(): string | Promise<string>;
 };
 
-/** Renders what is not yet a string; what has no way to be rendered stays as it is, for the check to name. */
-export async function loadHtml(value: unknown): Promise<unknown> {
-  const element: unknown = await value;
-  if (typeof element !== "object" || element === null || !rendersItself(element)) return element;
-  // hono answers with a String object.
-  return String(await (element as HtmlElement).toString());
-}
-
 /** Reads rendered HTML. */
 export function html(value: unknown, fault: Fault): string {
   if (typeof value === "object") {
@@ -27,9 +19,4 @@ export function html(value: unknown, fault: Fault): string {
     return "";
   }
   return body(value, fault);
-}
-
-/** A React element, an array and a plain object would all become something like `[object Object]`. */
-function rendersItself(element: object): boolean {
-  return !Array.isArray(element) && element.toString !== Object.prototype.toString;
 }

@@ -22,7 +22,7 @@ export interface MailerOptions {
   readonly stream?: string | undefined;
   /** `required` makes a forgotten `tx` in send, cancel and reschedule an error. @default `db` is used */
   readonly transaction?: "required" | undefined;
-  /** Longest wait for an answer of the database; 1 to 2,147,483,647. @default {30_000} */
+  /** Longest wait for an answer of the database, for HTML that is a promise and for the next bytes of a file, in milliseconds; 1 to 2,147,483,647. @default {30_000} */
   readonly timeoutMs?: number | undefined;
 }
 

@@ -1,5 +1,4 @@
 import type { Address, Mailbox } from "./address.ts";
-import type { Failed } from "./attachment_source.ts";
 import { type Attachment, attachments, type WireAttachment } from "./attachment.ts";
 import type { Digest } from "./digest.ts";
 import {
@@ -21,8 +20,8 @@ import {
   time,
   unsubscribe,
 } from "./field.ts";
-import { checkFields, type Finding, refuse, unreadable } from "./finding.ts";
-import { type Html, html, loadHtml } from "./html.ts";
+import { checkFields, type Finding, refuse, valuesOf } from "./finding.ts";
+import { type Html, html } from "./html.ts";
 import { LIMITS } from "./limits.ts";
 import { repeatedHeader } from "./mime/header.ts";
 import { octets } from "./octets.ts";
@@ -214,30 +213,20 @@ type Checked = { readonly [Name in keyof Message]?: Message[Name] | undefined };
  *
  * @throws {MailchuteError} `validation_error` with all issues at once; `too_large` when only limits were passed
  */
-export async function parseMessage(input: MessageInput, defaults: Defaults): Promise<Message> {
-  const loaded = await load(Object(input));
+export async function parseMessage(input: MessageInput, defaults: Defaults, timeoutMs: number): Promise<Message> {
+  const given = valuesOf(Object(input), SEND);
+  // Most mails have nothing that is waited for: what does so is loaded when one has.
+  const loaded = typeof given.html === "object" || given.attachments
+    ? await (await import("./late_content.ts")).withLateContent(given, timeoutMs)
+    : given;
   const { output, findings } = checkFields<Checked>(FIELDS, loaded, "it is no field of a mail");
-  const across = acrossFields(loaded, defaults);
+  // What cannot be read is in front.
+  const across = findings[0]?.cause ? [] : acrossFields(loaded, defaults);
   const mail = loaded.digest === undefined && loaded.template === undefined
     ? output
     : (await import("./rare_fields.ts")).withRareFields(output, loaded, across);
   refuse(SEND, [...findings, ...across]);
   return merge(mail, defaults);
-}
-
-/** Waits for what comes as a promise. */
-async function load(input: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
-  const failed: Failed = (path) => (cause) => refuse(SEND, [unreadable(path, cause)]);
-  return {
-    ...input,
-    html: await loadHtml(input.html).catch(failed("html")),
-    attachments: await loadFiles(input.attachments, failed),
-  };
-}
-
-/** Most mails have none: what reads them is loaded when one has. */
-async function loadFiles(value: unknown, failed: Failed): Promise<unknown> {
-  return Array.isArray(value) ? (await import("./attachment_source.ts")).loadAttachments(value, failed) : value;
 }
 
 /** The faults that no field has alone; looks at the input, so that they are found together with the others. */

@@ -2,7 +2,7 @@ import { type Connection, type Driver, type Row, run } from "./connection.ts";
 import { enqueueMany } from "./enqueue_many.ts";
 import { type Issue, MailchuteError } from "./error.ts";
 import { type Fault, field, key, mailbox, oneOf, over, quote } from "./field.ts";
-import { type Finding, refuse } from "./finding.ts";
+import { type Finding, refuse, valuesOf } from "./finding.ts";
 import { fitting } from "./fitting.ts";
 import { LIMITS } from "./limits.ts";
 import { type Defaults, type Message, type MessageInput, parseMessage } from "./message.ts";
@@ -97,7 +97,7 @@ export async function sendMany(
   const id = `${uuidv7(Date.now(), crypto.randomUUID()).slice(0, -8)}00000000`;
   const skips = onInvalid === "skip";
   const skipped: { readonly index: number; readonly issues: readonly Issue[] }[] = [];
-  const mail = await readTemplate(template, defaults);
+  const mail = await readTemplate(template, defaults, timeoutMs);
   const json = JSON.stringify(mail);
   let mailLeft: string | undefined = json;
   let [created, existing] = [0, 0];
@@ -218,8 +218,8 @@ function readNamed(variables: Readonly<Record<string, unknown>>, names: Names, f
 }
 
 /** Checks a template as any mail is, with all that its recipients do not change. */
-async function readTemplate(template: object, defaults: Defaults): Promise<Omit<Message, "to">> {
-  const given = Object(template);
+async function readTemplate(template: object, defaults: Defaults, timeoutMs: number): Promise<Omit<Message, "to">> {
+  const given = valuesOf(Object(template), WHAT);
   const named = ["to", "cc", "bcc"].filter((name) => given[name] !== undefined)
     .map((path) => finding(path, "it is no field of a template: each recipient gets a mail of their own"));
   const digest = given.digest === undefined
@@ -232,7 +232,11 @@ async function readTemplate(template: object, defaults: Defaults): Promise<Omit<
     ? [finding("overrideSuppression", "it is not for many: send each mail that must go by itself")]
     : [];
   refuse(WHAT, [...named, ...digest, ...variables, ...override]);
-  const { to: _, ...mail } = await parseMessage({ ...given, to: "reader@example.com" } as MessageInput, defaults);
+  const { to: _, ...mail } = await parseMessage(
+    { ...given, to: "reader@example.com" } as MessageInput,
+    defaults,
+    timeoutMs,
+  );
   const texts = Object.entries({ ...textsOf(mail), headers: JSON.stringify(mail.headers ?? []) });
   const odd = texts.filter(([, text]) => !isTemplate(text ?? ""));
   refuse(

@@ -155,13 +155,9 @@ function returnPathIn({ returnPath }: WorkerSettings): string | undefined {
 function routingOf({ routes }: WorkerSettings): readonly RoutingRule[] {
   if (routes === undefined) return [];
   if (typeof routes !== "string") throw refuse("routes", "it is no string", "write to:*.corp.example=relay, *=worker");
-  try {
-    return parseRoutes(routes, new Map([["worker", "routes"], [RELAY_ROUTE, "routes"]]));
-  } catch (error) {
-    if (!(error instanceof SettingsError)) throw error;
-    // It knows them by their name in the environment of a relay.
-    throw new SettingsError("routes", error.message.replaceAll("RELAY_ROUTES", "routes"));
-  }
+  // Those two there are, whatever the environment.
+  const names = new Map([["worker", "routes"], [RELAY_ROUTE, "routes"]]);
+  return parseRoutes(routes, names, { setting: "routes", examples: [RELAY_ROUTE, "worker"] });
 }
 
 function addressIn({ address, database }: WorkerSettings): string {

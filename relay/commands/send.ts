@@ -89,11 +89,14 @@ interface Given {
   readonly machine: SendMachine;
 }
 
+/** Of a mail that is read already, nothing has to be waited for. */
+const READ_MS = 30_000;
+
 async function send(context: CommandContext, given: Given): Promise<number> {
   const { options, machine } = given;
   const byFlags = ["to", "subject", "text"].some((name) => options[name] !== undefined);
   const message = byFlags ? await fromFlags(context, given) : await fromMail(context, given);
-  const request = await parseMessage(message, {});
+  const request = await parseMessage(message, {}, READ_MS);
   const database = chooseDatabase(context, options.database);
   const id = uuidv7(machine.clock.now(), crypto.randomUUID());
   const { text, values } = enqueue(request, { id, idempotencyKey: undefined });

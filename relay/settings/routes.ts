@@ -3,6 +3,23 @@ import { isStream } from "../../src/stream.ts";
 import { type Match, ONLY_ROUTE, routingAddress, type RoutingRule } from "../routes/routing.ts";
 import { SettingsError } from "./settings_error.ts";
 
+/** How rules are spoken of to who has written them. */
+export interface RouteWords {
+  /** The setting that they stand in. */
+  readonly setting: string;
+  /** Names of routes for examples: a special one, and one for the rest. */
+  readonly examples: readonly [special: string, rest: string];
+  /** The variable that would make a route; undefined: there are those that there are. */
+  readonly variableOf?: (name: string) => string | undefined;
+}
+
+const OF_RELAY: RouteWords = {
+  setting: "RELAY_ROUTES",
+  examples: ["internal", "provider"],
+  variableOf: (name) =>
+    name === "default" ? "SMTP_URL" : /^\w+$/.test(name) ? `SMTP_URL_${name.toUpperCase()}` : undefined,
+};
+
 /** The routes there are, in the order of the settings, each with the variable that made it. */
 export type RouteNames = ReadonlyMap<string, string>;
 
@@ -17,13 +34,20 @@ export type RouteNames = ReadonlyMap<string, string>;
  * console.log(rules.length, rules[1]?.routes); // 2 [ "provider", "backup" ]
  * ```
  *
+ * @param words for who does not know them by a relay's names
  * @throws {SettingsError} when a mail could go nowhere, or when a rule or a route would do nothing
  */
-export function parseRoutes(written: string | undefined, names: RouteNames): readonly RoutingRule[] {
+export function parseRoutes(
+  written: string | undefined,
+  names: RouteNames,
+  words: RouteWords = OF_RELAY,
+): readonly RoutingRule[] {
   if (written === undefined) return withoutRules(names);
+  const refuse = refuserOf(words);
+  const { setting, variableOf, examples: [, rest] } = words;
   const rules: RoutingRule[] = [];
   for (const text of written.split(",").map((part) => part.trim())) {
-    const rule = parseRule(text, names);
+    const rule = parseRule(text, names, words);
     const before = rules.find(({ match }) => covers(match, rule.match));
     if (before !== undefined) {
       const earlier = formatMatch(before.match);
@@ -36,7 +60,11 @@ export function parseRoutes(written: string | undefined, names: RouteNames): rea
   }
   if (rules.at(-1)?.match.of !== "any") {
     if (!names.has("default")) {
-      throw refuse("mail that no rule fits has no route, since there is no SMTP_URL", "end it with *= and a route");
+      const since = variableOf === undefined ? "" : ", since there is no SMTP_URL";
+      throw refuse(
+        `mail that no rule fits has no route${since}`,
+        variableOf === undefined ? `end it with *=${rest}` : "end it with *= and a route",
+      );
     }
     rules.push(...ONLY_ROUTE);
   }
@@ -44,7 +72,7 @@ export function parseRoutes(written: string | undefined, names: RouteNames): rea
     if (rules.some(({ routes }) => routes.includes(name))) continue;
     throw new SettingsError(
       variable,
-      `Cannot use ${variable}: no rule of RELAY_ROUTES names the route ${name}; add one, or remove ${variable}`,
+      `Cannot use ${variable}: no rule of ${setting} names the route ${name}; add one, or remove ${variable}`,
     );
   }
   return rules;
@@ -70,22 +98,24 @@ function withoutRules(names: RouteNames): readonly RoutingRule[] {
   return first === undefined ? ONLY_ROUTE : [{ match: { of: "any" }, routes: [first[0]] }];
 }
 
-function parseRule(text: string, names: RouteNames): RoutingRule {
+function parseRule(text: string, names: RouteNames, words: RouteWords): RoutingRule {
   const shown = JSON.stringify(text);
+  const refuse = refuserOf(words);
+  const { variableOf, examples: [special, rest] } = words;
   // The last one: a local part may hold another.
   const at = text.lastIndexOf("=");
   if (at < 1 || at === text.length - 1) {
-    throw refuse(`the rule ${shown} is not of the form match=route`, "write to:corp.example=internal, *=provider");
+    throw refuse(`the rule ${shown} is not of the form match=route`, `write to:corp.example=${special}, *=${rest}`);
   }
-  const match = parseMatch(text.slice(0, at).trim(), shown);
+  const match = parseMatch(text.slice(0, at).trim(), shown, words);
   const [first = "", ...others] = text.slice(at + 1).split("|").map((name) => name.trim().toLowerCase());
   const routes: [string, ...string[]] = [first, ...others];
   for (const [index, name] of routes.entries()) {
     if (!names.has(name)) {
-      const variable = name === "default" ? "SMTP_URL" : `SMTP_URL_${name.toUpperCase()}`;
+      const variable = variableOf?.(name);
       throw refuse(
         `the rule ${shown} names the route ${JSON.stringify(name)}, which is not there`,
-        `${/^\w+$/.test(name) ? `set ${variable}, or ` : ""}write ${orList([...names.keys()])}`,
+        `${variable === undefined ? "" : `set ${variable}, or `}write ${orList([...names.keys()])}`,
       );
     }
     if (routes.indexOf(name) < index) throw refuse(`the rule ${shown} names the route ${name} twice`, "keep one");
@@ -93,32 +123,34 @@ function parseRule(text: string, names: RouteNames): RoutingRule {
   return { match, routes };
 }
 
-function parseMatch(text: string, shown: string): Match {
+function parseMatch(text: string, shown: string, words: RouteWords): Match {
+  const refuse = refuserOf(words);
+  const { examples: [special, rest] } = words;
   if (text === "*") return { of: "any" };
   const [, of, value = ""] = /^(to|from|stream):(.*)$/s.exec(text) ?? [];
   if (of === "stream") {
     if (isStream(value)) return { of, value };
     throw refuse(
       `the rule ${shown} has no name that a stream could have`,
-      "write 1 to 63 of a-z 0-9 . _ -, a letter or digit first, such as stream:bulk=provider",
+      `write 1 to 63 of a-z 0-9 . _ -, a letter or digit first, such as stream:bulk=${rest}`,
     );
   }
   if (of !== "to" && of !== "from") {
     throw refuse(
       `the rule ${shown} begins with none of to:, from: and stream:, nor is it *`,
-      "write to:corp.example=internal",
+      `write to:corp.example=${special}`,
     );
   }
-  if (value.startsWith("*.")) return { of, is: "subdomain", value: domain(value.slice(2), shown) };
-  if (!value.includes("@")) return { of, is: "domain", value: domain(value, shown) };
+  if (value.startsWith("*.")) return { of, is: "subdomain", value: domain(value.slice(2), shown, refuse) };
+  if (!value.includes("@")) return { of, is: "domain", value: domain(value, shown, refuse) };
   const address = parseAddress(value);
   if (address.ok && address.mailbox.name === undefined) {
     return { of, is: "address", value: routingAddress(address.mailbox.email) };
   }
-  throw refuse(`the rule ${shown} has no usable address`, "write to:ann@corp.example=internal");
+  throw refuse(`the rule ${shown} has no usable address`, `write to:ann@corp.example=${special}`);
 }
 
-function domain(text: string, shown: string): string {
+function domain(text: string, shown: string, refuse: Refuser): string {
   const address = `a@${text}`;
   if (parseAddress(address).ok && !text.includes("@")) return domainOf(address);
   throw refuse(
@@ -147,6 +179,8 @@ function orList(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
-function refuse(because: string, fix: string): SettingsError {
-  return new SettingsError("RELAY_ROUTES", `Cannot use RELAY_ROUTES: ${because}; ${fix}`);
+type Refuser = (because: string, fix: string) => SettingsError;
+
+function refuserOf({ setting }: RouteWords): Refuser {
+  return (because, fix) => new SettingsError(setting, `Cannot use ${setting}: ${because}; ${fix}`);
 }

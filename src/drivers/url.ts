@@ -13,8 +13,14 @@ export function openUrl<T>(url: string, open: (url: string) => T): T {
   } catch {
     // Said below.
   }
+  // What an environment gives that has no such variable.
+  const because = url === undefined || url === ""
+    ? "it is not set: give a string"
+    : typeof url === "string"
+    ? "it is not"
+    : "it is no string; a connection goes to createMailer, a URL is";
   throw new MailchuteError(
     "connection_unsupported",
-    "Cannot use the URL: it is not like postgres://user:password@host/database",
+    `Cannot use the URL: ${because} like postgres://user:password@host/database`,
   );
 }

@@ -262,3 +262,22 @@ test("behind a pooler that forgets statements, prepare: false works", async () =
   expect((await createMailer(sql).send(MESSAGE)).created).toBe(true);
   await sql.end();
 });
+
+test("a URL that is not set, and a connection that is none, are told what to give", async () => {
+  const like = "like postgres://user:password@host/database";
+  for (
+    const [url, because] of [
+      [undefined, "it is not set: give a string"],
+      ["", "it is not set: give a string"],
+      ["mysql://a:secret@b/c", "it is not"],
+      [{ query: () => {} }, "it is no string; a connection goes to createMailer, a URL is"],
+    ] as const
+  ) {
+    const error = await rejects((async () => postgresMailer(url as never))(), "connection_unsupported");
+    expect(error.message).toBe(`Cannot use the URL: ${because} ${like}`);
+  }
+  const none = await rejects((async () => createMailer(undefined as never))(), "connection_unsupported");
+  expect(none.message).toStartWith("Cannot use db (undefined): give a connection of postgres.js, Bun.SQL, pg, Neon");
+  const empty = await rejects(createMailer({} as never).send(MESSAGE), "connection_unsupported");
+  expect(empty.message).toStartWith("Cannot use db (object): give a connection of postgres.js");
+});

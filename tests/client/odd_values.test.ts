@@ -54,7 +54,7 @@ test("a value that throws when it is read is a fault of its field, and what was 
   structuredClone(transferred, { transfer: [transferred] });
   const gone = new Error("the file is gone");
   const file = new File(["x"], "a.txt");
-  file.arrayBuffer = () => Promise.reject(gone);
+  file.stream = () => new ReadableStream({ pull: (controller) => controller.error(gone) });
   const address = {
     get email(): string {
       throw gone;
@@ -65,7 +65,7 @@ test("a value that throws when it is read is a fault of its field, and what was 
     const [path, value, cause] of [
       ["attachments", [{ ...FILE, content: transferred }], expect.any(TypeError)],
       ["attachments.0.content", [file], gone],
-      ["attachments", [FILE, new Proxy(new Blob(["x"]), {})], expect.any(TypeError)],
+      ["attachments.1.content", [FILE, new Proxy(new Blob(["x"]), {})], expect.any(TypeError)],
       ["attachments.1.content", [FILE, { ...FILE, content: broken }], gone],
       ["to", [address], gone],
       ["html", { then: (_: unknown, reject: (error: Error) => void) => reject(gone) }, gone],
@@ -75,6 +75,52 @@ test("a value that throws when it is read is a fault of its field, and what was 
     const error = await rejects(offline.send({ ...MESSAGE, [field]: value } as MessageInput), "validation_error", path);
     expect(error.cause).toEqual(cause);
   }
+});
+
+test("a getter of a mail that throws is a fault of its field, and what it threw is the cause", async () => {
+  const gone = new Error("the order is gone");
+  const throws = {
+    enumerable: true,
+    get: () => {
+      throw gone;
+    },
+  };
+  for (const path of ["subject", "html", "to", "attachments", "digest"]) {
+    const mail = Object.defineProperty({ ...MESSAGE }, path, throws);
+    for (const call of [offline.send(mail), offline.statement(mail), offline.sendMany(mail as never, [])]) {
+      expect((await rejects(call, "validation_error", path)).cause).toBe(gone);
+    }
+  }
+  const headers = Object.defineProperty({}, "X-A", throws);
+  expect((await rejects(offline.send({ ...MESSAGE, headers }), "validation_error", "headers")).cause).toBe(gone);
+  const { proxy, revoke } = Proxy.revocable({ ...MESSAGE }, {});
+  revoke();
+  await rejects(offline.send(proxy), "validation_error", "message");
+});
+
+test("HTML and files that never come end in timeout, and the message names the field", async () => {
+  const hasty = createMailer({ query: () => Promise.reject(new Error("Nothing may be asked")) }, { timeoutMs: 5 });
+  let canceled = false;
+  const stuck = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new Uint8Array(3)),
+    pull: () => new Promise<void>(() => {}),
+    cancel: () => void (canceled = true),
+  });
+  const never = new Promise<string>(() => {});
+  for (
+    const [path, more] of [
+      ["html", { html: never }],
+      ["html", { html: { toString: () => never } }],
+      ["attachments.1.content", { attachments: [FILE, { filename: "a.bin", content: stuck }] }],
+    ] as const
+  ) {
+    const mail = { ...MESSAGE, ...more } as MessageInput;
+    const { message } = await rejects(hasty.send(mail), "timeout");
+    expect(message).toBe(`Cannot send the mail: ${path}: nothing came within 5 ms`);
+  }
+  expect(canceled).toBe(true);
+  const { to: _, ...template } = { ...MESSAGE, html: never };
+  await rejects(hasty.sendMany(template, [{ to: "a@example.com" }]), "timeout");
 });
 
 test("what an object is made of does not matter to headers and metadata", async () => {

@@ -72,6 +72,16 @@ const WRONG: readonly (readonly [settings: Readonly<Record<string, unknown>>, me
   [{ batch: "10" }, "Cannot use batch = 10: set a whole number from 1 to 500"],
   [{ maxBytes: Number.NaN }, "Cannot use maxBytes = NaN: set a whole number from 1 to 26214400"],
   [{ routes: "*=internal" }, 'Cannot use routes: the rule "*=internal" names the route "internal", which is not there'],
+  [
+    { routes: "*=default" },
+    'Cannot use routes: the rule "*=default" names the route "default", which is not there; write worker or relay',
+  ],
+  [{ routes: "to:a.example=relay" }, "Cannot use routes: mail that no rule fits has no route; end it with *=worker"],
+  [
+    { routes: "nonsense" },
+    'Cannot use routes: the rule "nonsense" is not of the form match=route; write to:corp.example=relay, *=worker',
+  ],
+  [{ routes: "cc:a.example=relay, *=worker" }, 'Cannot use routes: the rule "cc:a.example=relay" begins with none of'],
   [{ routes: "*=worker" }, "Cannot use routes: no rule of routes names the route relay; add one, or remove routes"],
   [{ smtp: "smtp.example.com" }, "Cannot use smtp: it is no URL that begins with smtp:// or smtps://"],
   [
