@@ -309,7 +309,7 @@ test("status shows a Worker between its runs, which leave one row", async () => 
   const [count] = await s.database.sql`select count(*)::int as relays from mailchute.relay`;
   expect(count).toEqual({ relays: 1 });
   const { stdout } = await run(["status"], on(s.database));
-  expect(stdout).toMatch(/alive +worker shop/);
+  expect(stdout).toMatch(/rests +worker shop/);
   await s.database.sql`update mailchute.relay set heartbeat_at = now() - interval '1 second'`;
   expect((await run(["status"], on(s.database))).stdout).not.toContain("worker shop");
 });
