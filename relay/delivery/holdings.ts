@@ -31,8 +31,8 @@ export interface Holding {
   isGivenBack: boolean;
   /** What became of it is being written. */
   hasEnded: boolean;
-  /** A claim of it that came while that was under way: it was written before the claim, or must be said again with the new lease; the answer tells. */
-  again: ClaimedMessage | undefined;
+  /** A later claim of ours, while this one was under way: in between it was settled, or another relay's. Begun when this one has come to its end. */
+  again: Holding | undefined;
   /** Empty until they are set out. */
   legs: readonly Leg[];
 }
@@ -57,28 +57,41 @@ export class Holdings {
   }
 
   /**
-   * Takes in what was just claimed. What we hold already (its lease had run out, say while the database was away) is not begun again.
+   * Takes in what was just claimed. What is ours still (only its lease had run out, say while the database was away) is not begun again. What
+   * somebody else may have had since, or was settled, is not what we know of it: that is forgotten, or comes to its end first.
    *
    * @returns those to begin
    */
   add(messages: readonly ClaimedMessage[], leaseEndsMs: number): readonly Holding[] {
     const added: Holding[] = [];
     for (const message of messages) {
-      const { lease } = message;
-      const known = this.#bySeq.get(message.seq);
-      if (known !== undefined && !known.isGivenBack) {
+      const { lease, seq, wasOurs } = message;
+      const known = this.#bySeq.get(seq);
+      const isUnderWay = known !== undefined && !known.isGivenBack;
+      if (isUnderWay && wasOurs && known.again === undefined) {
         this.#onMoved(known, lease);
         known.lease = lease;
         known.leaseEndsMs = leaseEndsMs;
-        if (known.hasEnded) known.again = message;
         continue;
       }
       const fresh = { started: false, isGivenBack: false, hasEnded: false, again: undefined, legs: [] };
       const holding = { message: asToBegin(message), lease, leaseEndsMs, ...fresh };
-      this.#bySeq.set(message.seq, holding);
+      if (isUnderWay && (known.started || known.hasEnded)) {
+        known.again = holding;
+        known.leaseEndsMs = -Infinity;
+        continue;
+      }
+      if (known !== undefined) this.#supersede(known);
+      this.#bySeq.set(seq, holding);
       added.push(holding);
     }
     return added;
+  }
+
+  /** Forgets what was not begun, or is being given back. */
+  #supersede(known: Holding): void {
+    known.again = undefined;
+    if (!known.isGivenBack) this.remove([known]);
   }
 
   /** Notes that a message has ended. @returns what is to be written of it */
@@ -113,39 +126,45 @@ export class Holdings {
     return this.#bySeq.get(holding.message.seq) === holding;
   }
 
-  /** Of messages that were written, those that we had claimed again before we knew it, due at once: held anew. @returns those to begin */
-  claimedAgain(written: readonly Holding[]): readonly Holding[] {
-    return written.flatMap(({ again, leaseEndsMs }) => again === undefined ? [] : this.add([again], leaseEndsMs));
-  }
-
-  /** Forgets messages that were settled, given back, or lost to another relay; their legs leave their lines. */
-  remove(holdings: Iterable<Holding>): void {
+  /** Forgets messages that were settled, given back, or lost to another relay; their legs leave their lines. @returns those to begin: we have claimed them again */
+  remove(holdings: Iterable<Holding>): readonly Holding[] {
+    const again: Holding[] = [];
     for (const holding of holdings) {
       for (const leg of holding.legs) leg.line?.leave(leg);
-      if (this.has(holding)) this.#bySeq.delete(holding.message.seq);
+      if (!this.has(holding)) continue;
+      this.#bySeq.delete(holding.message.seq);
+      if (holding.again === undefined) continue;
+      this.#bySeq.set(holding.message.seq, holding.again);
+      again.push(holding.again);
     }
+    return again;
   }
 
   /** Every lease that we hold. */
   leases(): readonly Held[] {
-    return [...this.#bySeq.values()].map(({ message: { seq }, lease }) => ({ seq, lease }));
+    return [...this.#bySeq.values()].map((holding) => {
+      const { message: { seq }, lease } = holding.again ?? holding;
+      return { seq, lease };
+    });
   }
 
   /** What is to be written now, with the newest lease that we have on the message: it is said of that claim too. */
   current(settlement: Settlement): Settlement {
     const holding = this.#bySeq.get(settlement.seq);
-    if (holding === undefined) return settlement;
-    holding.again = undefined;
-    return holding.lease === settlement.lease ? settlement : { ...settlement, lease: holding.lease };
+    return holding === undefined || holding.lease === settlement.lease
+      ? settlement
+      : { ...settlement, lease: holding.lease };
   }
 
   /** Takes in a renewal: those not answered are another's now. @returns the lost ones, forgotten unless they were started */
   renewed(asked: readonly Held[], ours: ReadonlySet<string>, leaseEndsMs: number): readonly string[] {
     const lost: string[] = [];
     for (const { seq, lease } of asked) {
-      const holding = this.#bySeq.get(seq);
-      if (holding === undefined || holding.lease !== lease) continue;
+      const known = this.#bySeq.get(seq);
+      const holding = known?.again ?? known;
+      if (known === undefined || holding?.lease !== lease) continue;
       if (ours.has(seq)) holding.leaseEndsMs = leaseEndsMs;
+      else if (holding === known.again) known.again = undefined;
       // What is being written may have been written first: then the lease has ended as it should, and else its own answer says so.
       else if (!holding.hasEnded && !holding.isGivenBack) lost.push(seq);
     }

@@ -91,7 +91,7 @@ export class Workers {
     });
     this.#releaser = new Releaser({
       release: (held) => queue.release(held),
-      released: (holdings) => (this.#holdings.remove(holdings), onRoom()),
+      released: (holdings) => (this.begin(this.#holdings.remove(holdings)), onRoom()),
       ...{ onDatabase, clock, log, signal: this.#gaveUp.signal },
     });
   }
@@ -285,15 +285,14 @@ export class Workers {
       const holding = this.#holdings.get(settlement.seq);
       if (holding === undefined) continue;
       if (isOurs) reportSettled(this.#options, holding.message, settlement);
-      else this.#holdings.keep(settlement);
+      else if (holding.again === undefined) this.#holdings.keep(settlement);
       holdings.push(holding);
       journal.settled(markOf(holding, database));
       for (const { line } of holding.legs) line?.settled(1);
     }
     const stale = settlements.length - ours.size;
     if (stale > 0) log.warn("settled too late: another relay has taken these messages over", { messages: stale });
-    this.#holdings.remove(holdings);
-    this.begin(this.#holdings.claimedAgain(holdings.filter(({ message }) => ours.has(message.seq))));
+    this.begin(this.#holdings.remove(holdings));
     onRoom();
   }
 }

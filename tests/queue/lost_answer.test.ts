@@ -10,28 +10,53 @@ import { endLeases, queueRow, untilSeen } from "./setup.ts";
 
 const REFUSAL = "450 4.2.0 come back later";
 
-test("a settlement whose answer was lost and whose mail was claimed again is written once and holds up no other", async () => {
+test("a settlement whose answer was lost and whose mail was claimed again is written once, and the mail is tried again", async () => {
   await using database = await createDatabase();
   await using proxy = await startDatabaseProxy(database.url);
-  await using server = await startScriptedServer({
-    on: { rcpt: (address) => address.startsWith("later@") ? REFUSAL : undefined },
-  });
+  let refused = 0;
+  await using server = await startScriptedServer({ on: { rcpt: () => refused++ === 0 ? REFUSAL : undefined } });
   await using running = await openTestRelay({ ...database, url: proxy.url }, { smtpPort: server.port });
   running.relay.start();
   // The settlement says what the server said.
   const lost = proxy.loseAnswer("come back later");
-  const later = await enqueue(database, { to: "later@example.com" });
+  const id = await enqueue(database);
   await lost;
-  expect((await describeMessage(database, later)).state).toBe("deferred");
+  expect((await describeMessage(database, id)).state).toBe("deferred");
   // Claimed again by its holder, before that has tried to write a second time.
   await makeDue(database);
-  await until(async () => (await describeMessage(database, later)).state === "sending", "claimed again");
-  const other = await enqueue(database);
-  await until(async () => (await describeMessage(database, other)).state === "sent", "the other is settled");
-  const { state, attempts } = await describeMessage(database, later);
-  expect(state).toBe("deferred");
-  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "deferred"]]);
+  await until(async () => (await describeMessage(database, id)).state === "sending", "claimed again");
+  await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
+  const { attempts } = await describeMessage(database, id);
+  expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "deferred"], [2, "sent"]]);
 });
+
+test(
+  "a mail that a person has tried again while the answer to its last settlement was lost is not taken out of the queue by saying that once more",
+  async () => {
+    await using database = await createDatabase();
+    await using proxy = await startDatabaseProxy(database.url);
+    const answers: Record<string, (string | undefined)[]> = {
+      "gone@example.com": ["550 5.1.1 gone"],
+      "later@example.com": [REFUSAL],
+    };
+    await using server = await startScriptedServer({
+      on: { rcpt: (address) => answers[address]?.shift(), content: () => "250 2.0.0 taken over" },
+    });
+    await using running = await openTestRelay({ ...database, url: proxy.url }, { smtpPort: server.port });
+    running.relay.start();
+    const id = await enqueue(database, { to: ["gone@example.com", "later@example.com"] });
+    await until(async () => (await describeMessage(database, id)).state === "deferred", "one is gone, one comes later");
+    const lost = proxy.loseAnswer("taken over");
+    await makeDue(database);
+    await database.sql`notify mailchute`;
+    await lost;
+    expect((await describeMessage(database, id)).state).toBe("bounced");
+    await database.sql`select mailchute.retry_message(seq, false) from mailchute.message`;
+    await until(async () => (await describeMessage(database, id)).state === "sent", "sent to both");
+    expect(server.mails.map(({ recipients }) => recipients)).toEqual([["later@example.com"], ["gone@example.com"]]);
+  },
+  20_000,
+);
 
 test("a mail that was claimed again between its settlement and the answer to that is tried again, and not left to the end of its lease", async () => {
   await using database = await createDatabase();
