@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { Sql } from "postgres";
 import { startDatabaseProxy } from "../database_proxy.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { startHeldServer } from "../held_server.ts";
@@ -204,31 +205,36 @@ test("a mail of a lost relay is uncertain also when the one that took it over wa
   expect(server.mails).toHaveLength(0);
 });
 
-test("a mail that waited for a connection while another relay had it is begun anew, for whom that one has left", async () => {
-  await using server = await startHeldServer();
-  await using database = await createDatabase();
-  await using running = await openTestRelay(database, { smtpPort: server.port, connections: 1, pollMs: 60_000 });
-  running.relay.start();
-  await enqueue(database);
-  await server.reached;
-  const id = await enqueue(database, { to: ["ann@example.com", "bob@example.com"], onUncertain: "hold" });
-  await database.sql`notify mailchute`;
-  await until(async () => (await describeMessage(database, id)).state === "sending", "it waits for the connection");
-  // As when this relay did not reach the database for longer than its lease.
-  await endLeases(database);
-  const other = await openQueue(database);
-  const { messages } = await other.queue.claim(10);
-  const taken = messages.find((message) => message.id === id);
-  if (taken === undefined) throw new Error("Nothing was taken over");
-  const [sent, deferred] = [settlement(taken, "sent"), settlement(taken, "deferred", 0)];
-  await other.queue.settle([{
-    ...deferred,
-    outcomes: [...sent.outcomes.slice(0, 1), ...deferred.outcomes.slice(1)],
-    recipients: [...sent.recipients.slice(0, 1), ...deferred.recipients.slice(1)],
-  }]);
-  await database.sql`notify mailchute`;
-  await until(async () => (await describeMessage(database, id)).state === "sending", "claimed again");
-  server.release();
-  await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
-  expect(server.mails.map(({ recipients }) => recipients)).toEqual([["ann@example.com"], ["bob@example.com"]]);
-});
+test(
+  "a mail that waited for a connection while another relay had it is begun anew, for whom that one has left",
+  async () => {
+    await using server = await startHeldServer();
+    await using database = await createDatabase();
+    await using running = await openTestRelay(database, { smtpPort: server.port, connections: 1, pollMs: 60_000 });
+    running.relay.start();
+    await enqueue(database);
+    await server.reached;
+    const id = await enqueue(database, { to: ["ann@example.com", "bob@example.com"], onUncertain: "hold" });
+    await database.sql`notify mailchute`;
+    await until(async () => (await describeMessage(database, id)).state === "sending", "it waits for the connection");
+    // As when this relay did not reach the database for longer than its lease.
+    await database.sql.begin(async (tx) => {
+      await tx`update mailchute.queue set due = now() - interval '1 millisecond'`;
+      const { queue } = await openQueue({ sql: tx as unknown as Sql });
+      const taken = (await queue.claim(10)).messages.find((message) => message.id === id);
+      if (taken === undefined) throw new Error("Nothing was taken over");
+      const [sent, deferred] = [settlement(taken, "sent"), settlement(taken, "deferred", 0)];
+      await queue.settle([{
+        ...deferred,
+        outcomes: [...sent.outcomes.slice(0, 1), ...deferred.outcomes.slice(1)],
+        recipients: [...sent.recipients.slice(0, 1), ...deferred.recipients.slice(1)],
+      }]);
+    });
+    await database.sql`notify mailchute`;
+    await until(async () => (await describeMessage(database, id)).state === "sending", "claimed again");
+    server.release();
+    await until(async () => (await describeMessage(database, id)).state === "sent", "sent");
+    expect(server.mails.map(({ recipients }) => recipients)).toEqual([["ann@example.com"], ["bob@example.com"]]);
+  },
+  20_000,
+);
