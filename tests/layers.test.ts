@@ -47,7 +47,7 @@ const LAYERS: readonly Layer[] = [
       "relay/queue/lease.ts",
       "relay/routes/{breaker,route,routing}.ts",
       "relay/smtp/{advice,auth,bounce,capability,cause,command,content,deadline,dialogue,domain_limit,ending,gate,handover,limit,line,one_each,opening,outcome,outcome_advice,parts,path,preflight,redact,reply,session,tally,tls_advice,transaction,transaction_frame,trouble_advice,xtext}.ts",
-      "relay/suppression/{pass,scope}.ts",
+      "relay/suppression/{pass,rule,scope}.ts",
       "relay/templates/template_folder.ts",
       "relay/time/*.ts",
     ],

@@ -1,4 +1,5 @@
 import { createLog } from "../log.ts";
+import { isServing } from "../queue/relay_row.ts";
 import type { Clock } from "../time/clock.ts";
 import { parseDuration } from "../time/duration.ts";
 import { type Command, DATABASE_OPTION, EXIT, type Options, UsageError, withDatabase } from "./command.ts";
@@ -16,8 +17,7 @@ const WATCH = "60s";
 /** Raises MC002 when the role has no app; changes nothing. */
 const HAS_APP = "select mailchute.status_v1('00000000-0000-0000-0000-000000000000'::uuid)";
 
-const SERVING =
-  "select from mailchute.relay where stopped_at is null and heartbeat_at > now() - interval '1 minute' limit 1";
+const SERVING = `select from mailchute.relay r where ${isServing("r")} limit 1`;
 
 /** `adopt`: sends what apps write into the table of another queue, so that the relay can be changed before the apps are. */
 export function adoptCommand({ clock, stopAsked }: AdoptMachine): Command {

@@ -1,12 +1,12 @@
 import type { Sql } from "postgres";
 import { placeOf } from "../database/database.ts";
 import { lookAtPlace, moveHere } from "../place/place_record.ts";
+import { isServing } from "../queue/relay_row.ts";
 import { type Command, DATABASE_OPTION, EXIT, UsageError, withDatabase } from "./command.ts";
 import { withProgress } from "./progress.ts";
 
 /** Relays that served it just now. Those that a physical copy brought along have not been heard of since. */
-const SERVING =
-  "select host, pid from mailchute.relay where stopped_at is null and heartbeat_at > now() - interval '1 minute' order by id desc limit 1";
+const SERVING = `select r.host, r.pid from mailchute.relay r where ${isServing("r")} order by r.id desc limit 1`;
 
 const COUNT = "select count(*)::int as messages from mailchute.queue";
 

@@ -57,9 +57,10 @@ interface Listed {
 
 /** Index: recipient_pkey, suppression_pkey. */
 const LISTED = `select s.address, s.reason, split_part(s.scope, ':', 1) as scope, to_json(s.until) #>> '{}' as until
-from mailchute.message m cross join mailchute.suppression s
-where m.seq = $1::bigint and s.address in (select lower(r.email) from mailchute.recipient r where r.seq = m.seq)
-  and s.scope in ('all', 'app:' || m.app) and (s.until is null or s.until > now())
+from mailchute.message m
+cross join lateral (select distinct lower(r.email) as address from mailchute.recipient r where r.seq = m.seq) a
+cross join lateral mailchute.listed_for(a.address, m.app) s
+where m.seq = $1::bigint
 order by 1, 3`;
 
 /** `show`: everything about one message but its text. */

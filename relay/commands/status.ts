@@ -4,6 +4,7 @@ import { span } from "../doctor/finding.ts";
 import type { RouteStatus } from "../http/status_source.ts";
 import { readPauses } from "../limits/pause_table.ts";
 import { lookAtPlace } from "../place/place_record.ts";
+import { isExpected, isHeard } from "../queue/relay_row.ts";
 import { describePauses } from "./batch_names.ts";
 import { type Command, DATABASE_OPTION, inEachDatabase, JSON_OPTION, table } from "./command.ts";
 import { relayHere } from "./relay_here.ts";
@@ -19,12 +20,10 @@ group by 1 order by 1`;
 const OLDEST_DUE =
   "select extract(epoch from now() - min(due))::float8 as seconds from mailchute.queue where due <= now()";
 
-/** Not those that have stopped (but Workers between two runs), nor those after which another has started in the same state directory. */
 const RELAYS = `
-select r.host, r.pid, r.version, r.started_at, r.heartbeat_at, r.heartbeat_at > now() - interval '1 minute' as alive,
+select r.host, r.pid, r.version, r.started_at, r.heartbeat_at, ${isHeard("r")} as alive,
   extract(epoch from now() - r.heartbeat_at)::float8 as silent_seconds
-from mailchute.relay r where r.heartbeat_at > now() - interval '1 day' and (r.stopped_at is null or r.heartbeat_at > now())
-  and not exists (select from mailchute.relay later where later.instance = r.instance and later.id > r.id)
+from mailchute.relay r where ${isExpected("r")}
 order by r.id desc limit 20`;
 
 function describeRoute({ name, state, reason, connections }: RouteStatus): string {

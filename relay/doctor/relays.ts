@@ -1,3 +1,4 @@
+import { isExpected, isHeard } from "../queue/relay_row.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { type Finding, ok, span, warn } from "./finding.ts";
 
@@ -6,10 +7,9 @@ const RELAYS = `
 select r.host, r.pid, r.version, r.is_alive, extract(epoch from now() - r.heartbeat_at)::float8 * 1000 as silent_ms,
   case when r.is_alive then 0 else (select count(*)::int from mailchute.queue q where q.leased_by = r.id) end as held
 from (
-  select x.*, x.heartbeat_at > now() - interval '1 minute' as is_alive
+  select x.*, ${isHeard("x")} as is_alive
   from mailchute.relay x
-  where (x.stopped_at is null or x.heartbeat_at > now()) and x.heartbeat_at > now() - interval '1 day'
-    and not exists (select from mailchute.relay later where later.instance = x.instance and later.id > x.id)
+  where ${isExpected("x")}
 ) r order by r.id desc limit 20`;
 
 /** Who serves this database, and who has gone without a word. */

@@ -1,5 +1,7 @@
 import { messageId } from "../../src/mime/message_id.ts";
 import type { Statements } from "../database/statements.ts";
+import { isServing } from "../queue/relay_row.ts";
+import { COUNTS } from "../suppression/rule.ts";
 import {
   type ExplainedMail,
   type ExplainedRecipient,
@@ -23,16 +25,14 @@ export interface MailFacts {
 const FACTS = `
 select mailchute.describe(m.seq) as message, m.from_email, now() as now, q.seq is not null as is_open, case when isfinite(q.due) then q.due end as due,
   q.throttle, q.crashes, b.id as batch,
-  r.host, r.pid, r.stopped_at is null and r.heartbeat_at > now() - interval '1 minute' as is_alive, coalesce(r.stopped_at, r.heartbeat_at) as seen_at,
+  r.host, r.pid, ${isServing("r")} as is_alive, coalesce(r.stopped_at, r.heartbeat_at) as seen_at,
   (select count(*)::int from (
     select from mailchute.queue w where w.lane = q.lane and w.due <= now() and (w.due, w.seq) < (q.due, q.seq) and w.leased_by is null limit ${MOST_AHEAD}) w) as ahead,
   (select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('address', s.address, 'scope', s.scope, 'reason', s.reason, 'by', s.created_by,
       'createdAt', s.created_at, 'until', s.until)) order by s.address, s.scope)
     from mailchute.suppression s
     where s.address = any (array(select lower(x.email) from mailchute.recipient x where x.seq = m.seq))
-      and (s.until is null or s.until > now())
-      and (s.scope in ('all', 'app:' || m.app, 'stream:' || m.stream)
-        or s.scope like 'sender:%' and lower(m.from_email collate "C") like any (mailchute.like_patterns(array[substr(s.scope, 8)])))
+      and ${COUNTS}
   ) as suppressions
 from mailchute.message m
 left join mailchute.queue q on q.seq = m.seq
@@ -42,10 +42,10 @@ where m.id = $1::uuid order by m.seq`;
 
 /** A handful of rows. */
 const RELAYS = `
-select count(*) filter (where stopped_at is null and heartbeat_at > now() - interval '1 minute')::int as alive,
+select count(*) filter (where ${isServing("r")})::int as alive,
   max(coalesce(stopped_at, heartbeat_at)) as seen_at, (array_agg(host order by coalesce(stopped_at, heartbeat_at) desc))[1] as host,
   max(full_until) filter (where full_until > now()) as full_until, now() as now
-from mailchute.relay where heartbeat_at > now() - interval '1 day'`;
+from mailchute.relay r where heartbeat_at > now() - interval '1 day'`;
 
 /** Index: throttle_pkey. */
 const THROTTLE = "select full_at from mailchute.throttle where key = $1";

@@ -1,4 +1,5 @@
 import type { Statements } from "../database/statements.ts";
+import { isServing } from "../queue/relay_row.ts";
 import { capacityOf, type Limit, tokenMs, type Wish } from "./throttle.ts";
 
 /** What a relay wants of one throttle. */
@@ -40,7 +41,7 @@ with asked as materialized (
   returning t.key, t.full_at, t.granted
 )
 select key, granted, extract(epoch from full_at - now())::float8 * 1000 as full_ms,
-  (select count(*) from mailchute.relay where stopped_at is null and heartbeat_at > now() - interval '1 minute')::int as relays
+  (select count(*) from mailchute.relay r where ${isServing("r")})::int as relays
 from taken`;
 
 /** A bucket that is full is as good as none. */

@@ -78,8 +78,7 @@ export const SETTLE_BOUNCES: string = settleOf(
       from failed where kind in ('hard', 'soft') group by address, app
     ) f cross join rules u
     where f.is_hard or f.soft > 0 and f.soft + (
-      select count(*) from mailchute.bounce b where b.address = f.address and b.app = f.app and b.kind = 'soft'
-        and b.at > now() - make_interval(secs => u.within / 1000) and b.seq <> all (f.seqs)) >= u.after
+      select count(*) from mailchute.soft_bounces(f.address, f.app, u.within) b where b.seq <> all (f.seqs)) >= u.after
   ) l
 )`,
   // A part that changes nothing by itself is executed only where it is read.

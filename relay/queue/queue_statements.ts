@@ -1,4 +1,6 @@
 import { LATE_MS } from "../drain/lane_floors.ts";
+import { COUNTS } from "../suppression/rule.ts";
+import { isServing } from "./relay_row.ts";
 
 // What claims, and what looks into the queue; what ends and prolongs a claim is in lease_statements.ts. Text to paste into psql; the comment names the index that it must use, and
 // tests/queue/plan.test.ts asks EXPLAIN for it.
@@ -12,27 +14,22 @@ import { LATE_MS } from "../drain/lane_floors.ts";
 const WAS_LOST = `(case when q.leased_by is null or q.leased_by = $1::bigint then false
       else (select r.stopped_at from mailchute.relay r where r.id = q.leased_by) is null end)`;
 
-/**
- * Index: suppression_pkey. Enqueue has looked by address and app; who came onto the list since is found here. A scope of a stream or of senders holds
- * from here on only: enqueue would pay for it with each mail.
- */
-const SUPPRESSED: string = suppressed("m.overridden is null or s.reason not in ('unsubscribe', 'manual')");
+/** Index: suppression_pkey. Who came onto the list since the mail was enqueued. */
+const SUPPRESSED: string = suppressed("m.overridden is null or not mailchute.is_overridable(s.reason)");
 
 /** Index: recipient_pkey, suppression_pkey. Of a mail that must go, and of no other: for what reasons its recipients are on the list, by their positions. */
 const OVERRIDDEN = `case when m.overrides_suppression then (
     select json_object_agg(x.position, x.reason) from (
       select r.position, ${
-  suppressed("s.reason in ('unsubscribe', 'manual')")
+  suppressed("mailchute.is_overridable(s.reason)")
 } as reason from mailchute.recipient r where r.seq = m.seq offset 0
     ) x where x.reason is not null) end`;
 
-function suppressed(counts: string): string {
+function suppressed(which: string): string {
   return `(
     select s.reason from mailchute.suppression s
-    where s.address = lower(r.email) and (s.until is null or s.until > now())
-      and (s.scope in ('all', 'app:' || m.app, 'stream:' || m.stream)
-        or s.scope like 'sender:%' and lower(m.from_email collate "C") like any (mailchute.like_patterns(array[substr(s.scope, 8)])))
-      and (${counts})
+    where s.address = lower(r.email) and ${COUNTS}
+      and (${which})
     order by s.scope limit 1)`;
 }
 
@@ -170,7 +167,7 @@ from (
 export const DEAD_LEASES = `
 select extract(epoch from min(q.due) - now()) * 1000 as wait_ms
 from mailchute.queue q join mailchute.relay r on r.id = q.leased_by
-where r.id <> $1::bigint and (r.stopped_at is not null or r.heartbeat_at < now() - interval '1 minute')`;
+where r.id <> $1::bigint and not ${isServing("r")}`;
 
 /** What waits though it was due: also what was given back for a route that was out, for a limit or for a pause. Counted for the last words of `run --once`. */
 export const REMAINING = `

@@ -3,6 +3,25 @@ import { PROGRAM_VERSION } from "../version.ts";
 
 // The row by which others know a relay: who holds what, and whether it is alive.
 
+// Conditions in SQL on a row of mailchute.relay, by its alias: whoever asks whether a relay lives says one of these. Texts, since a function
+// would take a right for each role. Whether enqueue rings for one is another question, with a longer limit (`sleeps` of 003_enqueue.sql). A heart beats every 15 s.
+
+/** It has been heard of within four heartbeats, or rests and is due later. */
+export function isHeard(relay: string): string {
+  return `${relay}.heartbeat_at > now() - interval '1 minute'`;
+}
+
+/** It takes mail: heard of, and not stopped or between two runs of a Worker. */
+export function isServing(relay: string): string {
+  return `(${relay}.stopped_at is null and ${isHeard(relay)})`;
+}
+
+/** People are told whether it lives: it has not stopped (but as a Worker between two runs), no other has started in its state directory, and it is not of yesterday. */
+export function isExpected(relay: string): string {
+  return `${relay}.heartbeat_at > now() - interval '1 day' and (${relay}.stopped_at is null or ${relay}.heartbeat_at > now())
+    and not exists (select from mailchute.relay later where later.instance = ${relay}.instance and later.id > ${relay}.id)`;
+}
+
 /** Who a relay is. */
 export interface RelayIdentity {
   /** Of its state directory. */

@@ -22,6 +22,21 @@ begin
   return coalesce((select r.app from mailchute.app_role r where r.role = session_user), mailchute.owner_app());
 end $$;
 
+-- Tells of a relay's row whether somebody has to ring for it. Its heart beats every 15 s, or is known until the end of a rest. Twice as long as people are told that
+-- it lives (relay/queue/relay_row.ts): to ring for a dead one costs a NOTIFY, and not to ring for a slow one lets a mail lie for RELAY_POLL.
+create function mailchute.sleeps(asleep boolean, heartbeat_at timestamptz) returns boolean
+language sql stable parallel safe
+return asleep and heartbeat_at > statement_timestamp() - interval '2 minutes';
+
+-- Rings only while a relay sleeps: NOTIFY takes a lock for the whole database at commit.
+create function mailchute.ring_sleepers() returns void
+language plpgsql as $$
+begin
+  if exists (select from mailchute.relay r where mailchute.sleeps(r.asleep, r.heartbeat_at)) then
+    perform pg_notify('mailchute', '');
+  end if;
+end $$;
+
 -- Raises one error with all issues, as JSON in its detail.
 create function mailchute.refuse(issues jsonb) returns void
 language plpgsql immutable as $$

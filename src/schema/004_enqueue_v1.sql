@@ -104,10 +104,8 @@ begin
       r.item ->> 'email', nullif(r.item ->> 'name', ''), case when r.why is null then 'queued' else 'suppressed' end, r.why
     from (
       select item, place, (
-        select 'On the suppression list: ' || s.reason from mailchute.suppression s
-        where s.address = lower(item ->> 'email') and s.scope in ('all', 'app:' || app)
-          and (s.until is null or s.until > statement_timestamp())
-          and ((request -> 'overrideSuppression') is distinct from 'true' or not mailchute.is_overridable(s.reason))
+        select 'On the suppression list: ' || s.reason from mailchute.listed_for(lower(item ->> 'email'), app) s
+        where (request -> 'overrideSuppression') is distinct from 'true' or not mailchute.is_overridable(s.reason)
         limit 1) as why
       from jsonb_array_elements(addresses) with ordinality as e(item, place)
     ) r
@@ -198,13 +196,10 @@ begin
 
   -- Who asks, how the relays are, and whether the one recipient is suppressed.
   select a.name, a.senders, a.recipients, lower(from_email collate "C") like any (a.senders_like), r.is_full, r.is_asleep,
-    (select s.reason from mailchute.suppression s
-      where s.address = lower(only_email) and s.scope in ('all', 'app:' || coalesce(a.name, session_user::text))
-        and (s.until is null or s.until > statement_timestamp())
-      limit 1)
+    (select s.reason from mailchute.listed_for(lower(only_email), coalesce(a.name, session_user::text collate "default")) s limit 1)
   into app_name, senders, recipients, may_send, is_full, is_asleep, suppressed
   from (
-    select bool_or(full_until > statement_timestamp()) as is_full, bool_or(asleep and heartbeat_at > statement_timestamp() - interval '2 minutes') as is_asleep
+    select bool_or(full_until > statement_timestamp()) as is_full, bool_or(mailchute.sleeps(asleep, heartbeat_at)) as is_asleep
     from mailchute.relay
   ) r
   left join (mailchute.app_role c join mailchute.app a on a.name = c.app) on c.role = session_user;
@@ -327,7 +322,7 @@ begin
     values (new_seq, coalesce(priority, 1), case when in_digest then 'infinity' else greatest(scheduled, statement_timestamp()) end);
     -- The insert may have waited for another use of the key, and a relay may have gone to sleep since.
     if key is not null and is_asleep is not true then
-      is_asleep := exists (select from mailchute.relay where asleep and heartbeat_at > statement_timestamp() - interval '2 minutes');
+      is_asleep := exists (select from mailchute.relay r where mailchute.sleeps(r.asleep, r.heartbeat_at));
     end if;
     if in_digest and not mailchute.add_to_digest(new_seq, app_name, request, scheduled) then
       is_asleep := false;

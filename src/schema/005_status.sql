@@ -166,9 +166,7 @@ begin
   end;
   -- Before the first attempt the mail's Date is still open: the later of enqueue and schedule.
   update mailchute.message set scheduled_at = at, expires_at = expires where seq = message_seq;
-  if exists (select from mailchute.relay where asleep and heartbeat_at > statement_timestamp() - interval '2 minutes') then
-    perform pg_notify('mailchute', '');
-  end if;
+  perform mailchute.ring_sleepers();
   return 'rescheduled';
 end $$;
 

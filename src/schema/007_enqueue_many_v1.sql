@@ -290,9 +290,7 @@ begin
     select s.seq, 0, 'to', a.email, a.name, case when a.why is null then 'queued' else 'suppressed' end, a.why
     from stored s join (
       select k.*, case when suppresses then (
-        select 'On the suppression list: ' || p.reason from mailchute.suppression p
-        where p.address = lower(k.email) and p.scope in ('all', 'app:' || app_name) and (p.until is null or p.until > statement_timestamp())
-        limit 1) end as why
+        select 'On the suppression list: ' || p.reason from mailchute.listed_for(lower(k.email), app_name) p limit 1) end as why
       from asked k
     ) a on a.id = s.id
     returning recipient.seq, recipient.state
@@ -317,8 +315,8 @@ begin
     raise exception 'Cannot enqueue the mails: the queue is full' using errcode = 'MC005',
       hint = 'Try again later; RELAY_MAX_QUEUE, a setting of the relay, says how many messages may wait';
   end if;
-  if queued > 0 and exists (select from mailchute.relay where asleep and heartbeat_at > statement_timestamp() - interval '2 minutes') then
-    perform pg_notify('mailchute', '');
+  if queued > 0 then
+    perform mailchute.ring_sleepers();
   end if;
 end $$;
 

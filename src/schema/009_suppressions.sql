@@ -10,8 +10,17 @@ begin
   return lower(value);
 end $$;
 
+-- What on the list keeps the mails of an app from an address, which is in lower case. Postgres reads it as a part of the statement that asks, as long as it is one plain
+-- query; its arguments are of the default collation, since beside another (a `name` has C) no index would fit. Enqueue looks by it; a claim looks again, with the scopes
+-- of a stream and of senders too, which would cost each enqueue more (relay/suppression/rule.ts).
+create function mailchute.listed_for(wanted_address text, wanted_app text) returns setof mailchute.suppression
+language sql stable as $$
+  select s.* from mailchute.suppression s
+  where s.address = wanted_address and s.scope in ('all', 'app:' || wanted_app) and (s.until is null or s.until > statement_timestamp())
+$$;
+
 -- Tells whether a mail that must go may pass a suppression: no word of the address's owner or of a person can be, and never what a server or a reader has
--- said of us, since further mail would cost all of us our name.
+-- said of us, since further mail would cost all of us our name. For the client's tests src/suppression.ts says the same.
 create function mailchute.is_overridable(reason text) returns boolean
 language sql immutable parallel safe
 return reason in ('unsubscribe', 'manual');
@@ -56,8 +65,7 @@ begin
   return (
     select jsonb_strip_nulls(jsonb_build_object('address', s.address, 'reason', s.reason, 'scope', split_part(s.scope, ':', 1),
       'createdAt', s.created_at, 'until', s.until))
-    from mailchute.suppression s
-    where s.address = wanted and s.scope in ('all', 'app:' || caller_app) and (s.until is null or s.until > statement_timestamp())
+    from mailchute.listed_for(wanted, caller_app) s
     order by s.scope limit 1);
 end $$;
 

@@ -12,6 +12,13 @@ create table mailchute.bounce (
 create index bounce_address on mailchute.bounce (address, app, at);
 create index bounce_at on mailchute.bounce (at);
 
+-- The soft bounces of an address that RELAY_ON_BOUNCE counts together. Postgres reads it as a part of the statement that asks. Index: bounce_address.
+create function mailchute.soft_bounces(wanted_address text, wanted_app text, within_ms float8) returns setof mailchute.bounce
+language sql stable as $$
+  select b.* from mailchute.bounce b
+  where b.address = wanted_address and b.app = wanted_app and b.kind = 'soft' and b.at > now() - make_interval(secs => within_ms / 1000)
+$$;
+
 -- Puts addresses on the list of their apps that have refused mail for good, or too often: [{"address", "app", "hard", "seconds": for so long; null: for good,
 -- "reason": bounce, if it is left out}, …].
 -- What is there for good, or for longer, stays as it is; but a mail that must go passes no address that does not exist, so a hard bounce takes the place of a
@@ -34,7 +41,7 @@ begin
       set reason = excluded.reason, created_by = excluded.created_by,
         until = case when s.until is not null and excluded.until is not null then greatest(s.until, excluded.until) end
       where s.until is not null and (excluded.until is null or excluded.until > s.until)
-        or s.reason in ('unsubscribe', 'manual') and found_one.hard;
+        or mailchute.is_overridable(s.reason) and found_one.hard;
     exception when lock_not_available then
       -- Hundreds may be in the same transaction.
       perform set_config('lock_timeout', '1ms', true);
@@ -98,8 +105,8 @@ begin
       values (message_seq, report.position, recipient.app, recipient.address, report.says)
       on conflict (seq, position) do update set kind = excluded.kind, at = now();
       is_listed := report.says = 'hard' or (
-        select count(*) >= (rules ->> 'after')::int from mailchute.bounce b where b.address = recipient.address and b.app = recipient.app
-          and b.kind = 'soft' and b.at > now() - make_interval(secs => (rules ->> 'within')::float8 / 1000));
+        select count(*) >= (rules ->> 'after')::int
+        from mailchute.soft_bounces(recipient.address, recipient.app, (rules ->> 'within')::float8));
     end if;
     if counts and is_listed then
       perform mailchute.list_bounced(jsonb_build_array(jsonb_build_object('address', recipient.address, 'app', recipient.app,

@@ -309,8 +309,7 @@ end $$;
 create function mailchute.suppress_items(seqs bigint[], app text, wanted_address text) returns boolean
 language plpgsql as $$
 declare
-  why text := (select s.reason from mailchute.suppression s
-    where s.address = wanted_address and s.scope in ('all', 'app:' || app) and (s.until is null or s.until > statement_timestamp()) limit 1);
+  why text := (select s.reason from mailchute.listed_for(wanted_address, app) s limit 1);
 begin
   if why is null then
     return false;

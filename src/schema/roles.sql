@@ -30,7 +30,8 @@ begin
     -- For the senders that a suppression is limited to; and a column of app is made with it.
     execute format('grant execute on function mailchute.like_patterns(text[]) to %I', target.role);
     execute format('grant execute on function mailchute.shown_state(text, boolean, timestamptz, integer),
-      mailchute.message_state(text[]), mailchute.describe(bigint), mailchute.describe_mail(bigint), mailchute.preview_template(text, jsonb), mailchute.is_app(text) to %I', target.role);
+      mailchute.message_state(text[]), mailchute.describe(bigint), mailchute.describe_mail(bigint), mailchute.preview_template(text, jsonb), mailchute.is_app(text),
+      mailchute.listed_for(text, text) to %I', target.role);
   end loop;
   if exists (select from pg_roles where rolname = 'mailchute_relay') then
     grant select, insert, update, delete on mailchute.content, mailchute.attachment, mailchute.batch, mailchute.message, mailchute.recipient,
@@ -45,7 +46,8 @@ begin
     grant select on sequence mailchute.message_seq_seq to mailchute_relay;
     -- A batch that fails too often the relay pauses by itself; every other pause, and the end of one, is for people.
     grant execute on function mailchute.pause_batch(uuid, text) to mailchute_relay;
-    grant execute on function mailchute.list_bounced(jsonb), mailchute.note_feedback(bigint, jsonb, jsonb) to mailchute_relay;
+    grant execute on function mailchute.list_bounced(jsonb), mailchute.note_feedback(bigint, jsonb, jsonb),
+      mailchute.is_overridable(text), mailchute.soft_bounces(text, text, double precision) to mailchute_relay;
     grant execute on function mailchute.cancel_message(bigint, text), mailchute.cancel_waiting(bigint, text), mailchute.take_from_queue(bigint), mailchute.retry_message(bigint, boolean),
       mailchute.settle_as_sent(bigint, text) to mailchute_relay;
     grant execute on function mailchute.close_digests(integer, timestamptz), mailchute.close_digest(text, text, text, timestamptz),

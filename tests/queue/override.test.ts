@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import type { Sql } from "postgres";
 import { createMailer } from "../../mod.ts";
 import { rejects } from "../client/cases.ts";
+import { isOverridable } from "../../src/suppression.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { enqueue, openTestRelay } from "../relay.ts";
 import { connectAs, newRole, refusal, send } from "../schema/role.ts";
@@ -239,3 +240,15 @@ test("show and explain tell that a mail overrides the list", async () => {
   expect(explained.stdout).toContain("unsubscribe; that does not stop it (overrideSuppression)");
   expect((await run(["show", await enqueue(database)], on(database))).stdout).not.toContain("overrides");
 }, 60_000);
+
+test("client, database and the claim agree on the reasons that a mail that must go may pass", async () => {
+  await using database = await createDatabase();
+  const reasons = ["manual", "bounce", "complaint", "unsubscribe", "whatever an operator has said"];
+  const rows = await database.sql`
+    select r.reason, mailchute.is_overridable(r.reason) as passes from jsonb_array_elements_text(${
+    JSON.stringify(reasons)
+  }::text::jsonb) as r(reason)`;
+  expect(rows.map(({ reason, passes }) => [reason, passes])).toEqual(
+    reasons.map((reason) => [reason, isOverridable(reason)]),
+  );
+});
