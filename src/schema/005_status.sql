@@ -206,8 +206,9 @@ begin
     where r.seq = message_seq and r.state not in ('sent', 'bounced', 'suppressed') and a.outcome = 'uncertain') then
     return 'may_duplicate';
   end if;
-  insert into mailchute.queue (seq, lane, due, attempts, retried_at)
-  values (message_seq, priority, statement_timestamp(),
+  -- Of a mail that had left the queue no lease is remembered, and none may come a second time: what its last holder says once more, or has in its journal, is of another claim.
+  insert into mailchute.queue (seq, lane, due, lease, attempts, retried_at)
+  values (message_seq, priority, statement_timestamp(), (extract(epoch from clock_timestamp()) * 1000000)::bigint,
     (select coalesce(max(a.number), 0) from mailchute.attempt a where a.seq = message_seq), statement_timestamp())
   -- A number that was given back for those who were not tried is taken by the others.
   on conflict (seq) do update

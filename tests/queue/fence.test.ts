@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Queue } from "../../relay/queue/queue.ts";
+import { type ClaimedMessage, Queue } from "../../relay/queue/queue.ts";
 import { systemClock } from "../../relay/time/clock.ts";
 import { createDatabase } from "../database.ts";
 import { enqueue, makeDue, until } from "../relay.ts";
@@ -180,4 +180,20 @@ test("an attempt whose number another relay has used meanwhile is one more: it i
   const attempts = await database
     .sql`select number, outcome from mailchute.attempt where seq = ${held.seq}::bigint order by number`;
   expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([[1, "uncertain"], [2, "sent"]]);
+});
+
+test("settle() refuses what a relay says once more of a mail that had ended, and that it has claimed again since", async () => {
+  await using database = await createDatabase();
+  await enqueue(database);
+  const { queue } = await openQueue(database);
+  const claim = async () => (await queue.claim(1)).messages[0] as ClaimedMessage;
+  const held = await claim();
+  expect(await queue.settle([settlement(held, "bounced")])).toEqual(new Set([held.seq]));
+  await database.sql`select mailchute.retry_message(${held.seq}::bigint, false)`;
+  const again = await claim();
+  expect(again.seq).toBe(held.seq);
+  // Its answer was lost; and by its lease a journal would know it too.
+  expect(await queue.settle([settlement(held, "bounced")])).toEqual(new Set());
+  expect(again.lease).not.toBe(held.lease);
+  expect(await queue.settle([settlement(again, "sent")])).toEqual(new Set([held.seq]));
 });

@@ -110,7 +110,7 @@ export async function queueRow(
   seq: string,
 ): Promise<Readonly<Record<string, unknown>> | undefined> {
   const [row] = await database.sql`
-    select lease::int, attempts, leased_by::text as "leasedBy", due = 'infinity' as held, due <= now() as "isDue"
+    select lease::float8 as lease, attempts, leased_by::text as "leasedBy", due = 'infinity' as held, due <= now() as "isDue"
     from mailchute.queue where seq = ${seq}::bigint`;
   return row === undefined ? undefined : { ...row };
 }
