@@ -37,6 +37,8 @@ export interface MediaType {
 
 /** Ours: file systems stop at 255, and a header stays a header. */
 const MAX_FILENAME_CHARS = 255;
+/** They turn the order of what is shown: `invoice` + U+202E + `fdp.exe` looks like `invoiceexe.pdf` (UTR 36 section 2.5). */
+const DIRECTIONS = /[\u202a-\u202e\u2066-\u2069]/g;
 const MAX_CONTENT_TYPE_CHARS = 500;
 const MAX_CONTENT_ID_CHARS = 250;
 
@@ -106,7 +108,8 @@ export function encodeAttachment(attachment: MailAttachment, disposition: "attac
   // RFC 2046 section 5.2.1: a message may only travel as it is; when that is not 7-bit safe, it travels as a file.
   const asItIs = media.type === "message/rfc822" && attachment.isSevenBit === true;
   const composite = /^(?:message|multipart)\//.test(media.type) && !asItIs;
-  const filename = media.type === "message/rfc822" ? withExtension(attachment.filename) : attachment.filename;
+  const called = attachment.filename.replaceAll(DIRECTIONS, "");
+  const filename = media.type === "message/rfc822" ? withExtension(called) : called;
   const encoding = asItIs ? "7bit" : "base64";
   const header = [
     `Content-Type: ${composite ? "application/octet-stream" : media.type}`,

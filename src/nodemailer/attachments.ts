@@ -1,6 +1,7 @@
 import type { Attachment } from "../attachment.ts";
-import { parseMediaType } from "../mime/attachment.ts";
+import { isMessage, parseMediaType } from "../mime/attachment.ts";
 import { inviteOf } from "../mime/invite.ts";
+import { is7bit } from "../mime/seven_bit.ts";
 import type { AddFault, Data } from "./composed_mail.ts";
 
 /** The attachments of a mail, and where the app gave each: `attachments.0`, `icalEvent`. */
@@ -54,7 +55,7 @@ export function attachmentsOf(data: Data, add: AddFault): Attachments {
       filename: String(filename),
       contentType: String(contentType),
       contentId: cid ? String(cid) : undefined,
-      ...contentOf(rest),
+      ...(isMessage(String(contentType)) ? asMessage(contentOf(rest)) : contentOf(rest)),
     },
   }));
   const event = entriesOf(data.icalEvent).map((entry) => ({
@@ -102,6 +103,9 @@ function checkPart(part: Data, at: (name: string) => string, add: AddFault): voi
   }
 }
 
+const CR = 13;
+const LF = 10;
+
 type Content =
   | { readonly content: Uint8Array | ArrayBuffer; readonly encoding?: undefined }
   | { readonly content: string; readonly encoding: "utf-8" | "base64" };
@@ -111,6 +115,19 @@ function contentOf({ content, encoding }: Data): Content {
   if (content instanceof Uint8Array || content instanceof ArrayBuffer) return { content };
   if (typeof content !== "string") return { content: "", encoding: "utf-8" };
   return { content, encoding: encoding === "base64" ? "base64" : "utf-8" };
+}
+
+/** The lines of a message end with CRLF (RFC 5322 section 2.1), as nodemailer writes them: with LF alone, as in files, the relay would send it as a file and no message. */
+function asMessage(given: Content): Content {
+  const bytes = bytesOf(given);
+  const loneLfs = bytes.reduce((count, octet, at) => count + (octet === LF && bytes[at - 1] !== CR ? 1 : 0), 0);
+  const content = new Uint8Array(bytes.length + loneLfs);
+  let to = 0;
+  for (const [at, octet] of bytes.entries()) {
+    if (octet === LF && bytes[at - 1] !== CR) content[to++] = CR;
+    content[to++] = octet;
+  }
+  return is7bit(content) ? { content } : given;
 }
 
 function methodOf(contentType: unknown): string | undefined {

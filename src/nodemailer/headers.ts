@@ -19,6 +19,8 @@ const PRIORITIES: ReadonlyMap<string, readonly Pair[]> = new Map([
 ]);
 /** Nodemailer's own, of which the relay writes others. */
 const BY_WRITER = /^(?:date|message-id|mime-version|content-.*)$/i;
+const ENCODED_WORDS = /=\?[^?\s]+\?[bq]\?[^?\s]*\?=(?:\s+=\?[^?\s]+\?[bq]\?[^?\s]*\?=)*/gi;
+const COMMENT = /\(((?:=\?[^?\s]+\?[bq]\?[^?\s]*\?=\s*)+)\)/gi;
 const ENCODED_WORD = /=\?[^?\s]+\?[bq]\?[^?\s]*\?=/i;
 const ONE_CLICK = "list-unsubscribe=one-click";
 
@@ -89,9 +91,41 @@ function listHeaders(data: Data): readonly Pair[] {
   const values = Object(data.normalizedHeaders) as Readonly<Record<string, unknown>>;
   return Object.keys(Object(data.list)).flatMap((key) => {
     const name = `list-${key.toLowerCase().trim()}`;
-    const value = String(values[name] ?? "");
+    const value = withPlainText(String(values[name] ?? ""));
     return value === "" ? [] : [[name.replace(/\b[a-z]/g, (letter) => letter.toUpperCase()), value] as const];
   });
+}
+
+/**
+ * Gives the text that nodemailer has encoded in a comment or a name, as the relay is to encode it anew. A comment stands apart from its
+ * brackets, which would be encoded with the word that they stand at and be none any more (RFC 2047 section 5 rule 2).
+ */
+function withPlainText(value: string): string {
+  const comments = value.replaceAll(
+    COMMENT,
+    (_, words: string) => `( ${decoded(words).split(" ").map(escaped).join(" ")} )`,
+  );
+  return comments.replaceAll(ENCODED_WORDS, decoded);
+}
+
+/** In words with one blank between: blanks in a row would be kept by encoding all, the address too. */
+function decoded(words: string): string {
+  const text = words.replaceAll(
+    /=\?([^?\s]+)\?([bq])\?([^?\s]*)\?=\s*/gi,
+    (_, charset: string, how: string, inner: string) => {
+      const octets = how.toLowerCase() === "b" ? atob(inner) : inner.replaceAll("_", " ").replaceAll(
+        /=([\da-f]{2})/gi,
+        (_, hex: string) => String.fromCharCode(parseInt(hex, 16)),
+      );
+      return new TextDecoder(charset).decode(Uint8Array.from(octets, (char) => char.charCodeAt(0)));
+    },
+  );
+  return text.trim().replaceAll(/\s+/g, " ");
+}
+
+/** An encoded word needs no quoting in a comment; what is written as it is does (RFC 5322 section 3.2.2). */
+function escaped(word: string): string {
+  return /^[!-~]+$/.test(word) ? word.replaceAll(/[()\\]/g, "\\$&") : word;
 }
 
 /** Message-IDs, in angle brackets, as a string or a list of strings. */

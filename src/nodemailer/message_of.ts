@@ -46,15 +46,19 @@ export async function messageOf(mail: ComposedMail): Promise<Converted> {
   const subject = subjectOf(mail, add);
   // An empty one is none to nodemailer.
   const html = textOf(data.html) || undefined;
+  const text = textOf(data.text);
   refuse(SEND, findings);
+  // A mail without a body is one with an empty text to nodemailer; beside HTML the relay makes one. A template has them all, and the client refuses them beside it.
+  const body = fields.template === undefined
+    ? { subject, ...(html === undefined ? { text: text ?? "" } : { text, html }) }
+    : { subject: subject || undefined, text: text || undefined, html };
   return {
     message: {
-      ...{ from, replyTo, to, cc, bcc, returnPath, subject, headers, attachments },
+      ...{ from, replyTo, to, cc, bcc, returnPath, headers, attachments },
       ...(unsubscribe === undefined ? {} : { unsubscribe }),
       ...fields,
-      // A mail without a body is one with an empty text to nodemailer; beside HTML the relay makes one.
-      ...(html === undefined ? { text: textOf(data.text) ?? "" } : { text: textOf(data.text), html }),
-    },
+      ...body,
+    } as MessageInput,
     options,
     attachmentPaths: paths,
   };

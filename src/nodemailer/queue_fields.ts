@@ -1,6 +1,7 @@
 import { quote } from "../field.ts";
 import type { SendOptions } from "../mailer.ts";
 import type { MessageFields } from "../message.ts";
+import type { FilledTemplate } from "../stored_template.ts";
 import type { AddFault, Data } from "./composed_mail.ts";
 
 /** What only a queue knows, in the field `mailchute` of a message of nodemailer. */
@@ -18,7 +19,10 @@ export interface QueueFields extends
     | "stream"
     | "digest"
     | "overrideSuppression"
-  > {}
+  > {
+  /** One of the app's own in the database, in the place of subject, text and html. */
+  readonly template?: FilledTemplate | undefined;
+}
 
 const OPTIONS = ["tx", "idempotencyKey"] as const;
 const FIELDS = [
@@ -32,6 +36,7 @@ const FIELDS = [
   "stream",
   "digest",
   "overrideSuppression",
+  "template",
 ] as const;
 
 /** Those that nothing but a queue could mean: beside the field `mailchute` they would be lost, and a mail with them would not wait, or outlive its transaction. */

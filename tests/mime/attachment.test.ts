@@ -157,3 +157,21 @@ test("nodemailer 9.0.4 to 10.1.4: attachmentProblem() takes no longer for the mo
   }
   expect(performance.now() - start).toBeLessThan(5_000);
 });
+
+test("a name shows its last letters last: marks that turn the order of what is shown are left out", () => {
+  const filename = "invoice\u202efdp.exe";
+  const { header } = encodeAttachment({ filename, contentType: "application/pdf", sizeBytes: 3 }, "attachment");
+  expect(header).toContain('name="invoicefdp.exe"');
+  expect(header).not.toMatch(/%E2%80%AE/i);
+  // Arabic and Hebrew need none of them, and keep their own marks.
+  const arabic = encodeAttachment(
+    { filename: "\u0641\u200f.pdf", contentType: "application/pdf", sizeBytes: 3 },
+    "attachment",
+  );
+  expect(arabic.header).toContain("%D9%81%E2%80%8F.pdf");
+  for (const mark of "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") {
+    expect(encodeAttachment({ filename: mark, contentType: "a/b", sizeBytes: 0 }, "attachment").header).not.toContain(
+      "name",
+    );
+  }
+});

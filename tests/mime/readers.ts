@@ -56,7 +56,10 @@ export function meaning(mail: Mail): Reading {
     calendar: body(invite?.text),
     tree: tree(mail),
     files: mail.attachments.map((file, index) => [
-      `${file.filename.toWellFormed()}${isMessage(file.contentType) ? ".eml" : ""}`,
+      // Marks that turn the order of what is shown are left out.
+      `${file.filename.toWellFormed().replace(/[\u202a-\u202e\u2066-\u2069]/g, "")}${
+        isMessage(file.contentType) ? ".eml" : ""
+      }`,
       index === invite?.index ? "application/ics" : typeOf(file),
       file.contentId !== undefined && mail.html !== undefined ? "inline" : "attachment",
       file.contentId === undefined ? "" : `<${file.contentId}>`,

@@ -89,6 +89,17 @@ const SAME: Readonly<Record<string, () => AppMessage>> = {
       id: { url: "news.example.com", comment: "News" },
     },
   }),
+  "a list whose comments are not ASCII": () => ({
+    ...BASE,
+    list: {
+      help: { url: "https://example.com/h", comment: "Hilfe für dich" },
+      subscribe: [[
+        { url: "https://example.com/s", comment: "größer" },
+        { url: "s@example.com", comment: `${"Ein langer Satz, der länger als ein Wort ist, ".repeat(4)}日本語` },
+      ]],
+      id: { url: "news.example.com", comment: "Größe" },
+    },
+  }),
   "one-click unsubscribe": () => ({
     ...BASE,
     headers: {

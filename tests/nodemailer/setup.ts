@@ -71,7 +71,8 @@ async function read({ content, reversePath, recipients }: AcceptedMail): Promise
     html: mail.html?.trimEnd(),
     headers: mail.headers.filter(({ key }) => !OWN.has(key)).map((
       { key, value },
-    ) => [key, decodeWords(value.replace(/\s+/g, " "))])
+      // Blanks inside the brackets of a comment say nothing (RFC 5322 section 3.2.2).
+    ) => [key, decodeWords(value.replace(/\s+/g, " ")).replaceAll(/(?<=\() | (?=\))/g, "")])
       .sort(),
     attachments: mail.attachments.map(({ filename, mimeType, disposition, contentId, content }) => [
       ...[filename, mimeType, disposition, contentId],

@@ -234,11 +234,10 @@ const REFUSED: readonly (readonly [fields: object, ...paths: string[]])[] = [
   [{ headers: { "Content-Type": "text/x" } }, "headers.Content-Type"],
   [{ headers: { "X-A": "a\u0001b" } }, "headers.X-A"],
   [{ subject: "=?UTF-8?B?R3LDvMOfZQ==?=" }, "subject"],
-  [
-    { headers: { "X-A": "=?UTF-8?Q?a?=" }, list: { help: { url: "a@b.example", comment: "Hilfe für alle" } } },
-    "headers.X-A",
-    "headers.List-Help",
-  ],
+  [{ headers: { "X-A": "=?UTF-8?Q?a?=" } }, "headers.X-A"],
+  [{ attachments: [{ content: "a", filename: "n".repeat(256) }] }, "attachments.0.filename"],
+  [{ mailchute: { template: { name: "welcome", version: 0 } }, subject: "", text: "" }, "mailchute.template.version"],
+  [{ mailchute: { template: { name: "welcome" } } }, "subject", "text"],
   [{ headers: { "List-Unsubscribe-Post": "List-Unsubscribe=One-Click" } }, "headers.List-Unsubscribe-Post"],
   [{
     headers: { "List-Unsubscribe": "<mailto:a@b>, <https://a>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click" },
@@ -408,4 +407,37 @@ test("anything that calls a transport by its shape can use it", async () => {
     });
     expect((await mail.get(info?.id ?? ""))?.state).toBe("queued");
   });
+});
+
+test("a list's comment that is not ASCII stands apart from its brackets, and what would end it is quoted", async () => {
+  const mail = fakeMailer();
+  const list = { help: { url: "https://example.com/h", comment: "für (alle) \\o/ =?" } };
+  await nodemailer.createTransport(mailchuteTransport(mail)).sendMail({ ...BASE, list });
+  expect(mail.sent[0]?.message.headers).toEqual([[
+    "List-Help",
+    "<https://example.com/h> ( für \\(alle\\) \\\\o/ =? )",
+  ]]);
+});
+
+test("a message with the line ends of files is attached as one with CRLF; what could not travel as a message stays as it is", async () => {
+  const mail = fakeMailer();
+  const contentType = "message/rfc822";
+  const files = ["Subject: x\n\nHi\n", "Subject: x\r\n\r\nHi\n", Buffer.from("Subject: x\n\nHi"), "Subject: ü\n\nHi\n"];
+  const attachments = [...files.map((content) => ({ filename: "a.eml", contentType, content })), {
+    filename: "a.txt",
+    content: "a\n",
+  }];
+  await nodemailer.createTransport(mailchuteTransport(mail)).sendMail({ ...BASE, attachments });
+  const queued = mail.sent[0]?.message.attachments?.map(({ base64 }) => Buffer.from(base64, "base64").toString());
+  const message = "Subject: x\r\n\r\nHi\r\n";
+  expect(queued).toEqual([message, message, message.trimEnd(), "Subject: ü\n\nHi\n", "a\n"]);
+});
+
+test("mailchute: { template } takes the place of subject, text and html", async () => {
+  const mail = fakeMailer({ templates: [{ name: "welcome", subject: "Hi {{first}}", text: "Dear {{first}}" }] });
+  const transport = nodemailer.createTransport(mailchuteTransport(mail));
+  const { subject: _, text: __, ...rest } = BASE;
+  const message: AppMessage = { ...rest, mailchute: { template: { name: "welcome", variables: { first: "Ann" } } } };
+  await transport.sendMail(message);
+  expect(mail.sent[0]?.message).toMatchObject({ subject: "Hi Ann", text: "Dear Ann" });
 });
