@@ -112,12 +112,17 @@ function withPlainText(value: string): string {
 function decoded(words: string): string {
   const text = words.replaceAll(
     /=\?([^?\s]+)\?([bq])\?([^?\s]*)\?=\s*/gi,
-    (_, charset: string, how: string, inner: string) => {
-      const octets = how.toLowerCase() === "b" ? atob(inner) : inner.replaceAll("_", " ").replaceAll(
-        /=([\da-f]{2})/gi,
-        (_, hex: string) => String.fromCharCode(parseInt(hex, 16)),
-      );
-      return new TextDecoder(charset).decode(Uint8Array.from(octets, (char) => char.charCodeAt(0)));
+    (word, charset: string, how: string, inner: string) => {
+      try {
+        const octets = how.toLowerCase() === "b" ? atob(inner) : inner.replaceAll("_", " ").replaceAll(
+          /=([\da-f]{2})/gi,
+          (_, hex: string) => String.fromCharCode(parseInt(hex, 16)),
+        );
+        return new TextDecoder(charset).decode(Uint8Array.from(octets, (char) => char.charCodeAt(0)));
+      } catch {
+        // What looks like an encoded word and is none is the app's own text.
+        return word;
+      }
     },
   );
   return text.trim().replaceAll(/\s+/g, " ");
