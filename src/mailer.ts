@@ -34,7 +34,7 @@ export interface CallOptions {
 
 /** What keeps a mail from being queued twice. */
 export interface KeyOptions {
-  /** 1 to 256 bytes, such as `receipt/1042`. The same key with the same mail adds nothing, with another mail is an error. */
+  /** 1 to 256 bytes, such as `receipt/1042`. The same key with the same mail adds nothing, with another mail is an error. The database compares what is written: one instant as a Date and as a string, or in two zones, is two. */
   readonly idempotencyKey?: string | undefined;
 }
 

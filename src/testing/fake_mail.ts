@@ -83,16 +83,9 @@ export function isOpen({ state }: FakeRecipient): boolean {
  *
  * @param digest what an item went out in tells its state
  */
-export function describe(mail: FakeMail, nowMs: number, digest = mail): string {
-  const { recipients: _, state, attempts, nextAttemptAt, ...own } = described(mail, nowMs);
-  const carried = described(digest, nowMs);
-  return JSON.stringify({
-    ...own,
-    state: carried.state,
-    recipients: carried.recipients,
-    attempts: carried.attempts,
-    nextAttemptAt: carried.nextAttemptAt,
-  });
+export function describe(mail: FakeMail, nowMs: number, digest: FakeMail = mail): string {
+  const { state, recipients, attempts, nextAttemptAt } = described(digest, nowMs);
+  return JSON.stringify({ ...described(mail, nowMs), state, recipients, attempts, nextAttemptAt });
 }
 
 function described(mail: FakeMail, nowMs: number) {

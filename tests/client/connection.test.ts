@@ -273,10 +273,10 @@ test("a URL that is not set, and a connection that is none, are told what to giv
       [{ query: () => {} }, "it is no string; a connection goes to createMailer, a URL is"],
     ] as const
   ) {
-    const error = await rejects((async () => postgresMailer(url as never))(), "connection_unsupported");
+    const error = await rejects(Promise.try(() => postgresMailer(url as never)), "connection_unsupported");
     expect(error.message).toBe(`Cannot use the URL: ${because} ${like}`);
   }
-  const none = await rejects((async () => createMailer(undefined as never))(), "connection_unsupported");
+  const none = await rejects(Promise.try(() => createMailer(undefined as never)), "connection_unsupported");
   expect(none.message).toStartWith("Cannot use db (undefined): give a connection of postgres.js, Bun.SQL, pg, Neon");
   const empty = await rejects(createMailer({} as never).send(MESSAGE), "connection_unsupported");
   expect(empty.message).toStartWith("Cannot use db (object): give a connection of postgres.js");
