@@ -11,6 +11,8 @@ export interface DatabaseProxy extends AsyncDisposable {
   forget(): void;
   /** Cuts every connection, and every new one as it comes. */
   refuse(): void;
+  /** Cuts every new connection as it comes, and leaves those that stand. Resolves when it has done so once. */
+  refuseNew(): Promise<void>;
   /** Lets all through again; what was cut or frozen stays so. */
   pass(): void;
   /** New connections go to another server: the database was started again, on another port. */
@@ -46,6 +48,7 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
   const sockets = new Set<Socket>();
   const forgotten = new WeakSet<Socket>();
   let mode: "pass" | "freeze" | "refuse" = "pass";
+  let refused: (() => void) | undefined;
   let toSwallow: { readonly part: string; readonly lost: () => void } | undefined;
   let toLose:
     | { readonly part: string; readonly until?: Promise<void>; readonly cuts?: boolean; readonly lost: () => void }
@@ -55,7 +58,10 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
 
   const server = createServer((client) => {
     client.on("error", () => undefined);
-    if (mode === "refuse") return void client.destroy();
+    if (mode === "refuse" || refused !== undefined) {
+      refused?.();
+      return void client.resetAndDestroy();
+    }
     const upstream = connect(Number(port), hostname);
     upstream.on("error", () => undefined);
     const pair = [client, upstream];
@@ -120,7 +126,11 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
     freeze: () => void (mode = "freeze"),
     forget,
     refuse,
-    pass: () => void (mode = "pass"),
+    refuseNew: () => new Promise((resolve) => refused = resolve),
+    pass: () => {
+      mode = "pass";
+      refused = undefined;
+    },
     moveTo: (url) => void ({ hostname, port } = new URL(url)),
     loseAnswer: (part) => new Promise((lost) => toLose = { part, cuts: true, lost }),
     keepAnswer: (part) => new Promise((lost) => toLose = { part, cuts: false, lost }),

@@ -115,10 +115,9 @@ export class ConnectionPool implements Statements {
     await this.#sql.end({ timeout });
   }
 
-  async #limited<T>(sql: Sql, work: Promise<T> & { cancel?(): unknown }, limitMs: number): Promise<T> {
+  async #limited<T>(sql: Sql, work: Promise<T> & Cancelable, limitMs: number): Promise<T> {
     if (await this.#isSettled(work, limitMs)) return await this.#heard(sql, work);
-    // The driver's promise; it rejects when no connection can be made.
-    void Promise.resolve(work.cancel?.()).catch(() => undefined);
+    void cancel(work);
     if (await this.#isSettled(work, CANCEL_MS)) await this.#heard(sql, work).catch(() => undefined);
     else this.#replace(sql);
     throw new NoAnswer(`The database did not answer within ${limitMs} ms`);
@@ -158,6 +157,22 @@ export class ConnectionPool implements Statements {
     this.#heardAtMs = this.#options.clock.now();
     this.#generation++;
     void silent.end({ timeout: LEAVE_S }).catch(() => undefined);
+  }
+}
+
+/** What the driver's `cancel()` calls. That (3.4.9, Query.cancel in query.js) lets go of the promise, whose rejection nobody could handle then: it would end the process. */
+interface Cancelable {
+  canceller?: ((work: unknown) => unknown) | null;
+}
+
+/** Cancels a statement over a connection of its own. Where none can be made, the server is away, and its silence is all there is. */
+async function cancel(work: Cancelable): Promise<void> {
+  const { canceller } = work;
+  work.canceller = null;
+  try {
+    await canceller?.(work);
+  } catch {
+    // Said by whoever waits for the statement.
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { ConnectionPool, NoAnswer } from "../../relay/database/connection_pool.ts";
 import { connect } from "../../relay/database/database.ts";
 import { systemClock } from "../../relay/time/clock.ts";
+import { startDatabaseProxy } from "../database_proxy.ts";
 import { createDatabase } from "../database.ts";
 import { ManualClock } from "../manual_clock.ts";
 import { until } from "../relay.ts";
@@ -103,6 +104,34 @@ test("connections that were cut just as they stood are replaced, since the drive
   expect(await ask(12_000)).toBeInstanceOf(NoAnswer);
   expect(opened).toBe(2);
   expect(await ask(0)).toBe("here");
+  await pool.end({ timeout: 1 });
+});
+
+test("a statement that cannot be canceled, since the database is away by then, is no answer, and nothing that ends the process", async () => {
+  await using database = await createDatabase();
+  await using proxy = await startDatabaseProxy(database.url);
+  const clock = new ManualClock();
+  const pool = new ConnectionPool({
+    open: ({ prepare, onClose }) => connect({ url: proxy.url, pooled: !prepare, onClose }),
+    prepare: true,
+    statementMs: 2_000,
+    clock,
+  });
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => void unhandled.push(error);
+  process.on("unhandledRejection", note);
+  await pool.unsafe("select 1");
+  proxy.forget();
+  const answer = pool.unsafe("select 2").catch((error: unknown) => error);
+  const refused = proxy.refuseNew();
+  await nextTurn();
+  clock.pass(2_000);
+  await refused;
+  await nextTurn(50);
+  clock.pass(60_000);
+  expect(await answer).toBeInstanceOf(NoAnswer);
+  process.off("unhandledRejection", note);
+  expect(unhandled).toEqual([]);
   await pool.end({ timeout: 1 });
 });
 
