@@ -59,6 +59,7 @@ export class Station {
   readonly #clocks: ClockWatch;
   readonly #states: StateCounts;
   #purgedMs: number;
+  #replay: "due" | "begun" | "done" = "due";
 
   private constructor(database: RelayDatabase, options: StationOptions & { readonly relayId: string }) {
     const { relayId, clock } = options;
@@ -207,7 +208,10 @@ export class Station {
 
   /** In a copy not yet: what the journal knows is kept until it is adopted. */
   async #takeOver(): Promise<void> {
-    await replay({ ...this.#options, queue: this.#queue, database: this.database.name });
+    const isAgain = this.#replay === "begun";
+    if (this.#replay === "due") this.#replay = "begun";
+    await replay({ ...this.#options, queue: this.#queue, database: this.database.name, isAgain });
+    this.#replay = "done";
   }
 
   async #sayGoodbye(): Promise<void> {

@@ -15,6 +15,8 @@ export interface ReplayOptions {
   readonly database: string;
   /** The identity of the state directory. */
   readonly instance: string;
+  /** It was begun before, and failed; nothing has been claimed. @default {false} */
+  readonly isAgain?: boolean;
   readonly rules: RetryRules;
   readonly clock: Clock;
   readonly random: () => number;
@@ -31,7 +33,7 @@ const BATCH = 500;
  */
 export async function replay(options: ReplayOptions): Promise<void> {
   const { queue, journal, database, instance, rules, clock, random, log } = options;
-  const { messages, nowMs: databaseMs } = await queue.adopt(instance);
+  const { messages, nowMs: databaseMs } = await queue.adopt(instance, options.isAgain);
   const nowMs = clock.now();
   const settlements: Settlement[] = [];
   const unstarted: Unstarted[] = [];

@@ -5,7 +5,7 @@ import { lookAtPlace, rememberPlace } from "./place_record.ts";
 
 // DESIGN: before a claim, the place of the database must be proven. The proof holds for the connections that it was made with, since a
 // server does not change under an open connection, and for a minute, since behind a pooler it may. A copy is looked at again
-// and again, and served as soon as somebody has adopted it.
+// and again, and served as soon as somebody has adopted it. Who asks meanwhile waits: what is to be done for an adopted copy is done once.
 
 export interface PlaceGuardOptions {
   readonly sql: ConnectionPool;
@@ -25,6 +25,8 @@ export class PlaceGuard {
   readonly #options: PlaceGuardOptions;
   #proof: { readonly generation: number; readonly untilMs: number } | undefined;
   #copy: string | undefined;
+  /** Ends when nobody looks any more. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: PlaceGuardOptions) {
     this.#options = options;
@@ -36,7 +38,13 @@ export class PlaceGuard {
   }
 
   /** Tells whether the queue may be drained here. */
-  async mayDrain(): Promise<boolean> {
+  mayDrain(): Promise<boolean> {
+    const turn = this.#turn.then(() => this.#prove());
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #prove(): Promise<boolean> {
     const { sql, address, name, clock, log, onAdopted } = this.#options;
     const { generation } = sql;
     if (this.#proof?.generation === generation && this.#proof.untilMs > clock.now()) return true;

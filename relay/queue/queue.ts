@@ -158,9 +158,9 @@ export class Queue {
     return { ...claim, hasMore: hasMore || hasDigests };
   }
 
-  /** Takes over, as they are, the messages that dead predecessors held. */
-  async adopt(instance: string): Promise<Claim> {
-    return toClaim(await this.#sql.unsafe(ADOPT, [this.#relayId, this.#leaseMs, instance]));
+  /** Takes over, as they are, the messages that dead predecessors held. @param isAgain and those that it has itself taken over so, and not ended */
+  async adopt(instance: string, isAgain = false): Promise<Claim> {
+    return toClaim(await this.#sql.unsafe(ADOPT, [this.#relayId, this.#leaseMs, instance, isAgain]));
   }
 
   /** Says that a message may be sent from now on. @returns whether it is still ours */

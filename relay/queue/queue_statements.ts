@@ -132,12 +132,12 @@ returning q.seq::text as seq`;
 
 /**
  * Takes over what the dead predecessors of this relay (same state directory) still held, lease and attempt as they are: by these the
- * journal knows them. Runs once, at the start.
+ * journal knows them. Runs once, before anything is claimed; $4: and what it has taken over itself, when that was not the first time.
  */
 export const ADOPT: string = claimOf(
   `
   select q.seq, q.leased_by, q.intent, q.throttle, q.lane from mailchute.queue q
-  where q.leased_by in (select r.id from mailchute.relay r where r.instance = $3::uuid and r.id <> $1::bigint)
+  where q.leased_by in (select r.id from mailchute.relay r where r.instance = $3::uuid and (r.id <> $1::bigint or $4::boolean))
   order by q.seq
   for update`,
   { change: "due = now() + make_interval(secs => $2::float8 / 1000), leased_by = $1::bigint" },
