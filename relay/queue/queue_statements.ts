@@ -164,7 +164,7 @@ from (
 ) x`;
 
 /** Leases of relays that stopped or whose heart has not beaten for a minute. Reads the whole queue: only `run --once` asks, at its end. */
-export const DEAD_LEASES = `
+export const DEAD_LEASES: string = `
 select extract(epoch from min(q.due) - now()) * 1000 as wait_ms
 from mailchute.queue q join mailchute.relay r on r.id = q.leased_by
 where r.id <> $1::bigint and not ${isServing("r")}`;
