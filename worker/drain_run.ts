@@ -248,9 +248,10 @@ export class DrainRun {
     return { kind: "skipped", againMs: clock.now() + FAULT_AGAIN_MS };
   }
 
-  /** Writes what became of a message, again and again while its lease lasts. */
+  /** Writes what became of a message, again and again for as long as its lease lasts now. That is renewed meanwhile, and what the database does not take would keep all others waiting. */
   async #settle(held: Held, whole: Settlement): Promise<void> {
     const { queue, clock, log } = this.#options;
+    const { leaseEndsMs } = held;
     const settlement = unwritten(held, whole);
     for (;;) {
       try {
@@ -260,7 +261,7 @@ export class DrainRun {
         }
         break;
       } catch (error) {
-        if (clock.now() + SETTLE_AGAIN_MS >= held.leaseEndsMs) throw error;
+        if (clock.now() + SETTLE_AGAIN_MS >= leaseEndsMs) throw error;
         log.warn("cannot settle yet", { id: held.message.id, error });
         await new Promise<void>((resolve) => clock.after(SETTLE_AGAIN_MS, resolve));
       }

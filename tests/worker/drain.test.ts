@@ -196,6 +196,25 @@ test("leases are renewed while a mail is under way", async () => {
   expect(await drained).toMatchObject({ sent: 1 });
 });
 
+test(
+  "a mail whose outcome the database does not take ends the run within a lease, though that is renewed",
+  async () => {
+    await using s = await setup();
+    const id = await enqueue(s.database);
+    await s.database.sql.unsafe(
+      "create function refuse() returns trigger language plpgsql as 'begin raise exception ''no room for an attempt''; end'",
+    );
+    await s.database.sql.unsafe(
+      "create trigger refuse before insert on mailchute.attempt for each row execute function refuse()",
+    );
+    expect(await s.drainError({ leaseMs: 8_000 })).toContain("no room for an attempt");
+    // Whoever takes it over says that it is uncertain.
+    expect(await describeMessage(s.database, id)).toMatchObject({ state: "sending", attempts: [] });
+    expect(s.server.mails).toHaveLength(1);
+  },
+  30_000,
+);
+
 test("what is paused waits, and is sent when a run finds the pause ended", async () => {
   await using s = await setup();
   const id = await enqueue(s.database, { stream: "bulk" });
