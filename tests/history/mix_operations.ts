@@ -3,6 +3,7 @@ import { purge } from "../../relay/database/retention.ts";
 import { beginPause, endPause } from "../../relay/limits/pause_table.ts";
 import { noteFeedback } from "../../relay/mail/feedback_table.ts";
 import type { Mailer } from "../../src/mailer.ts";
+import type { DatabaseProxy } from "../database_proxy.ts";
 import type { Prng } from "../mime/prng.ts";
 import { pause } from "./pause.ts";
 
@@ -27,6 +28,10 @@ export interface MixWorld {
   readonly canceledMs: Map<string, number>;
   /** Those that a person has had tried again. */
   readonly retried: Set<string>;
+  /** What lies between one of the relays and the database. */
+  readonly proxy: Pick<DatabaseProxy, "holdAnswer" | "loseAnswer" | "loseRequest">;
+  /** Lets a Worker drain the queue. */
+  readonly drain: () => Promise<unknown>;
 }
 
 /** One of the last mails: what is done with it meets what relays do. */
@@ -104,7 +109,7 @@ async function cancelMany(world: MixWorld): Promise<void> {
 async function reschedule(world: MixWorld): Promise<void> {
   const id = recent(world)?.id;
   if (id === undefined) return;
-  const at = new Date(Date.now() + world.chance.int(500));
+  const at = new Date(Date.now() + world.chance.pick([0, 0, 100, 500]));
   // An item has its window.
   await world.mail.reschedule(id, at).catch((error) => {
     if (error.code !== "validation_error") throw error;
@@ -112,7 +117,7 @@ async function reschedule(world: MixWorld): Promise<void> {
 }
 
 async function suppress({ mail, chance: { int } }: MixWorld): Promise<void> {
-  const address = `digest${int(3)}@example.com`;
+  const address = int(2) === 0 ? `digest${int(3)}@example.com` : `u${int(30)}@a.example`;
   if (int(3) === 0) await mail.suppressions.add(address);
   else await mail.suppressions.remove(address);
 }
@@ -124,8 +129,22 @@ async function retry(world: MixWorld): Promise<void> {
   await world.sql`select mailchute.retry_message(seq, true) from mailchute.message where id = ${id}`;
 }
 
-async function keepBack({ sql, chance: { pick } }: MixWorld): Promise<void> {
-  const key = pick(["all", "stream=news", "stream=news", "domain=b.example", "domain=b.example"]);
+/** As soon as they have ended, or wait: in the moment in which their relay writes that. */
+async function retryWhatEnds(world: MixWorld): Promise<void> {
+  const { sql, retried } = world;
+  const rows = await sql`
+    select m.seq, m.id::text from mailchute.recipient r join mailchute.message m on m.seq = r.seq
+    where r.state in ('deferred', 'bounced', 'held') order by r.changed_at desc limit 2`;
+  for (const { seq, id } of rows) {
+    retried.add(id as string);
+    await sql`select mailchute.retry_message(${seq}, true)`;
+  }
+}
+
+async function keepBack({ sql, chance: { int, pick } }: MixWorld): Promise<void> {
+  const [batch] = await sql`select id::text from mailchute.batch where name = ${`batch${int(3)}`}`;
+  const own = batch === undefined ? [] : [`batch=${batch.id}`];
+  const key = pick(["all", "stream=news", "stream=news", "domain=b.example", "domain=b.example", ...own]);
   await beginPause(sql, { key, reason: undefined });
   await pause(200);
   await endPause(sql, key);
@@ -152,6 +171,27 @@ async function comesBack(world: MixWorld): Promise<void> {
   });
 }
 
+/** What each of these is in: a claim's answer, a settlement, and what is given back. */
+const PARTS = ["@", '"ends"', '"delay"'] as const;
+
+/** The database has done what a relay asked, and its answer takes a while. */
+async function answersLate({ proxy, chance: { int, pick } }: MixWorld): Promise<void> {
+  const answer = proxy.holdAnswer(pick(PARTS));
+  await Promise.race([answer.reached, pause(300)]);
+  await pause(int(400));
+  answer.release();
+}
+
+/** An answer is lost, or a question. */
+async function losesAnswer({ proxy, chance: { int, pick } }: MixWorld): Promise<void> {
+  const part = pick(PARTS);
+  await Promise.race([int(3) === 0 ? proxy.loseRequest(part) : proxy.loseAnswer(part), pause(300)]);
+}
+
+async function drain(world: MixWorld): Promise<void> {
+  await world.drain();
+}
+
 /** All of them, as often as they come. */
 export const OPERATIONS: readonly (readonly [times: number, operation: (world: MixWorld) => Promise<void>])[] = [
   [12, send],
@@ -164,4 +204,8 @@ export const OPERATIONS: readonly (readonly [times: number, operation: (world: M
   [1, keepBack],
   [1, purgeContent],
   [6, comesBack],
+  [3, retryWhatEnds],
+  [6, answersLate],
+  [1, losesAnswer],
+  [1, drain],
 ];
