@@ -5,7 +5,7 @@ import type { Message } from "./message.ts";
 import { octets } from "./octets.ts";
 
 // DESIGN: what an app fills in, and what else the mail has, is checked here, before the database could end its transaction for it. Which fields of a
-// digest go together, the compiler says, and the database to whom it cannot (digest_issues of 013_digests.sql).
+// digest go together, the compiler says, and the database to whom it cannot (digest_issues of 012_digest_items.sql).
 
 /**
  * Which digest an item goes into, and when that goes out: so long after its first item (`wait`), when none has come for so long (`wait` with

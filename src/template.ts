@@ -2,7 +2,7 @@ import { MailchuteError } from "./error.ts";
 import { LIMITS } from "./limits.ts";
 
 // DESIGN: merging puts values in the place of {{names}}, and nothing else: no conditions, no loops, no lookup beyond the recipient's own values. Nothing
-// that stands in a value is ever read again. The same rules hold in SQL (src/schema/007_enqueue_many_v1.sql).
+// that stands in a value is ever read again. The same rules hold in SQL (src/schema/008_batches.sql).
 
 // Blanks of ASCII only: what else is one depends on the locale of a database.
 const PLACEHOLDER = /\{\{[\t-\r ]*([A-Za-z_]\w*)[\t-\r ]*\}\}/g;

@@ -257,10 +257,11 @@ create table mailchute.throttle (
   granted float8 not null
 ) with (fillfactor = 50);
 
--- What is not to be begun for now: 'all', 'stream=bulk' or 'domain=example.com'. Relays read those of their home database, and keep them in all
--- databases that they serve.
+-- What is not to be begun for now: 'all', 'app=shop', 'stream=bulk', 'domain=example.com' or a batch, by its id, since its name belongs to an app and may be any
+-- text. Relays read those of their home database, and keep them in all databases that they serve.
 create table mailchute.pause (
-  key text primary key check (key ~ '^(all|stream=[a-z0-9][a-z0-9._-]{0,62}|domain=[^, ]{1,255})$'),
+  key text primary key
+    check (key ~ '^(all|app=[A-Za-z0-9][A-Za-z0-9_.-]{0,62}|stream=[a-z0-9][a-z0-9._-]{0,62}|batch=[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|domain=[^, ]{1,255})$'),
   -- For people.
   reason text check (char_length(reason) between 1 and 500),
   since timestamptz not null default now(),

@@ -115,3 +115,68 @@ begin
   end if;
   return issues;
 end $$;
+
+-- Not a whole command: that would take from the app what it does not name.
+create function mailchute.grants_hint(missing text) returns text
+language sql immutable parallel safe
+return 'An administrator allows it with mailchute grants, which replaces what the app has: ' || missing || ' beside all that it has already';
+
+-- Refuses a request whose senders or recipients the app's allow-lists do not name.
+create function mailchute.check_allowed(request jsonb, app text, senders text[], recipients text[]) returns void
+language plpgsql immutable as $$
+declare
+  field text;
+  address text;
+begin
+  if senders <> array['*'] then
+    for field, address in
+      select 'from', request -> 'from' ->> 'email'
+      union all select 'returnPath', request ->> 'returnPath' where request ->> 'returnPath' <> ''
+      -- One mailbox (RFC 5322 section 3.6.2), its name in quotes or without specials: what is no such mailbox matches nobody.
+      union all select 'headers.Sender', mailchute.mailbox_email(h ->> 1)
+        from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
+    loop
+      if not mailchute.is_address(address) or not mailchute.address_matches(address, senders) then
+        raise exception 'App % may not send as %', app, address using errcode = 'MC002',
+          detail = jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not one of the app''s senders'))::text,
+          hint = mailchute.grants_hint('--from ' || quote_literal(address));
+      end if;
+    end loop;
+  end if;
+  -- After the allow-list, so that a foreign sender is told first. Only one mailbox is sure to be read alike by everybody (RFC 5322 section 3.6.2).
+  if exists (select from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
+    having count(*) > 1 or not bool_and(mailchute.is_utf8_address(mailchute.mailbox_email(h ->> 1)))) then
+    perform mailchute.refuse('[{"path": "headers.Sender", "message": "is not one mail address"}]');
+  end if;
+  -- As src/address.ts, by which the relay reads it: it would fail there. What a header says else may be of any length that header_bytes allows.
+  if exists (select from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
+    and (mailchute.utf16_length(trim(h ->> 1)) > 998 + 254 or mailchute.utf16_length(mailchute.to_mailbox(h -> 1) ->> 'name') > 998)) then
+    perform mailchute.refuse('[{"path": "headers.Sender", "message": "has a name of more than 998 characters"}]');
+  end if;
+  if recipients is not null then
+    for field, address in
+      select k.kind || '.' || (r.place - 1), r.item ->> 'email'
+      from unnest(array['to', 'cc', 'bcc']) as k(kind)
+      cross join lateral jsonb_array_elements(coalesce(nullif(request -> k.kind, 'null'), '[]')) with ordinality as r(item, place)
+    loop
+      if not mailchute.address_matches(address, recipients) then
+        raise exception 'App % may not send to %', app, address using errcode = 'MC003',
+          detail = jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not one of the app''s recipients'))::text,
+          hint = mailchute.grants_hint('--to ' || quote_literal(address));
+      end if;
+    end loop;
+  end if;
+end $$;
+
+-- Reads an ISO 8601 time whose form has been checked; a month 13 is an issue of its field, and so is a zone that makes the year 10000 of it, which the
+-- Date of a mail has no place for.
+create function mailchute.to_time(value text, field text) returns timestamptz
+language plpgsql stable as $$
+begin
+  if value::timestamptz >= '10000-01-01T00:00:00Z' then
+    raise datetime_field_overflow;
+  end if;
+  return value::timestamptz;
+exception when datetime_field_overflow or invalid_datetime_format or invalid_time_zone_displacement_value then
+  perform mailchute.refuse(jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not a time')));
+end $$;

@@ -1,67 +1,4 @@
--- Not a whole command: that would take from the app what it does not name.
-create function mailchute.grants_hint(missing text) returns text
-language sql immutable parallel safe
-return 'An administrator allows it with mailchute grants, which replaces what the app has: ' || missing || ' beside all that it has already';
-
--- Refuses a request whose senders or recipients the app's allow-lists do not name.
-create function mailchute.check_allowed(request jsonb, app text, senders text[], recipients text[]) returns void
-language plpgsql immutable as $$
-declare
-  field text;
-  address text;
-begin
-  if senders <> array['*'] then
-    for field, address in
-      select 'from', request -> 'from' ->> 'email'
-      union all select 'returnPath', request ->> 'returnPath' where request ->> 'returnPath' <> ''
-      -- One mailbox (RFC 5322 section 3.6.2), its name in quotes or without specials: what is no such mailbox matches nobody.
-      union all select 'headers.Sender', mailchute.mailbox_email(h ->> 1)
-        from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
-    loop
-      if not mailchute.is_address(address) or not mailchute.address_matches(address, senders) then
-        raise exception 'App % may not send as %', app, address using errcode = 'MC002',
-          detail = jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not one of the app''s senders'))::text,
-          hint = mailchute.grants_hint('--from ' || quote_literal(address));
-      end if;
-    end loop;
-  end if;
-  -- After the allow-list, so that a foreign sender is told first. Only one mailbox is sure to be read alike by everybody (RFC 5322 section 3.6.2).
-  if exists (select from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
-    having count(*) > 1 or not bool_and(mailchute.is_utf8_address(mailchute.mailbox_email(h ->> 1)))) then
-    perform mailchute.refuse('[{"path": "headers.Sender", "message": "is not one mail address"}]');
-  end if;
-  -- As src/address.ts, by which the relay reads it: it would fail there. What a header says else may be of any length that header_bytes allows.
-  if exists (select from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
-    and (mailchute.utf16_length(trim(h ->> 1)) > 998 + 254 or mailchute.utf16_length(mailchute.to_mailbox(h -> 1) ->> 'name') > 998)) then
-    perform mailchute.refuse('[{"path": "headers.Sender", "message": "has a name of more than 998 characters"}]');
-  end if;
-  if recipients is not null then
-    for field, address in
-      select k.kind || '.' || (r.place - 1), r.item ->> 'email'
-      from unnest(array['to', 'cc', 'bcc']) as k(kind)
-      cross join lateral jsonb_array_elements(coalesce(nullif(request -> k.kind, 'null'), '[]')) with ordinality as r(item, place)
-    loop
-      if not mailchute.address_matches(address, recipients) then
-        raise exception 'App % may not send to %', app, address using errcode = 'MC003',
-          detail = jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not one of the app''s recipients'))::text,
-          hint = mailchute.grants_hint('--to ' || quote_literal(address));
-      end if;
-    end loop;
-  end if;
-end $$;
-
--- Reads an ISO 8601 time whose form has been checked; a month 13 is an issue of its field, and so is a zone that makes the year 10000 of it, which the
--- Date of a mail has no place for.
-create function mailchute.to_time(value text, field text) returns timestamptz
-language plpgsql stable as $$
-begin
-  if value::timestamptz >= '10000-01-01T00:00:00Z' then
-    raise datetime_field_overflow;
-  end if;
-  return value::timestamptz;
-exception when datetime_field_overflow or invalid_datetime_format or invalid_time_zone_displacement_value then
-  perform mailchute.refuse(jsonb_build_array(jsonb_build_object('path', field, 'message', 'is not a time')));
-end $$;
+-- The enqueue of one mail: first what it calls, each for a part that few mails have, and at the end enqueue_v1.
 
 -- Stores the attachments of a new content.
 create function mailchute.add_attachments(new_content uuid, attachments jsonb) returns void
@@ -115,6 +52,64 @@ begin
   return is_open;
 end $$;
 
+-- When a mail goes out, how soon and until when: what it says itself and, where it does not, its stream. Of one mail or of all of a batch. An item's time is the latest
+-- end of its window, and its digest expires by the stream: an item has no such time of its own.
+create function mailchute.terms_of(mail jsonb, app text, out scheduled timestamptz, out expires timestamptz, out expires_after integer, out lane smallint,
+  out on_uncertain text)
+language plpgsql stable as $$
+declare
+  in_digest boolean := (mail ->> 'digest') is not null;
+  of_stream record;
+begin
+  -- Only when given: the exception block in there costs a subtransaction.
+  if (mail ->> 'scheduledAt') is not null then
+    scheduled := mailchute.to_time(mail ->> 'scheduledAt', 'scheduledAt');
+  end if;
+  if (mail ->> 'expiresAt') is not null then
+    expires := mailchute.to_time(mail ->> 'expiresAt', 'expiresAt');
+  end if;
+  if expires <= greatest(scheduled, statement_timestamp()) then
+    perform mailchute.refuse('[{"path": "expiresAt", "message": "is not after the time of sending"}]');
+  end if;
+  lane := case mail ->> 'priority' when 'high' then 0 when 'normal' then 1 when 'low' then 2 end;
+  on_uncertain := mail ->> 'onUncertain';
+  if in_digest then
+    scheduled := mailchute.digest_latest(mail -> 'digest', statement_timestamp());
+  end if;
+  if (mail ->> 'stream') is not null then
+    select s.lane, s.expires_after, s.on_uncertain, s.digest into of_stream from mailchute.stream_of(mail ->> 'stream', app) s;
+    if found then
+      if in_digest and not of_stream.digest then
+        perform mailchute.refuse(jsonb_build_array(jsonb_build_object('path', 'digest', 'message',
+          'does not go with the stream ' || (mail ->> 'stream') || ', whose mails go out one by one')));
+      end if;
+      lane := coalesce(lane, of_stream.lane);
+      on_uncertain := coalesce(on_uncertain, of_stream.on_uncertain);
+      if expires is null and not in_digest then
+        expires_after := of_stream.expires_after;
+        expires := greatest(scheduled, statement_timestamp()) + make_interval(secs => expires_after);
+      end if;
+    end if;
+  end if;
+end $$;
+
+-- The app's mail that is in the way of a new one: by its idempotency key, which must have been used for the same request, or by its id. Null: there is none.
+create function mailchute.known_mail(app text, new_id uuid, key text, hash bytea) returns uuid
+language plpgsql as $$
+declare
+  known record;
+begin
+  select m.id, m.request_hash into known from mailchute.message m where m.app = known_mail.app and m.idempotency_key = key;
+  if found then
+    if known.request_hash is distinct from hash then
+      raise exception 'Idempotency key % was used for another mail', key using errcode = 'MC004',
+        hint = 'Use a new key for a new mail; the same key returns the first mail only for the same request';
+    end if;
+    return known.id;
+  end if;
+  return (select m.id from mailchute.message m where m.id = new_id and m.app = known_mail.app);
+end $$;
+
 -- Puts one mail into the queue, in the caller's transaction. `created` is false when the id or the idempotency key was there.
 -- It waits for nobody, except a transaction that has just inserted the same id or the same key.
 --
@@ -147,7 +142,6 @@ declare
   only_email text;
   key text;
   hash bytea;
-  known record;
   is_open boolean;
   -- What few mails have; without it, what the columns hold.
   reply_to jsonb;
@@ -163,7 +157,6 @@ declare
   expires timestamptz;
   expires_after integer;
   in_digest boolean := false;
-  of_stream record;
   overrides boolean := false;
 begin
   if plain then
@@ -194,7 +187,7 @@ begin
   new_id := (request ->> 'id')::uuid;
   from_email := request -> 'from' ->> 'email';
 
-  -- Who asks, how the relays are, and whether the one recipient is suppressed.
+  -- The one look: who asks, how the relays are, and whether the one recipient is suppressed.
   select a.name, a.senders, a.recipients, lower(from_email collate "C") like any (a.senders_like), r.is_full, r.is_asleep,
     (select s.reason from mailchute.listed_for(lower(only_email), coalesce(a.name, session_user::text collate "default")) s limit 1)
   into app_name, senders, recipients, may_send, is_full, is_asleep, suppressed
@@ -212,18 +205,12 @@ begin
     perform mailchute.check_allowed(request, app_name, senders, recipients);
   end if;
 
+  -- What few mails have. What it says of time and stream is read as for a batch; the rest goes into the columns of that name.
   if has_options then
     key := request ->> 'idempotencyKey';
-    -- Only when given: the exception block in there costs a subtransaction.
-    if (request ->> 'scheduledAt') is not null then
-      scheduled := mailchute.to_time(request ->> 'scheduledAt', 'scheduledAt');
-    end if;
-    if (request ->> 'expiresAt') is not null then
-      expires := mailchute.to_time(request ->> 'expiresAt', 'expiresAt');
-    end if;
-    if expires <= greatest(scheduled, statement_timestamp()) then
-      perform mailchute.refuse('[{"path": "expiresAt", "message": "is not after the time of sending"}]');
-    end if;
+    select o.scheduled, o.expires, o.expires_after, o.lane, o.on_uncertain into scheduled, expires, expires_after, priority, on_uncertain
+    from mailchute.terms_of(request, app_name) o;
+    in_digest := (request ->> 'digest') is not null;
     if (request ->> 'tags') is not null then
       tags := array(select tag from jsonb_array_elements_text(request -> 'tags') as t(tag));
     end if;
@@ -235,8 +222,6 @@ begin
     unsubscribe := request ->> 'unsubscribe';
     headers := nullif(request -> 'headers', 'null');
     metadata := nullif(request -> 'metadata', 'null');
-    priority := case request ->> 'priority' when 'high' then 0 when 'normal' then 1 when 'low' then 2 end;
-    on_uncertain := request ->> 'onUncertain';
     stream := request ->> 'stream';
     overrides := (request -> 'overrideSuppression') = 'true';
     if overrides then
@@ -244,37 +229,18 @@ begin
       -- Which reasons it goes past, add_recipients knows.
       plain := false;
     end if;
-    in_digest := (request ->> 'digest') is not null;
-    if in_digest then
-      scheduled := mailchute.digest_latest(request -> 'digest', statement_timestamp());
-    end if;
-    if stream is not null then
-      select s.lane, s.expires_after, s.on_uncertain, s.digest into of_stream from mailchute.stream_of(stream, app_name) s;
-      if found then
-        if in_digest and not of_stream.digest then
-          perform mailchute.refuse(jsonb_build_array(jsonb_build_object('path', 'digest', 'message',
-            'does not go with the stream ' || stream || ', whose mails go out one by one')));
-        end if;
-        priority := coalesce(priority, of_stream.lane);
-        on_uncertain := coalesce(on_uncertain, of_stream.on_uncertain);
-        -- Of an item, from the end of its window.
-        if expires is null and not in_digest then
-          expires_after := of_stream.expires_after;
-          expires := greatest(scheduled, statement_timestamp()) + make_interval(secs => expires_after);
-        end if;
-      end if;
-    end if;
   end if;
 
   -- Before anything is written, since much comes when this refuses. A mail that is there already is no further one.
   if is_full then
-    if not exists (select from mailchute.message m where m.id = new_id and m.app = app_name)
-      and not exists (select from mailchute.message m where m.app = app_name and m.idempotency_key = key) then
+    -- Not one condition with the line above: one that calls such a function takes a snapshot for each mail, a tenth of all its time.
+    if mailchute.known_mail(app_name, new_id, key, hash) is null then
       raise exception 'Cannot enqueue the mail: the queue is full' using errcode = 'MC005',
         hint = 'Try again later; RELAY_MAX_QUEUE, a setting of the relay, says how many messages may wait';
     end if;
   end if;
 
+  -- The four inserts.
   loop
     insert into mailchute.message (id, app, content_id, idempotency_key, request_hash, from_email, from_name, reply_to,
       return_path, unsubscribe, tags, metadata, lane, on_uncertain, stream, scheduled_at, expires_at, expires_after, overrides_suppression)
@@ -286,17 +252,8 @@ begin
     exit when new_seq is not null;
 
     created := false;
-    select m.id, m.request_hash into known from mailchute.message m where m.app = app_name and m.idempotency_key = key;
-    if found then
-      if known.request_hash is distinct from hash then
-        raise exception 'Idempotency key % was used for another mail', key using errcode = 'MC004',
-          hint = 'Use a new key for a new mail; the same key returns the first mail only for the same request';
-      end if;
-      id := known.id;
-      return;
-    end if;
-    if exists (select from mailchute.message m where m.id = new_id and m.app = app_name) then
-      id := new_id;
+    id := mailchute.known_mail(app_name, new_id, key, hash);
+    if id is not null then
       return;
     end if;
     -- Retention has deleted the mail that was in the way: this one is new.

@@ -1,113 +1,4 @@
--- Bulk sends: one content, many messages with a recipient and values each.
-
--- The {{names}} in a text. Blanks of ASCII only, as in src/template.ts: what else is one depends on the locale.
-create function mailchute.template_names(value text) returns text[]
-language sql immutable parallel safe
-return array(select distinct m[1] from regexp_matches(value, '\{\{[\t-\r ]*([A-Za-z_][A-Za-z0-9_]*)[\t-\r ]*\}\}', 'g') as m order by 1);
-
--- Tells whether every {{ in a text begins a name: what is meant for another template language would go out as it is, to everybody.
-create function mailchute.is_template(value text) returns boolean
-language sql immutable parallel safe
-return coalesce(strpos(value, '{{{') = 0 and strpos(regexp_replace(value, '\{\{[\t-\r ]*[A-Za-z_][A-Za-z0-9_]*[\t-\r ]*\}\}', '', 'g'), '{{') = 0, true);
-
--- The faults of what the messages of a batch share.
-create function mailchute.batch_issues(mail jsonb, batch_id uuid) returns jsonb
-language plpgsql stable as $$
-declare
-  issues jsonb := '[]';
-  field text;
-begin
-  if jsonb_typeof(mail) is distinct from 'object' then
-    return '[{"path": "mail", "message": "must be a JSON object"}]';
-  end if;
-  foreach field in array array['id', 'idempotencyKey', 'to', 'cc', 'bcc'] loop
-    if mail ? field then
-      issues := issues || jsonb_build_object('path', field, 'message', 'is not a field of a batch: each recipient gets a mail of their own');
-    end if;
-  end loop;
-  if mail ? 'digest' then
-    issues := issues || '{"path": "digest", "message": "is not a field of a batch: send each recipient an item"}';
-  end if;
-  if (mail -> 'overrideSuppression') = 'true' then
-    issues := issues || '{"path": "overrideSuppression", "message": "is not for a batch: send each mail that must go by itself"}';
-  end if;
-  issues := issues || mailchute.request_issues(
-    mail - array['idempotencyKey', 'cc', 'bcc', 'digest', 'template'] || jsonb_build_object('id', batch_id, 'to', '[{"email": "reader@example.com"}]'::jsonb), false);
-  foreach field in array array['subject', 'text', 'html', 'unsubscribe', 'headers'] loop
-    if not mailchute.is_template(mail ->> field) then
-      issues := issues || jsonb_build_object('path', field, 'message', 'has {{ without a name like {{name}}');
-    end if;
-  end loop;
-  if issues = '[]' and exists (select from jsonb_array_elements(coalesce(nullif(mail -> 'headers', 'null'), '[]')) as h
-    where strpos(case lower(h ->> 0) when 'sender' then concat(h ->> 0, h ->> 1) else h ->> 0 end, '{{') > 0) then
-    issues := '[{"path": "headers", "message": "have a {{name}} in the name of a header or in Sender, which are the same for all"}]';
-  end if;
-  return issues;
-end $$;
-
--- Finds the batch of a request, or begins it: `mail` comes with the first request of a bulk send, and may be left out of the others.
-create function mailchute.batch_of(request jsonb, app_name text, senders text[]) returns mailchute.batch
-language plpgsql as $$
-declare
-  found_batch mailchute.batch;
-  batch_id uuid := (request ->> 'id')::uuid;
-  batch_name text := request ->> 'batch';
-  mail jsonb := request -> 'mail';
-  -- Of what was asked, and not of what a template has made of it.
-  mail_hash bytea := sha256(convert_to((request -> 'mail')::text, 'UTF8'));
-  headers jsonb;
-  new_content uuid := mailchute.new_id();
-  issues jsonb;
-begin
-  if mail is null or mail = 'null' then
-    select b.* into found_batch from mailchute.batch b
-    where b.app = app_name and case when batch_name is null then b.id = batch_id else b.name = batch_name end
-    for share;
-    if not found then
-      perform mailchute.refuse('[{"path": "mail", "message": "is missing, and no batch of this name or id has begun"}]');
-    elsif not exists (select from mailchute.content c where c.id = found_batch.content_id) then
-      -- Retention may have deleted it since the first request: what it has sent so far was sent long ago.
-      perform mailchute.refuse('[{"path": "mail", "message": "is missing, and what the batch has to say is no longer stored"}]');
-    end if;
-    return found_batch;
-  end if;
-
-  if mail ? 'template' then
-    mail := mailchute.batch_of_template(mail, app_name, batch_id, batch_name);
-  end if;
-  issues := mailchute.batch_issues(mail, batch_id);
-  if issues <> '[]' then
-    perform mailchute.refuse(issues);
-  end if;
-  perform mailchute.check_allowed(mail, app_name, senders, null);
-  headers := coalesce(nullif(mail -> 'headers', 'null'), '[]');
-  loop
-    insert into mailchute.batch (id, app, name, content_id, mail, request_hash, names, line_names)
-    values (batch_id, app_name, batch_name, new_content, mail - array['subject', 'text', 'html', 'headers', 'attachments'], mail_hash,
-      mailchute.template_names(concat_ws(' ', mail ->> 'subject', mail ->> 'text', mail ->> 'html', mail ->> 'unsubscribe', headers::text)),
-      mailchute.template_names(concat_ws(' ', mail ->> 'subject', mail ->> 'unsubscribe', headers::text)))
-    on conflict do nothing
-    returning * into found_batch;
-    exit when found;
-    select b.* into found_batch from mailchute.batch b
-    where b.app = app_name and (b.id = batch_id or b.name = batch_name) order by b.name is not distinct from batch_name desc limit 1
-    -- Against retention, which deletes what has no messages; where it was faster, the batch begins anew.
-    for share;
-    exit when found;
-  end loop;
-  if found_batch.request_hash <> mail_hash then
-    raise exception 'Batch % was begun with another mail', coalesce(batch_name, batch_id::text) using errcode = 'MC004',
-      hint = 'Use a new name for a new mail; the same name adds who is missing, with the same mail';
-  end if;
-  -- Anew too when retention has deleted it.
-  insert into mailchute.content (id, subject, text, html, headers)
-  values (found_batch.content_id, mail ->> 'subject', mail ->> 'text', mail ->> 'html', headers)
-  on conflict do nothing;
-  if found then
-    perform mailchute.add_attachments(found_batch.content_id, mail -> 'attachments');
-  end if;
-  return found_batch;
-end $$;
+-- Bulk sends: one content, many messages with a recipient and values each. How a batch begins, and what it may say, is in 008_batches.sql.
 
 -- How a batch knows who has a mail of it: the domain's case says nothing, the local part's might (src/address.ts). An address has one @ (is_address).
 create function mailchute.batch_key(address text) returns text
@@ -200,7 +91,6 @@ declare
   expires timestamptz;
   expires_after integer;
   queued integer;
-  of_stream record;
 begin
   if jsonb_typeof(request) is distinct from 'object' or coalesce(request ->> 'id', '') !~* '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' then
     perform mailchute.refuse('[{"path": "id", "message": "must be a UUID"}]');
@@ -235,16 +125,8 @@ begin
     perform mailchute.refuse(jsonb_path_query_array(refused, '$[0 to 99]'));
   end if;
 
-  if (the_batch.mail ->> 'scheduledAt') is not null then
-    scheduled := mailchute.to_time(the_batch.mail ->> 'scheduledAt', 'scheduledAt');
-  end if;
-  if (the_batch.mail ->> 'expiresAt') is not null then
-    expires := mailchute.to_time(the_batch.mail ->> 'expiresAt', 'expiresAt');
-  end if;
-  if expires <= greatest(scheduled, statement_timestamp()) then
-    perform mailchute.refuse('[{"path": "expiresAt", "message": "is not after the time of sending"}]');
-  end if;
-
+  select o.scheduled, o.expires, o.expires_after, coalesce(o.lane, 2::smallint), o.on_uncertain into scheduled, expires, expires_after, lane, on_uncertain
+  from mailchute.terms_of(the_batch.mail, app_name) o;
   from_email := the_batch.mail -> 'from' ->> 'email';
   from_name := the_batch.mail -> 'from' ->> 'name';
   reply_to := coalesce(nullif(the_batch.mail -> 'replyTo', 'null'), '[]');
@@ -252,21 +134,7 @@ begin
   unsubscribe := the_batch.mail ->> 'unsubscribe';
   tags := array(select jsonb_array_elements_text(coalesce(nullif(the_batch.mail -> 'tags', 'null'), '[]')));
   metadata := coalesce(nullif(the_batch.mail -> 'metadata', 'null'), '{}');
-  lane := case the_batch.mail ->> 'priority' when 'high' then 0 when 'normal' then 1 when 'low' then 2 end;
-  on_uncertain := the_batch.mail ->> 'onUncertain';
   stream := the_batch.mail ->> 'stream';
-  if stream is not null then
-    select s.lane, s.expires_after, s.on_uncertain into of_stream from mailchute.stream_of(stream, app_name) s;
-    if found then
-      lane := coalesce(lane, of_stream.lane);
-      on_uncertain := coalesce(on_uncertain, of_stream.on_uncertain);
-      if expires is null then
-        expires_after := of_stream.expires_after;
-        expires := greatest(scheduled, statement_timestamp()) + make_interval(secs => expires_after);
-      end if;
-    end if;
-  end if;
-  lane := coalesce(lane, 2::smallint);
   -- Whatever its scope: to look for one of this app's would mean to read all that others have.
   suppresses := exists (select from mailchute.suppression);
 

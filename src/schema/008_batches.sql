@@ -1,4 +1,113 @@
--- What an app may ask about its batches, and do with many of its messages at once.
+-- What the messages of a batch share and how it begins; what an app may ask about its batches, and do with many of its messages at once.
+
+-- The {{names}} in a text. Blanks of ASCII only, as in src/template.ts: what else is one depends on the locale.
+create function mailchute.template_names(value text) returns text[]
+language sql immutable parallel safe
+return array(select distinct m[1] from regexp_matches(value, '\{\{[\t-\r ]*([A-Za-z_][A-Za-z0-9_]*)[\t-\r ]*\}\}', 'g') as m order by 1);
+
+-- Tells whether every {{ in a text begins a name: what is meant for another template language would go out as it is, to everybody.
+create function mailchute.is_template(value text) returns boolean
+language sql immutable parallel safe
+return coalesce(strpos(value, '{{{') = 0 and strpos(regexp_replace(value, '\{\{[\t-\r ]*[A-Za-z_][A-Za-z0-9_]*[\t-\r ]*\}\}', '', 'g'), '{{') = 0, true);
+
+-- The faults of what the messages of a batch share.
+create function mailchute.batch_issues(mail jsonb, batch_id uuid) returns jsonb
+language plpgsql stable as $$
+declare
+  issues jsonb := '[]';
+  field text;
+begin
+  if jsonb_typeof(mail) is distinct from 'object' then
+    return '[{"path": "mail", "message": "must be a JSON object"}]';
+  end if;
+  foreach field in array array['id', 'idempotencyKey', 'to', 'cc', 'bcc'] loop
+    if mail ? field then
+      issues := issues || jsonb_build_object('path', field, 'message', 'is not a field of a batch: each recipient gets a mail of their own');
+    end if;
+  end loop;
+  if mail ? 'digest' then
+    issues := issues || '{"path": "digest", "message": "is not a field of a batch: send each recipient an item"}';
+  end if;
+  if (mail -> 'overrideSuppression') = 'true' then
+    issues := issues || '{"path": "overrideSuppression", "message": "is not for a batch: send each mail that must go by itself"}';
+  end if;
+  issues := issues || mailchute.request_issues(
+    mail - array['idempotencyKey', 'cc', 'bcc', 'digest', 'template'] || jsonb_build_object('id', batch_id, 'to', '[{"email": "reader@example.com"}]'::jsonb), false);
+  foreach field in array array['subject', 'text', 'html', 'unsubscribe', 'headers'] loop
+    if not mailchute.is_template(mail ->> field) then
+      issues := issues || jsonb_build_object('path', field, 'message', 'has {{ without a name like {{name}}');
+    end if;
+  end loop;
+  if issues = '[]' and exists (select from jsonb_array_elements(coalesce(nullif(mail -> 'headers', 'null'), '[]')) as h
+    where strpos(case lower(h ->> 0) when 'sender' then concat(h ->> 0, h ->> 1) else h ->> 0 end, '{{') > 0) then
+    issues := '[{"path": "headers", "message": "have a {{name}} in the name of a header or in Sender, which are the same for all"}]';
+  end if;
+  return issues;
+end $$;
+
+-- Finds the batch of a request, or begins it: `mail` comes with the first request of a bulk send, and may be left out of the others.
+create function mailchute.batch_of(request jsonb, app_name text, senders text[]) returns mailchute.batch
+language plpgsql as $$
+declare
+  found_batch mailchute.batch;
+  batch_id uuid := (request ->> 'id')::uuid;
+  batch_name text := request ->> 'batch';
+  mail jsonb := request -> 'mail';
+  -- Of what was asked, and not of what a template has made of it.
+  mail_hash bytea := sha256(convert_to((request -> 'mail')::text, 'UTF8'));
+  headers jsonb;
+  new_content uuid := mailchute.new_id();
+  issues jsonb;
+begin
+  if mail is null or mail = 'null' then
+    select b.* into found_batch from mailchute.batch b
+    where b.app = app_name and case when batch_name is null then b.id = batch_id else b.name = batch_name end
+    for share;
+    if not found then
+      perform mailchute.refuse('[{"path": "mail", "message": "is missing, and no batch of this name or id has begun"}]');
+    elsif not exists (select from mailchute.content c where c.id = found_batch.content_id) then
+      -- Retention may have deleted it since the first request: what it has sent so far was sent long ago.
+      perform mailchute.refuse('[{"path": "mail", "message": "is missing, and what the batch has to say is no longer stored"}]');
+    end if;
+    return found_batch;
+  end if;
+
+  if mail ? 'template' then
+    mail := mailchute.batch_of_template(mail, app_name, batch_id, batch_name);
+  end if;
+  issues := mailchute.batch_issues(mail, batch_id);
+  if issues <> '[]' then
+    perform mailchute.refuse(issues);
+  end if;
+  perform mailchute.check_allowed(mail, app_name, senders, null);
+  headers := coalesce(nullif(mail -> 'headers', 'null'), '[]');
+  loop
+    insert into mailchute.batch (id, app, name, content_id, mail, request_hash, names, line_names)
+    values (batch_id, app_name, batch_name, new_content, mail - array['subject', 'text', 'html', 'headers', 'attachments'], mail_hash,
+      mailchute.template_names(concat_ws(' ', mail ->> 'subject', mail ->> 'text', mail ->> 'html', mail ->> 'unsubscribe', headers::text)),
+      mailchute.template_names(concat_ws(' ', mail ->> 'subject', mail ->> 'unsubscribe', headers::text)))
+    on conflict do nothing
+    returning * into found_batch;
+    exit when found;
+    select b.* into found_batch from mailchute.batch b
+    where b.app = app_name and (b.id = batch_id or b.name = batch_name) order by b.name is not distinct from batch_name desc limit 1
+    -- Against retention, which deletes what has no messages; where it was faster, the batch begins anew.
+    for share;
+    exit when found;
+  end loop;
+  if found_batch.request_hash <> mail_hash then
+    raise exception 'Batch % was begun with another mail', coalesce(batch_name, batch_id::text) using errcode = 'MC004',
+      hint = 'Use a new name for a new mail; the same name adds who is missing, with the same mail';
+  end if;
+  -- Anew too when retention has deleted it.
+  insert into mailchute.content (id, subject, text, html, headers)
+  values (found_batch.content_id, mail ->> 'subject', mail ->> 'text', mail ->> 'html', headers)
+  on conflict do nothing;
+  if found then
+    perform mailchute.add_attachments(found_batch.content_id, mail -> 'attachments');
+  end if;
+  return found_batch;
+end $$;
 
 -- The caller's batch by its name, or by its id where it has none; null: there is none.
 create function mailchute.find_batch(app_name text, batch_name text) returns bigint
@@ -95,3 +204,9 @@ begin
     end;
   end loop;
 end $$;
+
+-- Pauses a batch that fails too often; for relays, whose role may pause nothing else. One that is paused stays as it is.
+create function mailchute.pause_batch(batch_id uuid, why text) returns void
+language sql security definer set search_path = pg_catalog, mailchute, pg_temp as $$
+  insert into mailchute.pause (key, reason) values ('batch=' || batch_id, why) on conflict (key) do nothing
+$$;

@@ -1,6 +1,6 @@
 const TIME = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(?:Z|([+-])(\d\d):?(\d\d))$/;
 const MINUTE_MS = 60_000;
-/** The Date of a mail has no place for it (004_enqueue_v1.sql). */
+/** The Date of a mail has no place for it (to_time of 002_checks.sql). */
 const YEAR_10000_MS = Date.UTC(10_000);
 
 /**

@@ -34,7 +34,8 @@ test("a schema that stopped at any version and is migrated from there equals a f
     expect(await migrate(database.sql)).toEqual(migrations().slice(version).map(({ name }) => name));
     expect(await catalogText(database.sql)).toBe(expected);
   }
-});
+  // A database for each version.
+}, 60_000);
 
 test("the text of migrate --sql, run as one simple query by a superuser, makes the same schema with the same owner", async () => {
   await using fresh = await createDatabase();
