@@ -20,6 +20,8 @@ export interface SettlerOptions {
   readonly written: (settlements: readonly Settlement[], ours: ReadonlySet<string>) => void;
   readonly failed: (error: unknown) => void;
   readonly clock: Clock;
+  /** Stops waiting for the database. */
+  readonly signal: AbortSignal;
 }
 
 /** Writes settlements in batches, one statement at a time. */
@@ -52,7 +54,7 @@ export class Settler {
   async #run(): Promise<void> {
     // One turn of the event loop, so that mails that end together are written together.
     await new Promise<void>((resolve) => this.#options.clock.after(0, resolve));
-    while (this.#pending.length > 0) {
+    while (this.#pending.length > 0 && !this.#options.signal.aborted) {
       const batch = this.#pending.splice(0, this.#oneByOne > 0 ? 1 : LARGEST_BATCH);
       if (this.#oneByOne > 0) this.#oneByOne--;
       try {

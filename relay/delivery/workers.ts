@@ -87,7 +87,7 @@ export class Workers {
       settle: (settlements) => queue.settle(settlements.map((each) => this.#holdings.current(each))),
       written: (settlements, ours) => this.#settled(settlements, ours),
       failed: (error) => onDatabase("settle", error),
-      clock,
+      ...{ clock, signal: this.#gaveUp.signal },
     });
     this.#releaser = new Releaser({
       release: (held) => queue.release(held),

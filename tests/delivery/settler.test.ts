@@ -15,7 +15,7 @@ async function settle(answers: readonly (readonly string[])[]): Promise<readonly
     written: (settlements, ours) =>
       told.push(...settlements.map(({ seq }) => `${seq} ${ours.has(seq) ? "written" : "refused"}`)),
     failed: (error) => told.push(String(error)),
-    clock,
+    ...{ clock, signal: new AbortController().signal },
   });
   settler.add(SETTLEMENT);
   let isDone = false;
@@ -37,6 +37,32 @@ test("what is refused twice is another's", async () => {
   expect(await settle([[], []])).toEqual(["7 refused"]);
 });
 
+test("once the database is given up, what it did not take is tried no more: it would keep a program that has stopped its relay", async () => {
+  const clock = new ManualClock();
+  const gaveUp = new AbortController();
+  let asked = 0;
+  const settler = new Settler({
+    settle: () => (asked++, Promise.reject(new Error("away"))),
+    written: () => {},
+    failed: () => {},
+    ...{ clock, signal: gaveUp.signal },
+  });
+  settler.add(SETTLEMENT);
+  const passes = async () => {
+    clock.pass(1_000);
+    for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+  };
+  while (asked < 2) await passes();
+  gaveUp.abort();
+  await passes();
+  const before = asked;
+  for (let time = 0; time < 3; time++) await passes();
+  expect(asked).toBe(before);
+  settler.add({ ...SETTLEMENT, seq: "8" });
+  await passes();
+  expect(asked).toBe(before);
+});
+
 test("what is ours is written once", async () => {
   expect(await settle([["7"]])).toEqual(["7 written"]);
 });
@@ -55,7 +81,7 @@ test("one that the database cannot store holds up no other: all are written by t
     },
     written: (settlements) => written.push(...settlements.map(({ seq }) => seq)),
     failed: () => {},
-    clock,
+    ...{ clock, signal: new AbortController().signal },
   });
   for (const seq of ["1", "bad", "2"]) settler.add({ ...SETTLEMENT, seq });
   const turn = async () => {
