@@ -46,6 +46,12 @@ const LEAVE_S = 5;
 /** A prepared statement that is not there, or is there twice: a transaction pooler lends our connections away. */
 const NOT_PREPARED: ReadonlySet<string> = new Set(["26000", "42P05"]);
 
+/** The server has undone a statement that stood in another's way, such as a migration's: a deadlock, or two that cannot be put in an order. */
+const UNDONE: ReadonlySet<string> = new Set(["40P01", "40001"]);
+
+/** How often such a statement is asked. */
+const ASKED_AT_MOST = 4;
+
 /** What poolers say of a connection that begins with a parameter of the server (PgBouncer: "unsupported startup parameter"). */
 const NOT_CONNECTED = "08P01";
 
@@ -81,11 +87,21 @@ export class ConnectionPool implements Statements {
   }
 
   /**
-   * Runs one statement.
+   * Runs one statement; again when the server has undone it in favor of another.
    *
    * @throws {NoAnswer} when the database was silent for too long
    */
-  async unsafe(...[text, values = [], options = {}]: Parameters<Statements["unsafe"]>): Promise<Rows> {
+  async unsafe(...asked: Parameters<Statements["unsafe"]>): Promise<Rows> {
+    for (let round = 1;; round++) {
+      try {
+        return await this.#ask(...asked);
+      } catch (error) {
+        if (!UNDONE.has(errorCode(error)) || round >= ASKED_AT_MOST) throw error;
+      }
+    }
+  }
+
+  async #ask(...[text, values = [], options = {}]: Parameters<Statements["unsafe"]>): Promise<Rows> {
     const sql = this.#sql;
     try {
       return await this.#limited(sql, sql.unsafe(text, values, { ...options, ...ALONE }), this.#options.statementMs);
@@ -97,7 +113,7 @@ export class ConnectionPool implements Statements {
         this.#replace(sql);
       }
       // Nothing was asked yet.
-      if (isRefused && this.#sql !== sql) return await this.unsafe(text, values, options);
+      if (isRefused && this.#sql !== sql) return await this.#ask(text, values, options);
       throw error;
     }
   }

@@ -8,6 +8,7 @@ import { systemClock } from "../../relay/time/clock.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
 import { createDatabase } from "../database.ts";
 import { ManualClock } from "../manual_clock.ts";
+import { waitForLocks } from "../queue/setup.ts";
 import { until } from "../relay.ts";
 
 test("a statement that is given up while it waits behind another takes no answer from the next one", async () => {
@@ -60,6 +61,37 @@ test("transactions run on the same connections, beside single statements", async
     });
   const all = await Promise.all(Array.from({ length: 30 }, (_, index) => index % 3 === 0 ? transaction() : single()));
   expect(all).toEqual(all.map((_, index) => index % 3 === 0 ? { isOne: true } : "single"));
+  await pool.end({ timeout: 1 });
+});
+
+test("a statement that the server undoes in a deadlock is asked again, and is no outage", async () => {
+  await using database = await createDatabase();
+  await database.sql.unsafe(`
+    create table pair (id integer primary key, count integer not null default 0);
+    insert into pair values (1), (2);
+    create function second_then_first() returns void language plpgsql as $$
+    begin
+      update pair set count = count + 1 where id = 2;
+      update pair set count = count + 1 where id = 1;
+    end $$`).simple();
+  const pool = new ConnectionPool({
+    open: ({ prepare, onClose }) => connect({ url: database.url, pooled: !prepare, keepsPlans: prepare, onClose }),
+    prepare: true,
+    statementMs: 60_000,
+    clock: systemClock,
+  });
+  const other = await database.sql.reserve();
+  // Whoever looks for a deadlock first is undone: this one never does.
+  await other.unsafe("set deadlock_timeout = '10min'");
+  await other`begin`;
+  await other`update pair set count = count + 10 where id = 1`;
+  const asked = pool.unsafe("select second_then_first()");
+  await waitForLocks(database, 1);
+  await other`update pair set count = count + 10 where id = 2`;
+  await other`commit`;
+  other.release();
+  expect(await asked).toHaveLength(1);
+  expect((await database.sql`select count from pair order by id`).map(({ count }) => count)).toEqual([11, 11]);
   await pool.end({ timeout: 1 });
 });
 
