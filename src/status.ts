@@ -80,10 +80,10 @@ export interface MessageStatus {
   readonly events: readonly EventStatus[];
 }
 
-/** What a server has reported of one recipient after it had taken the mail (RFC 3464, RFC 5965). Whoever knows the mail's id can forge it. */
+/** What was reported of one recipient after the server had taken the mail (RFC 3464, RFC 5965, RFC 8098). Whoever knows the mail's id can forge it. */
 export interface EventStatus {
-  /** `bounced`: the recipient's state is that too; `complained`: the reader has called it spam. */
-  readonly type: "delivered" | "delayed" | "bounced" | "complained";
+  /** `bounced`: the recipient's state is that too; `complained`: the reader has called it spam; `opened`: it was shown to the reader, who has told so. */
+  readonly type: "delivered" | "delayed" | "bounced" | "complained" | "opened";
   /** When it was taken in. */
   readonly at: Date;
   /** The recipient. */
@@ -94,7 +94,7 @@ export interface EventStatus {
   readonly enhanced?: string;
   /** What the server said, or what the report says instead. */
   readonly reply: string;
-  /** The server that has refused it, or that reports. */
+  /** The server that has refused it, or that reports; of `opened` the reader's program. */
   readonly reporter?: string;
 }
 
@@ -118,6 +118,8 @@ export interface BatchStatus {
   readonly total: number;
   /** How many messages are in each state; a state that none has is left out. */
   readonly states: Readonly<Partial<Record<State, number>>>;
+  /** Of how many messages such a report has come back; what of none has is left out. */
+  readonly events: Readonly<Partial<Record<EventStatus["type"], number>>>;
 }
 
 /** Reads the answer of the database; its times become Dates. */

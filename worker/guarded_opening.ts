@@ -1,6 +1,11 @@
 import type { Phase, RouteTrouble } from "../relay/delivery/transport.ts";
 import { type AuthExchange, authExchange, loginOf, mechanismsFor } from "../relay/smtp/auth.ts";
-import { type Capabilities, NO_CAPABILITIES, parseCapabilities } from "../relay/smtp/capability.ts";
+import {
+  type Capabilities,
+  type DeliveryReports,
+  NO_CAPABILITIES,
+  parseCapabilities,
+} from "../relay/smtp/capability.ts";
 import type { Dialogue, Expectation, ReplyReader, Verb } from "../relay/smtp/dialogue.ts";
 import { troubleOf } from "../relay/smtp/ending.ts";
 import type { OpeningSettings } from "../relay/smtp/opening.ts";
@@ -11,7 +16,7 @@ import type { ServerReply } from "../relay/smtp/reply.ts";
 /** What the guard is told about the server. */
 export type GuardSettings = OpeningSettings & {
   /** Whether delivery reports are asked for where DSN is offered. */
-  readonly dsn: boolean;
+  readonly dsn: DeliveryReports;
 };
 
 /** Who answers worker-mailer, and ends the connection. */
@@ -134,7 +139,7 @@ export class GuardedOpening implements ReplyReader {
       return this.#end("ehlo", verdict.then === "end" ? verdict.trouble : "greeting_refused", reply);
     }
     const offered = verb === "EHLO" ? parseCapabilities(reply) : NO_CAPABILITIES;
-    this.capabilities = { ...offered, chunking: false, dsn: offered.dsn && dsn };
+    this.capabilities = { ...offered, chunking: false, dsn: offered.dsn === "none" ? "none" : dsn };
     const wantsTls = !this.#isSecure && (tls === "required" || tls === "opportunistic");
     if (wantsTls && offered.startTls) {
       this.#next("starttls", "starttls", deadlines.startTlsMs);

@@ -199,7 +199,7 @@ function mailerOf({ smtp, replyMs }: WorkerSettings): MailerOptions {
     ehloName: parsed.ehloName ?? "[127.0.0.1]",
     auth: credentials === undefined ? undefined : { user: credentials.user, password: credentials.password.reveal() },
     allowPlaintextAuth: allowsInsecureAuth,
-    dsn: parsed.dsn ?? true,
+    dsn: parsed.dsn ?? "failures",
     mailsPerConnection: parsed.mailsPerConnection ?? DEFAULT_MAILS,
     deadlines: deadlinesOf(limit("replyMs", replyMs, { fallback: 30_000, max: 300_000 })),
   };

@@ -1,19 +1,27 @@
 import type { Sql } from "postgres";
 import { parseAddress } from "../../src/address.ts";
-import { isFinal, type State } from "../../src/state.ts";
 import { uuidv7 } from "../../src/uuid.ts";
 import { beginPause, endPause, readPauses } from "../limits/pause_table.ts";
 import type { Pause } from "../limits/pause.ts";
 import {
   type Batch,
-  type BatchProgress,
   findBatches,
   listBatches,
+  readEvents,
   readProgress,
   readTemplate,
   sendTest,
 } from "../queue/batch_table.ts";
-import { formatLength, formatMoment, formatTime } from "../time/moment.ts";
+import { formatMoment, formatTime } from "../time/moment.ts";
+import {
+  barOf,
+  describeCounts,
+  describePace,
+  describeStates,
+  percentOf,
+  secondsLeftOf,
+  sumOf,
+} from "./batch_progress.ts";
 import { CANCELING } from "./cancel.ts";
 import {
   type Command,
@@ -31,9 +39,6 @@ import { onFilter } from "./matching.ts";
 import { reasonOf } from "./pause.ts";
 
 const ACTIONS = ["pause", "resume", "cancel", "test"] as const;
-const BAR_CHARS = 40;
-/** Fewer tell nothing of a pace. */
-const PACE_MESSAGES = 10;
 
 /** `batch`: how far bulk sends are; pauses, resumes and cancels one, and sends a test mail of it. */
 export const batchCommand: Command = {
@@ -139,32 +144,22 @@ async function list(
 
 const show: Work = async (context, sql, { batch, options }) => {
   const progress = await readProgress(sql, batch);
+  const events = await readEvents(sql, batch);
   const pause = (await pausesOfHome(context)).get(batch.id);
-  const { total, done } = sumOf(progress);
-  const left = total - done;
-  // It may have begun, or been resumed, less than a minute ago.
-  const paceMs = progress.lastMinute < PACE_MESSAGES ? 60_000 : progress.lastMinuteMs;
-  const secondsLeft = left === 0 || progress.lastMinute === 0
-    ? undefined
-    : Math.ceil((left / progress.lastMinute) * (paceMs / 1_000));
   if (options.json) {
-    context.print(JSON.stringify({ ...batch, total, done, ...progress, secondsLeft, pause }, null, 2));
+    const { total, done } = sumOf(progress);
+    const secondsLeft = secondsLeftOf(progress);
+    context.print(JSON.stringify({ ...batch, total, done, ...progress, events, secondsLeft, pause }, null, 2));
     return EXIT.ok;
   }
   const now = new Date();
-  const rate = left === 0
-    ? "all have ended"
-    : progress.lastMinute === 0
-    ? "none has ended within the last minute"
-    : `${progress.lastMinute} ended within the last minute, about ${
-      formatLength((secondsLeft ?? 0) * 1_000) ?? "a moment"
-    } left`;
   context.print([
     `${batch.name ?? batch.id}  app ${batch.app}, id ${batch.id}, begun ${formatMoment(batch.createdAt, now)}`,
-    `  ${context.terminal ? `${bar(done, total)} ` : ""}${percentOf(progress)} of ${total}: ${
+    `  ${context.terminal ? `${barOf(progress)} ` : ""}${percentOf(progress)} of ${sumOf(progress).total}: ${
       describeStates(progress)
     }`,
-    `  ${rate}`,
+    `  ${describePace(progress)}`,
+    ...(Object.keys(events).length === 0 ? [] : [`  reported since: ${describeCounts(events)}`]),
     ...(pause === undefined ? [] : [
       `  paused since ${formatMoment(pause.since, now)} by ${pause.by}${
         pause.reason === undefined ? "" : `: ${pause.reason}`
@@ -272,28 +267,4 @@ export function variablesOf(given: Options[string]): Readonly<Record<string, str
     }
     return [name, value];
   }));
-}
-
-function sumOf({ states }: BatchProgress): { readonly total: number; readonly done: number } {
-  let [total, done] = [0, 0];
-  for (const [state, messages] of Object.entries(states)) {
-    total += messages;
-    if (isFinal(state as State)) done += messages;
-  }
-  return { total, done };
-}
-
-function percentOf(progress: BatchProgress): string {
-  const { total, done } = sumOf(progress);
-  // 100 % only when all have ended.
-  return total === 0 ? "-" : `${Math.floor((done / total) * 100)} %`;
-}
-
-function describeStates({ states }: BatchProgress): string {
-  return Object.entries(states).map(([state, messages]) => `${messages} ${state}`).join(", ") || "no messages";
-}
-
-function bar(done: number, total: number): string {
-  const full = total === 0 ? 0 : Math.floor((done / total) * BAR_CHARS);
-  return `[${"#".repeat(full)}${"-".repeat(BAR_CHARS - full)}]`;
 }

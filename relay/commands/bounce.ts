@@ -25,7 +25,7 @@ export const bounceCommand: Command = {
   name: "bounce",
   usage: "[--suppress] [--database NAME] < MAIL",
   summary:
-    "take in a report that came back as a mail, from stdin: a bounce, a delay, a delivery or a complaint; --suppress also puts addresses on the list, as RELAY_ON_BOUNCE says. For the pipe of a mail server: exits with 75 when it is to be tried again, and else with 0",
+    "take in a report that came back as a mail, from stdin: a bounce, a delay, a delivery, a complaint or a read receipt; --suppress also puts addresses on the list, as RELAY_ON_BOUNCE says. For the pipe of a mail server: exits with 75 when it is to be tried again, and else with 0",
   usageExit: EXIT.tryAgain,
   options: { suppress: { type: "boolean" }, ...DATABASE_OPTION },
   async run(context, words, options) {
@@ -62,7 +62,7 @@ async function takeIn(
   { name, rules }: Where,
 ): Promise<void> {
   if (report === undefined) {
-    return context.tell("Nothing was taken in: this is no report (RFC 3464, RFC 5965), but another mail.");
+    return context.tell("Nothing was taken in: this is no report (RFC 3464, RFC 5965, RFC 8098), but another mail.");
   }
   if (report.ids.length === 0) return context.tell("Nothing was taken in: the report names no mail of mailchute.");
   if (report.reports.length === 0) return context.tell("Nothing was taken in: the report says nothing of a recipient.");

@@ -100,7 +100,7 @@ function offered(capabilities: Capabilities | undefined): string {
   const names = [
     ...(capabilities.pipelining ? ["PIPELINING"] : []),
     ...(capabilities.chunking ? ["CHUNKING"] : []),
-    ...(capabilities.dsn ? ["DSN"] : []),
+    ...(capabilities.dsn !== "none" ? ["DSN"] : []),
     ...(capabilities.eightBitMime ? ["8BITMIME"] : []),
     ...(capabilities.smtpUtf8 ? ["SMTPUTF8"] : []),
     ...(capabilities.size ? [maxSizeBytes === undefined ? "SIZE" : `SIZE ${maxSizeBytes}`] : []),

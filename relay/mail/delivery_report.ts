@@ -1,12 +1,12 @@
 /**
- * DESIGN: what a server has to say of a mail that it had taken, read from the parts of a report that machines write for machines: RFC 3464 (delivery
- * status) and RFC 5965 (complaints). Text that is meant for people is not guessed at, since each server says it in another way, and in other languages; but
+ * DESIGN: what a server has to say of a mail that it had taken, or the program that shows it to its reader, read from the parts of a report that machines write
+ * for machines: RFC 3464 (delivery status), RFC 5965 (complaints) and RFC 8098 (read receipts). Text that is meant for people is not guessed at, since each server says it in another way, and in other languages; but
  * OpenSMTPD writes the reply nowhere else: on a line that begins with the address.
  */
 
 /** What a report says of one recipient. */
 export interface Report {
-  readonly kind: "delivered" | "delayed" | "bounced" | "complained";
+  readonly kind: "delivered" | "delayed" | "bounced" | "complained" | "opened";
   /** By what addresses it names the recipient; none: it does not. */
   readonly addresses: readonly string[];
   /** The reply that it tells of, 200 to 599. */
@@ -21,7 +21,7 @@ export interface Report {
 
 /** A report, and by what it names the mail that it is about. */
 export interface DeliveryReport {
-  /** UUIDs: the envelope id that the mail was sent with, and the Message-ID of what came back with the report. */
+  /** UUIDs: the envelope id that the mail was sent with, and its Message-ID, as the report names it or as it came back with it. */
   readonly ids: readonly string[];
   readonly reports: readonly Report[];
 }
@@ -32,6 +32,8 @@ export interface ReportParts {
   readonly status?: string | undefined;
   /** message/feedback-report */
   readonly feedback?: string | undefined;
+  /** message/disposition-notification */
+  readonly disposition?: string | undefined;
   /** What is meant for people. */
   readonly notice?: string | undefined;
   /** The header of the mail that came back, or the whole mail. */
@@ -44,7 +46,8 @@ const MOST_CHARACTERS = 1_000;
 const UUID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/;
 
 /**
- * Reads a report. What relays a mail to where no reports are made, or expands a list, says nothing, and neither does a complaint that is withdrawn.
+ * Reads a report. What relays a mail to where no reports are made, or expands a list, says nothing, neither does a complaint that is withdrawn,
+ * nor who has thrown a mail away unread.
  *
  * @example
  * ```ts
@@ -53,12 +56,16 @@ const UUID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/;
  * if (report?.kind !== "bounced" || report.addresses[0] !== "ann@example.com") throw new Error("unexpected");
  * ```
  */
-export function readReport({ status = "", feedback = "", notice = "", returned = "" }: ReportParts): DeliveryReport {
+export function readReport(
+  { status = "", feedback = "", disposition = "", notice = "", returned = "" }: ReportParts,
+): DeliveryReport {
   const blocks = [...blocksOf(status)];
   const reporting = blocks.map((block) => valueOf(block, "reporting-mta")).find((name) => name !== undefined);
   const [header = new Map()] = blocksOf(returned);
+  const [receipt = new Map()] = blocksOf(disposition);
   const envelope = blocks.map((block) => block.get("original-envelope-id")?.[0]);
-  const named = [...envelope, header.get("message-id")?.[0]].flatMap((text) =>
+  const message = [receipt.get("original-message-id")?.[0], header.get("message-id")?.[0]];
+  const named = [...envelope, ...message].flatMap((text) =>
     text === undefined ? [] : UUID.exec(decoded(text).toLowerCase()) ?? []
   );
   return {
@@ -66,6 +73,7 @@ export function readReport({ status = "", feedback = "", notice = "", returned =
     reports: [
       ...blocks.flatMap((block) => statusOf(block, { reporting, notice })),
       ...[...blocksOf(feedback)].flatMap(complaintOf),
+      ...readingOf(receipt),
     ].slice(0, MOST_RECIPIENTS),
   };
 }
@@ -150,6 +158,16 @@ function complaintOf(block: Block): readonly Report[] {
   const recipients = block.get("original-rcpt-to") ?? [];
   const named = recipients.length === 0 ? [[]] : recipients.map((text) => [bare(text)]);
   return named.map((addresses) => ({ ...common, addresses, reply: `Feedback-Type: ${type}`, reporter }));
+}
+
+/** RFC 8098 section 3.2: that the mail was shown to its reader. Any other disposition says nothing of that. */
+function readingOf(receipt: Block): readonly Report[] {
+  const [disposition = ""] = receipt.get("disposition") ?? [];
+  if (!/;\s*displayed\b/i.test(disposition)) return [];
+  const addresses = [...addressesOf(receipt, "original-recipient"), ...addressesOf(receipt, "final-recipient")];
+  const reporter = receipt.get("reporting-ua")?.[0] || undefined;
+  const reply = `Disposition: ${disposition}`;
+  return [{ kind: "opened", addresses, code: undefined, enhanced: undefined, reply, reporter }];
 }
 
 /** An address as it stands, and as it was before it was encoded (RFC 3461 section 4): servers write the one or the other. */

@@ -7,6 +7,7 @@ const NESTING = { maxNestingDepth: 16, forceRfc822Attachments: true } as const;
 const PARTS = {
   status: /^message\/(global-)?delivery-status$/,
   feedback: /^message\/feedback-report$/,
+  disposition: /^message\/(global-)?disposition-notification$/,
   returned: /^(message\/(rfc822|global|global-headers)|text\/rfc822-headers)$/,
 } as const;
 
@@ -25,8 +26,8 @@ export async function readReportMail(content: Uint8Array): Promise<DeliveryRepor
     if (part === undefined) return undefined;
     return typeof part.content === "string" ? part.content : new TextDecoder().decode(part.content);
   };
-  const [status, feedback] = [find(PARTS.status), find(PARTS.feedback)];
-  return status === undefined && feedback === undefined
+  const said = { status: find(PARTS.status), feedback: find(PARTS.feedback), disposition: find(PARTS.disposition) };
+  return Object.values(said).every((part) => part === undefined)
     ? undefined
-    : readReport({ status, feedback, notice: text, returned: find(PARTS.returned) });
+    : readReport({ ...said, notice: text, returned: find(PARTS.returned) });
 }

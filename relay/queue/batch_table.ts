@@ -50,6 +50,15 @@ left join mailchute.queue q on q.seq = m.seq
 where b.id = $1::uuid and b.app = $2
 group by 1 order by 1`;
 
+/** Index: batch_id, message_batch, feedback_pkey. */
+const EVENTS = `
+select f.kind, count(*)::int as messages
+from mailchute.batch b
+join mailchute.message m on m.batch = b.seq
+join mailchute.feedback f on f.seq = m.seq
+where b.id = $1::uuid and b.app = $2
+group by 1 order by 1`;
+
 /** Index: batch_id, content_pkey. */
 const TEMPLATE = `
 select to_jsonb(b.names) as names, exists (select from mailchute.content c where c.id = b.content_id) as has_content
@@ -97,6 +106,12 @@ export async function readProgress(sql: Statements, { id, app }: Batch): Promise
     lastMinute: rows.reduce((sum, row) => sum + (row.last_minute as number), 0),
     lastMinuteMs: Math.max(0, ...rows.map((row) => (row.last_minute_ms ?? 0) as number)),
   };
+}
+
+/** Counts the messages of a batch of which a report has come back, by what it said. */
+export async function readEvents(sql: Statements, { id, app }: Batch): Promise<Readonly<Record<string, number>>> {
+  const rows = await sql.unsafe(EVENTS, [id, app]);
+  return Object.fromEntries(rows.map((row) => [row.kind as string, row.messages as number]));
 }
 
 /** Reads what a test mail of a batch needs. */

@@ -35,7 +35,7 @@ interface ParameterValues {
   readonly "mails-per-connection": number;
   readonly "connection-age": number;
   readonly "chunking": "no";
-  readonly "dsn": "no";
+  readonly "dsn": "no" | "success";
 }
 
 /** Every parameter of an SMTP URL, in the order of the docs. */
@@ -94,8 +94,10 @@ export const smtpParameters: { readonly [Name in keyof ParameterValues]: Paramet
   "chunking": parameter(choice(["no"]), {
     description: "`no` sends large mails by DATA even where the server offers CHUNKING.",
   }),
-  "dsn": parameter(choice(["no"]), {
-    description: "`no` asks for no delivery reports even where the server offers DSN.",
+  "dsn": parameter(choice(["no", "success"]), {
+    fallback: "of failures and delays",
+    description:
+      "Which delivery reports to ask for where the server offers DSN: `no`: none; `success`: of what was delivered too.",
   }),
 };
 

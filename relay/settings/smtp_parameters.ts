@@ -23,8 +23,8 @@ export interface SmtpParameters {
   readonly connectionAgeMs?: number;
   /** False: large mails go out by DATA too. */
   readonly chunking?: false;
-  /** False: no delivery reports are asked for. */
-  readonly dsn?: false;
+  /** Which delivery reports are asked for. */
+  readonly dsn?: "none" | "all";
 }
 
 /** Who we are, for a server that asks for a certificate; both as PEM text. */
@@ -41,6 +41,8 @@ export interface UrlSource {
 
 /** The parameters as they are written. */
 export type WrittenParameters = ReadonlyMap<ParameterName, string>;
+
+const REPORTS = { no: "none", success: "all" } as const;
 
 /** Takes the parameters of a URL apart: each known, given once, and not empty. */
 export function splitParameters(url: URL, source: UrlSource): WrittenParameters {
@@ -71,6 +73,7 @@ export function readParameters(
   const name = written.get("name");
   const ca = written.get("ca");
   const tlsVersion = value("min-tls");
+  const dsn = value("dsn");
   return withoutUndefined({
     ehloName: name === undefined ? undefined : checkEhloName(name, source),
     trustedCertificates: ca === undefined ? undefined : readCertificate(ca, { parameter: "ca", source }),
@@ -82,7 +85,7 @@ export function readParameters(
     mailsPerConnection: value("mails-per-connection"),
     connectionAgeMs: value("connection-age"),
     chunking: value("chunking") === "no" ? false : undefined,
-    dsn: value("dsn") === "no" ? false : undefined,
+    dsn: dsn === undefined ? undefined : REPORTS[dsn],
   });
 }
 

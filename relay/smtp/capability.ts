@@ -1,5 +1,8 @@
 import type { ServerReply } from "./reply.ts";
 
+/** What reports are asked for by RFC 3461: none, of failures and delays, or of what was delivered too. */
+export type DeliveryReports = "none" | "failures" | "all";
+
 /** What a server says it can do (RFC 5321 section 4.1.1.1). Known again after TLS, never carried over (RFC 3207 section 4.2). */
 export interface Capabilities {
   /** RFC 2920: commands may be sent in groups. */
@@ -18,8 +21,8 @@ export interface Capabilities {
   readonly smtpUtf8: boolean;
   /** RFC 3030. */
   readonly chunking: boolean;
-  /** RFC 3461. */
-  readonly dsn: boolean;
+  /** RFC 3461: which reports to ask for. */
+  readonly dsn: DeliveryReports;
   /** RFC 2034. */
   readonly enhancedStatusCodes: boolean;
 }
@@ -34,7 +37,7 @@ export const NO_CAPABILITIES: Capabilities = {
   eightBitMime: false,
   smtpUtf8: false,
   chunking: false,
-  dsn: false,
+  dsn: "none",
   enhancedStatusCodes: false,
 };
 
@@ -71,7 +74,7 @@ export function parseCapabilities(reply: ServerReply): Capabilities {
     eightBitMime: found.has("8BITMIME"),
     smtpUtf8: found.has("SMTPUTF8"),
     chunking: found.has("CHUNKING"),
-    dsn: found.has("DSN"),
+    dsn: found.has("DSN") ? "failures" : "none",
     enhancedStatusCodes: found.has("ENHANCEDSTATUSCODES"),
   };
 }

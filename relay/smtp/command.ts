@@ -16,6 +16,9 @@ export interface Mail {
 const MAX_ENVID_CHARACTERS = 100;
 const MAX_ORCPT_CHARACTERS = 500;
 
+/** RFC 3461 section 4.1. */
+const NOTIFY = { failures: " NOTIFY=FAILURE,DELAY", all: " NOTIFY=SUCCESS,FAILURE,DELAY" } as const;
+
 /**
  * Writes MAIL with the parameters that the server understands (RFC 5321 section 4.1.1.11).
  *
@@ -32,7 +35,7 @@ export function mailCommand(mail: Mail, capabilities: Capabilities): string {
   let command = `MAIL FROM:<${reversePath}>`;
   // RFC 1870 section 3: counted before dot-stuffing. The server refuses what is too large before it is sent.
   if (capabilities.size) command += ` SIZE=${sizeOf(mail.content)}`;
-  if (capabilities.dsn) {
+  if (capabilities.dsn !== "none") {
     // A bounce that carries the header alone still names the message, and spares others the content.
     command += " RET=HDRS";
     const envelopeId = id === undefined ? "" : xtext(id);
@@ -47,9 +50,9 @@ export function mailCommand(mail: Mail, capabilities: Capabilities): string {
 export function rcptCommand(recipient: EnvelopeRecipient, mail: Mail, capabilities: Capabilities): string {
   const { email } = recipient;
   let command = `RCPT TO:<${email}>`;
-  if (!capabilities.dsn) return command;
+  if (capabilities.dsn === "none") return command;
   // Never NEVER: that would switch off all bounces. With the null reverse-path there is nobody to notify.
-  if (mail.envelope.reversePath !== "") command += " NOTIFY=FAILURE,DELAY";
+  if (mail.envelope.reversePath !== "") command += NOTIFY[capabilities.dsn];
   const original = originalRecipient(email);
   return original.length <= MAX_ORCPT_CHARACTERS ? `${command} ORCPT=${original}` : command;
 }

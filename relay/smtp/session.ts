@@ -1,5 +1,5 @@
 import type { RouteTrouble } from "../delivery/transport.ts";
-import { type Capabilities, NO_CAPABILITIES } from "./capability.ts";
+import { type Capabilities, type DeliveryReports, NO_CAPABILITIES } from "./capability.ts";
 import type { Mail } from "./command.ts";
 import { Dialogue, type DialogueOwner, type ReplyReader, type Wire } from "./dialogue.ts";
 import { troubleOf } from "./ending.ts";
@@ -29,7 +29,7 @@ export interface SessionSettings extends OpeningSettings {
   /** Whether large mails may go by BDAT where CHUNKING is offered. */
   readonly chunking: boolean;
   /** Whether delivery reports are asked for where DSN is offered. */
-  readonly dsn: boolean;
+  readonly dsn: DeliveryReports;
   /** Sees the dialogue for debugging: no secrets of AUTH and no content. */
   readonly onDialogue?: ((line: string) => void) | undefined;
 }
@@ -223,7 +223,7 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
     this.#capabilities = {
       ...capabilities,
       chunking: capabilities.chunking && chunking,
-      dsn: capabilities.dsn && dsn,
+      dsn: capabilities.dsn === "none" ? "none" : dsn,
     };
     this.#rest();
     this.#events.ready();

@@ -2,6 +2,7 @@ import type { Envelope } from "../../src/envelope.ts";
 import type { Delivery, Transport } from "../delivery/transport.ts";
 import { adviceOnTrouble, type RouteFacts } from "./advice.ts";
 import type { Credentials, PasswordMechanism } from "./auth.ts";
+import type { DeliveryReports } from "./capability.ts";
 import type { Mail } from "./command.ts";
 import { checkCertificates, type ClientCertificate, openSocket, type Target } from "./connection.ts";
 import { type Deadlines, DEFAULT_DEADLINES } from "./deadline.ts";
@@ -43,8 +44,8 @@ export interface SmtpOptions {
   readonly recipientsPerTransaction?: number | undefined;
   /** Sends large mails by BDAT where the server offers CHUNKING. @default {true} */
   readonly chunking?: boolean | undefined;
-  /** Asks for delivery reports about failures and delays where the server offers DSN. @default {true} */
-  readonly dsn?: boolean | undefined;
+  /** The delivery reports to ask for where the server offers DSN: `failures` are delays too, `all` has what was delivered as well. @default {"failures"} */
+  readonly dsn?: DeliveryReports | undefined;
   /** @default {"TLSv1.2"} */
   readonly minTls?: "TLSv1.2" | "TLSv1.3" | undefined;
   /** The longest waits; those left out keep their default. */
@@ -141,7 +142,7 @@ export function linkSettings(options: SmtpOptions): { readonly target: Target; r
       auth,
       authMechanism: options.authMechanism,
       chunking: options.chunking ?? true,
-      dsn: options.dsn ?? true,
+      dsn: options.dsn ?? "failures",
       allowPlaintextAuth: options.allowPlaintextAuth ?? false,
       deadlines: checkedDeadlines(options.timeouts ?? {}),
       onDialogue: options.onDialogue,

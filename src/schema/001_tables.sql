@@ -183,11 +183,11 @@ create table mailchute.attempt (
   primary key (seq, number, position)
 );
 
--- What was heard of a recipient after its mail was sent: by a report that came back as a mail (RFC 3464, RFC 5965). One row for each kind of news.
+-- What was heard of a recipient after its mail was sent: by a report that came back as a mail (RFC 3464, RFC 5965, RFC 8098). One row for each kind of news.
 create table mailchute.feedback (
   seq bigint not null,
   position smallint not null,
-  kind text not null check (kind in ('delivered', 'delayed', 'bounced', 'complained')),
+  kind text not null check (kind in ('delivered', 'delayed', 'bounced', 'complained', 'opened')),
   code smallint,
   enhanced text,
   -- What the server said that could not deliver it, or what the report says instead.

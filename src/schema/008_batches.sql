@@ -118,7 +118,8 @@ language sql stable as $$
   limit 1
 $$;
 
--- How far a batch is: {"batch", "createdAt", "total", "states": {"sent": 7, …}}, of the messages that retention has left; null if there is none.
+-- How far a batch is: {"batch", "createdAt", "total", "states": {"sent": 7, …}, "events": {"delivered": 5, …}}, of the messages that retention has left; null
+-- if there is none.
 create function mailchute.batch_status_v1(batch_name text) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 declare
@@ -126,7 +127,16 @@ declare
 begin
   return (
     select jsonb_build_object('batch', coalesce(b.name, b.id::text), 'createdAt', b.created_at, 'total', coalesce(sum(s.messages), 0),
-      'states', coalesce(jsonb_object_agg(s.state, s.messages) filter (where s.state is not null), '{}'))
+      'states', coalesce(jsonb_object_agg(s.state, s.messages) filter (where s.state is not null), '{}'),
+      'events', (
+        select coalesce(jsonb_object_agg(e.kind, e.messages), '{}')
+        from (
+          select f.kind, count(*) as messages
+          from mailchute.message m
+          join mailchute.feedback f on f.seq = m.seq
+          where m.batch = b.seq
+          group by 1
+        ) e))
     from mailchute.batch b
     left join lateral (
       -- One recipient each.

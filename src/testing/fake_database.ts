@@ -163,7 +163,13 @@ export class FakeDatabase {
         states[state] = (states[state] ?? 0) + 1;
       }
     }
-    return JSON.stringify({ batch: batch.name, createdAt: iso(batch.createdAtMs), total: mails.length, states });
+    return JSON.stringify({
+      batch: batch.name,
+      createdAt: iso(batch.createdAtMs),
+      total: mails.length,
+      states,
+      events: {},
+    });
   }
 
   /** An id stands for a batch without a name, in capitals too. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { on, run } from "../queue/command.ts";
-import { complaintOf, reportOf } from "../queue/report.ts";
+import { complaintOf, receiptOf, reportOf } from "../queue/report.ts";
 import { openStage, type Stage } from "./stage.ts";
 
 // What comes back after a server has taken a mail.
@@ -49,4 +49,32 @@ test("bounces with plain SMTP: VERP, IMAP or a pipe", async () => {
     state: "sent",
     events: [{ type: "complained", address: "angry@example.com" }],
   });
+});
+
+test("who has got a mail and who has opened it, as far as plain SMTP tells", async () => {
+  const { mail, database } = stage;
+  const { id } = await mail.send({
+    ...{ to: "ann@example.com", subject: "Your contract", text: "!" },
+    headers: { "Disposition-Notification-To": "receipts@shop.example" },
+  });
+  expect(await mail.wait(id)).toMatchObject({ state: "sent" });
+  const [received] = await stage.received("ann@example.com");
+  expect(received?.headers.find(({ key }) => key === "disposition-notification-to")?.value).toBe(
+    "receipts@shop.example",
+  );
+  const delivered = { address: "ann@example.com", action: "delivered", status: "2.0.0", diagnostic: "smtp; 250 ok" };
+  const reports = [reportOf(id, delivered), receiptOf(id, "ann@example.com"), receiptOf(id, "ann@example.com")];
+  for (const report of reports) expect(await run(["bounce"], on(database), report)).toMatchObject({ code: 0 });
+  expect(await mail.get(id)).toMatchObject({
+    state: "sent",
+    events: [
+      { type: "delivered", address: "ann@example.com", code: 250, reporter: "mx.example.com" },
+      { type: "opened", address: "ann@example.com", reporter: "laptop.example; Mail 16.0" },
+    ],
+  });
+  expect((await mail.get(id))?.events).toHaveLength(2);
+  const next = await taken("ann@example.com");
+  const { stdout, stderr } = await run(["bounce"], on(database), receiptOf(next, "ann@example.com", "deleted"));
+  expect([stdout, stderr]).toEqual(["", "Nothing was taken in: the report says nothing of a recipient.\n"]);
+  expect(await mail.get(next)).toMatchObject({ state: "sent", events: [] });
 });

@@ -30,7 +30,7 @@ export const MAX_MAIL_BYTES = 10_000_000;
 /** The local parts that exist: each test has its own, so that no other's mail lies there. */
 export const BOXES = [
   ...["bytes", "starttls", "plain", "login", "implicit", "wrong", "some", "others", "size", "dsn"] as const,
-  ...["bounces", "many", "large", "larger", "corpus", "evil", "attacks", "jörg"] as const,
+  ...["bounces", "delivered", "successes", "many", "large", "larger", "corpus", "evil", "attacks", "jörg"] as const,
 ] as const;
 
 /** Whose mail a server takes, and passes on. */

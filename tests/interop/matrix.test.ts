@@ -155,6 +155,27 @@ for (const { name, needed, start } of SERVERS) {
       });
     }
 
+    if (name !== "smtp-server") {
+      testServer("reports a mail that it has delivered, where that is asked for", async () => {
+        await using way = openWay(server, "plain", { dsn: "all" });
+        const mail = numberedMail(16);
+        const delivery = await way.transport.send(
+          {
+            ...{ reversePath: addressOf("successes"), envelopeId: mail.id },
+            recipients: [{ position: 0, email: addressOf("delivered") }],
+          },
+          compose(mail),
+          AbortSignal.timeout(20_000),
+        );
+        expect(outcomesOf(delivery)).toEqual(["sent final 250"]);
+        expect(way.dialogue.filter((line) => line.includes(" NOTIFY=SUCCESS,FAILURE,DELAY "))).toHaveLength(1);
+        const [content] = await server.mails("successes", 1);
+        const report = await readReportMail(content as Uint8Array);
+        expect(report).toMatchObject({ ids: [mail.id], reports: [{ kind: "delivered" }] });
+        expect(report?.reports[0]?.addresses).toContain(addressOf("delivered"));
+      });
+    }
+
     testServer("is spoken with in groups of commands if it offers PIPELINING, else one by one", async () => {
       await using way = openWay(server, "plain");
       await way.send(compose(numberedMail(10)), `nobody@${DOMAIN}`, `neither@${DOMAIN}`);

@@ -109,6 +109,44 @@ test("a complaint names whom it may, and is none when it is withdrawn or about s
   }
 });
 
+test("a read receipt is one where the mail was shown to its reader, by hand or by itself, and names mail, reader and program", () => {
+  const receipt = (disposition: string, line = "\n") =>
+    readReport({
+      disposition: [
+        "Reporting-UA: laptop.example; Mail 16.0",
+        "Original-Recipient: rfc822;ann@corp.example",
+        "Final-Recipient: rfc822; <Ann@home.example>",
+        `Original-Message-ID:\n <${ID.toUpperCase()}@shop.example>`,
+        `Disposition: ${disposition}`,
+        "",
+      ].join("\n").replaceAll("\n", line),
+    });
+  const shown = [
+    "manual-action/MDN-sent-manually; displayed",
+    "automatic-action/MDN-sent-automatically;displayed",
+    "manual-action/MDN-sent-automatically; Displayed/error",
+  ];
+  for (const disposition of shown) {
+    for (const line of ["\n", "\r\n"]) {
+      expect(receipt(disposition, line)).toEqual({
+        ids: [ID],
+        reports: [{
+          ...{
+            kind: "opened",
+            addresses: ["ann@corp.example", "Ann@home.example"],
+            code: undefined,
+            enhanced: undefined,
+          },
+          ...{ reply: `Disposition: ${disposition}`, reporter: "laptop.example; Mail 16.0" },
+        }],
+      });
+    }
+  }
+  const others = ["deleted", "dispatched", "processed", "failed", "denied", "displayedlater", ""];
+  for (const type of others) expect(receipt(`manual-action/MDN-sent-manually; ${type}`).reports).toEqual([]);
+  expect(receipt("displayed").reports).toEqual([]);
+});
+
 test("control characters and long lines of a report end in no record", () => {
   const block = `Final-Recipient: rfc822; ann@example.com\nAction: failed\nDiagnostic-Code: smtp; 550 a\0b\x1b[31m${
     "x".repeat(5_000)

@@ -1,9 +1,11 @@
 import { expect, test } from "bun:test";
+import { createMailer } from "../../mod.ts";
 import { enqueueBatch } from "../batch.ts";
 import { createDatabase } from "../database.ts";
 import { openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { on, run } from "./command.ts";
+import { complaintOf, receiptOf } from "./report.ts";
 
 test("batch lists bulk sends, and tells of one how far it is and how long it takes yet", async () => {
   await using server = await startScriptedServer({
@@ -34,6 +36,30 @@ test("batch lists bulk sends, and tells of one how far it is and how long it tak
   });
   expect(await run(["batch", "news/3"], on(database))).toMatchObject({ code: 1, stdout: "" });
 }, 60_000);
+
+test("a batch tells of how many of its messages reports have come back, to the command and to its app", async () => {
+  await using database = await createDatabase();
+  const mail = createMailer(database.sql, { from: "shop@shop.example" });
+  const readers = ["ann", "bob", "carl"].map((name) => ({ to: `${name}@example.com` }));
+  for (const batch of ["news/1", "other"]) await mail.sendMany({ subject: "News", text: "!" }, readers, { batch });
+  await database.sql`update mailchute.recipient set state = 'sent'`;
+  expect((await run(["batch", "news/1"], on(database))).stdout).not.toContain("reported");
+  for (
+    const { id, email, number } of await database.sql`
+    select m.id, r.email, row_number() over (order by m.seq) as number
+    from mailchute.message m join mailchute.recipient r using (seq)
+    where m.batch = (select min(seq) from mailchute.batch)`
+  ) {
+    await run(["bounce"], on(database), receiptOf(id, email));
+    if (number === "1") await run(["bounce"], on(database), complaintOf(id));
+  }
+  const { stdout } = await run(["batch", "news/1"], on(database));
+  expect(stdout).toContain("\n  reported since: 1 complained, 3 opened\n");
+  const events = { complained: 1, opened: 3 };
+  expect(JSON.parse((await run(["batch", "news/1", "--json"], on(database))).stdout)).toMatchObject({ events });
+  expect(await mail.get({ batch: "news/1" })).toMatchObject({ total: 3, events });
+  expect(await mail.get({ batch: "other" })).toMatchObject({ events: {} });
+});
 
 test("a batch that has just begun, or was just resumed, is told how long it takes by the pace that it has, and not by a whole minute", async () => {
   await using database = await createDatabase();

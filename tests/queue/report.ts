@@ -52,6 +52,31 @@ Message-ID: <${id}@shop.example>
 `;
 }
 
+/** A read receipt as the program of a reader writes it (RFC 8098). */
+export function receiptOf(id: string, address: string, disposition = "displayed"): string {
+  return `From: <${address}>
+To: <receipts@shop.example>
+Subject: Read: Hello
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=disposition-notification; boundary="BOUNDARY"
+
+--BOUNDARY
+Content-Type: text/plain
+
+Your message was read.
+
+--BOUNDARY
+Content-Type: message/disposition-notification
+
+Reporting-UA: laptop.example; Mail 16.0
+Final-Recipient: rfc822;${address}
+Original-Message-ID: <${id}@shop.example>
+Disposition: manual-action/MDN-sent-manually; ${disposition}
+
+--BOUNDARY--
+`;
+}
+
 /** A complaint as an access provider writes it (RFC 5965). */
 export function complaintOf(id: string, type = "abuse"): string {
   return `From: <complaints@isp.example>

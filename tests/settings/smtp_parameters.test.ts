@@ -51,11 +51,12 @@ test("every parameter arrives, and those that are not given leave no trace", () 
   expect(settings).toMatchObject({
     ...{ port: 587, tls: "required", minTls: "TLSv1.3", authMechanism: "LOGIN", ehloName: "me.example" },
     ...{ connections: 8, connectionsPerDomain: 2, mailsPerConnection: 50, connectionAgeMs: 90_000 },
-    ...{ chunking: false, dsn: false, trustedCertificates: CERT },
+    ...{ chunking: false, dsn: "none", trustedCertificates: CERT },
   });
   expect(settings.clientCertificate?.cert).toBe(CERT);
   expect(settings.clientCertificate?.key.reveal()).toBe(KEY);
   expect(Bun.inspect(settings, { depth: 9 }) + JSON.stringify(settings)).not.toContain("pw-");
+  expect(read("smtp://h?dsn=success").dsn).toBe("all");
   expect(Object.keys(read("smtp://h")).sort()).toEqual(["allowsInsecureAuth", "host", "port", "tls"]);
 });
 
@@ -101,7 +102,7 @@ test.each([
   ["smtp://h?mails-per-connection=many", "it is no whole number"],
   ["smtp://h?connection-age=300", "a bare number has no unit"],
   ["smtp://h?chunking=yes", "chunking=yes: there is no such choice; it must be no"],
-  ["smtp://h?dsn=off", "it must be no"],
+  ["smtp://h?dsn=off", "it must be no or success"],
 ])("%s is refused: %s", (url, words) => {
   expect(refusal(url)).toContain(words);
   expect(refusal({ SMTP_URL_OTHER: url })).toContain("SMTP_URL_OTHER");

@@ -25,7 +25,7 @@ test("every capability is read, in any case", () => {
     eightBitMime: true,
     smtpUtf8: true,
     chunking: true,
-    dsn: true,
+    dsn: "failures",
     enhancedStatusCodes: true,
   });
 });

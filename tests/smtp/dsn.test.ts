@@ -17,6 +17,12 @@ test("with DSN, a bounce brings the message's id, its header alone and each reci
   );
 });
 
+test("a report of what was delivered is asked for where it is wanted", async () => {
+  await using relay = await setup({ offer: OFFER }, { dsn: "all" });
+  await relay.transport.send(envelopeTo("ann@corp.example"), CONTENT, NEVER);
+  expect(relay.server.transcripts[0]?.client).toContain(" NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=");
+});
+
 test("the null reverse-path asks for no report, since nobody could get it", async () => {
   await using relay = await setup({ offer: OFFER });
   await relay.transport.send({ ...envelopeTo("ann@corp.example"), reversePath: "" }, CONTENT, NEVER);
@@ -26,7 +32,7 @@ test("the null reverse-path asks for no report, since nobody could get it", asyn
 });
 
 test("where DSN is not offered, or is switched off, none of it is said", async () => {
-  for (const [offer, dsn] of [[["PIPELINING"], true], [OFFER, false]] as const) {
+  for (const [offer, dsn] of [[["PIPELINING"], "all"], [OFFER, "none"]] as const) {
     await using relay = await setup({ offer }, { dsn });
     await relay.transport.send({ ...envelopeTo("ann@corp.example"), id: "1" }, CONTENT, NEVER);
     expect(relay.server.transcripts[0]?.client).toContain(

@@ -9,7 +9,7 @@ export const SESSION_SETTINGS: SessionSettings = {
   auth: undefined,
   authMechanism: undefined,
   chunking: true,
-  dsn: true,
+  dsn: "failures",
   allowPlaintextAuth: false,
   deadlines: DEFAULT_DEADLINES,
 };

@@ -26,7 +26,7 @@ function openGuard() {
     hold: () => undefined,
   }, {
     ...{ tls: "none", ehloName: "worker.example", auth: undefined, authMechanism: undefined },
-    ...{ allowPlaintextAuth: false, deadlines: DEFAULT_DEADLINES, dsn: true },
+    ...{ allowPlaintextAuth: false, deadlines: DEFAULT_DEADLINES, dsn: "failures" },
   });
   const reply = (line: string) => guard.receive(encoder.encode(`${line}\r\n`));
   return { guard, wire, reply };

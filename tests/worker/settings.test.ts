@@ -37,7 +37,7 @@ test("what is not said has the defaults of the docs", () => {
     port: 465,
     tls: "implicit",
     ehloName: "[127.0.0.1]",
-    dsn: true,
+    dsn: "failures",
   });
   expect(mailer.deadlines).toMatchObject({ mailMs: 30_000, finalMs: 600_000 });
 });
