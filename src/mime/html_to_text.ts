@@ -41,10 +41,19 @@ const IMPLIED: ReadonlyMap<string, Implied> = new Map([
 ]);
 const RULE = "-".repeat(10);
 
+/** So much is read, in characters of text; a novel is shorter. All other mails wait meanwhile. */
+const MOST_WORK = 2_000_000;
+/** What a tag, or the beginning of a text, costs beside its characters. */
+const TOKEN_WORK = 10;
+/** Stands where the reading ended. */
+const CUT = "\n[…]\n";
+/** Half a character, or half a reference, at the end of a text that was cut. */
+const HALF = /[\ud800-\udbff]$|&[^;\s]{0,31}$/;
+
 /**
  * Makes the text of a mail that was given as HTML only, for readers and filters that want one: headings, paragraphs, lists, quotes and tables by
  * their line breaks, a link as `text (url)`, an image by its alt. What a mail hides (a preheader with `display: none`) is left
- * out. Lines are not wrapped. Takes time linear in the input, however it is nested or broken.
+ * out. Lines are not wrapped. Takes time linear in the input, however it is nested or broken; of very much it makes the beginning, and ends with `[…]`.
  *
  * @example
  * ```ts
@@ -55,7 +64,13 @@ const RULE = "-".repeat(10);
  */
 export function htmlToText(html: string): string {
   const reader = new HtmlReader();
+  let left = MOST_WORK;
   for (const token of htmlTokens(html)) {
+    left -= TOKEN_WORK + (token.kind === "text" ? token.text.length : 0);
+    if (left < 0) {
+      if (token.kind === "text") reader.text(token.text.slice(0, left).replace(HALF, ""));
+      return reader.end() + CUT;
+    }
     if (token.kind === "text") reader.text(token.text);
     else if (token.kind === "end") reader.close(token.name);
     else if (!(token.isSelfClosed && token.name === "svg")) reader.open(token.name, token.attributes);

@@ -14,6 +14,9 @@ const RAW: ReadonlyMap<string, RegExp> = new Map(
   ["script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp"]
     .map((name) => [name, new RegExp(`</${name}(?=[\\t\\n\\f\\r />])`, "gi")]),
 );
+/** Of a tag, and of an attribute's value: nobody reads more (of the latter an image, as a URL), and all other mails would wait for it. */
+const MOST_ATTRIBUTES = 1_000;
+const MOST_CHARACTERS = 100_000;
 /** What is no text: a tag, a comment, a declaration. */
 const TAG_LIKE = /^<(?:[A-Za-z!?]|\/[^])/;
 const COMMENT_END = /--!?>/g;
@@ -92,7 +95,9 @@ function readTag(html: string, start: number): Tag | undefined {
     const key = html.slice(at, nameEnd).toLowerCase();
     const value = readValue(html, nameEnd);
     if (value === undefined) return undefined;
-    if (!attributes.has(key)) attributes.set(key, decodeEntities(value.text, "attribute"));
+    if (!attributes.has(key) && attributes.size < MOST_ATTRIBUTES) {
+      attributes.set(key, value.text.length > MOST_CHARACTERS ? "" : decodeEntities(value.text, "attribute"));
+    }
     at = value.end;
   }
   return undefined;

@@ -261,6 +261,24 @@ test("a million lines deep in lists make no text many times as long as their HTM
   }
 });
 
+test("of very much HTML the text is the beginning, cut between two characters, and says so; all other mails wait while it is made", () => {
+  const most = 2_000_000;
+  const whole = "a".repeat(most - 10);
+  expect(htmlToText(whole)).toBe(`${whole}\n`);
+  expect(htmlToText(`${whole}b`)).toBe(`${whole}\n\n[…]\n`);
+  // Half a character, and half a reference.
+  for (const end of ["\u{1F600}", "&amp;"]) {
+    expect(htmlToText(`${whole.slice(1)}${end}`)).toBe(`${whole.slice(1)}\n\n[…]\n`);
+  }
+  // A tag and its text cost more than their characters.
+  const paragraphs = htmlToText("<p>a".repeat(200_000));
+  expect(paragraphs).toEndWith("a\n\n[…]\n");
+  expect(paragraphs.split("\n\n")).toHaveLength(Math.floor(most / 21) + 1);
+  const attributes = Array.from({ length: 2_000 }, (_, index) => `data-${index}=x`).join(" ");
+  expect(htmlToText(`<a ${attributes} href="https://shop.example">Shop</a>`)).toBe("Shop\n");
+  expect(htmlToText(`<a href="https://shop.example" ${attributes}>Shop</a>`)).toBe("Shop (https://shop.example)\n");
+});
+
 test("nodemailer GHSA-9h6g-pr28-7cqp: an image in a data: URI of a megabyte is passed over", () => {
   expect(htmlToText(`<img src="data:image/png;base64,${"A".repeat(1_000_000)}" alt="Logo">`)).toBe("Logo\n");
   expect(htmlToText(`a<img src="data:${"image/".repeat(200_000)}`)).toBe("a\n");
