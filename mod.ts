@@ -1,5 +1,6 @@
 /**
- * Puts mails into a queue in the app's own Postgres, in the app's own transaction; a relay beside the SMTP server sends them.
+ * Puts mails into a queue in the app's own Postgres, in the app's own transaction; a relay beside the SMTP server sends
+ * them.
  *
  * @example Build a mail's statement and run it where the app's own statements run
  * ```ts
@@ -47,7 +48,7 @@ export type {
   TemplateMail,
   TextBody,
   TextMail,
-} from "./src/message.ts";
+} from "./src/message_input.ts";
 export type { ManyProgress, SendManyOptions, SentMany } from "./src/send_many.ts";
 export { isFinal } from "./src/state.ts";
 export type { FinalState, OpenState, State } from "./src/state.ts";

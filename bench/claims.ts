@@ -16,7 +16,8 @@ export async function openQueue(sql: Sql, now: () => number = systemClock.now): 
 }
 
 /**
- * Claims so many times, and gives back what was claimed, so that the next round finds as much. @param check looks at what was claimed
+ * Claims so many times, and gives back what was claimed, so that the next round finds as much.
+ * @param check looks at what was claimed
  * @returns how long one claim took, in milliseconds
  */
 export async function claimAndGiveBack(

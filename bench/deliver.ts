@@ -118,7 +118,10 @@ async function withPgBoss(
   return await perSecond(count, () => boss.drain(count, (mail) => pool.send(mail)));
 }
 
-/** Keeps the pool's own queue filled: more than its connections, not so many that the garbage of waiting mails is measured. */
+/**
+ * Keeps the pool's own queue filled: more than its connections, not so many that the garbage of waiting mails is
+ * measured.
+ */
 async function sendAll(pool: NodemailerPool, count: number): Promise<void> {
   let next = 0;
   const feed = async () => {

@@ -1,5 +1,6 @@
-// DESIGN: machines drift (other tenants, clock speed, a checkpoint), so contenders take turns: ours, peer, ours, peer. A ratio is taken
-// within each round, between neighbours in time, and its median is told; figures from different runs are never compared.
+// DESIGN: machines drift (other tenants, clock speed, a checkpoint), so contenders take turns: ours, peer, ours, peer.
+// A ratio is taken within each round, between neighbours in time, and its median is told; figures from different runs
+// are never compared.
 
 /** One side of a comparison. */
 export interface Contender {

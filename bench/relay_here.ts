@@ -23,7 +23,8 @@ export interface RelayTarget {
 }
 
 /**
- * Opens a relay in this process, with the settings that `run` has by default. Any warning is an error: a figure must not hide trouble.
+ * Opens a relay in this process, with the settings that `run` has by default. Any warning is an error: a figure must
+ * not hide trouble.
  */
 export async function openRelay({ url, smtpPort, connections }: RelayTarget): Promise<Relay & AsyncDisposable> {
   const troubles: string[] = [];

@@ -10,7 +10,10 @@ export interface ProcessCost {
   readonly peakBytes: number;
 }
 
-/** Runs `relay/main.ts run --once` in a process of its own, as a user would. @throws {Error} when it does not end with 0 */
+/**
+ * Runs `relay/main.ts run --once` in a process of its own, as a user would.
+ * @throws {Error} when it does not end with 0
+ */
 export function runRelayOnce(
   target: RelayTarget,
   options: { readonly stateDirectory: string },
@@ -85,8 +88,9 @@ export async function runProgram(
 }
 
 /**
- * The largest resident set so far, on Linux. What the system tells at a process's end (getrusage) is not less than what its parent, this
- * program, had when it started it: proc_pid_status(5) has the process's own. It only grows, so the last look is enough.
+ * The largest resident set so far, on Linux. What the system tells at a process's end (getrusage) is not less than what
+ * its parent, this program, had when it started it: proc_pid_status(5) has the process's own. It only grows, so the
+ * last look is enough.
  */
 function highWaterBytes(pid: number): number | undefined {
   try {

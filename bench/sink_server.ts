@@ -1,7 +1,7 @@
 import type { Socket } from "bun";
 
-// DESIGN: takes mail and throws it away, as smtp-sink does, with no more work per mail than finding its end. Text is read as Latin-1:
-// one byte is one character, and the final dot looks the same in every charset.
+// DESIGN: takes mail and throws it away, as smtp-sink does, with no more work per mail than finding its end. Text is
+// read as Latin-1: one byte is one character, and the final dot looks the same in every charset.
 
 /** What a watcher may want to know. */
 export interface SinkEvents {

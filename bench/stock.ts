@@ -6,7 +6,10 @@ export const SEND_MANY = `
 select count(mailchute.send(jsonb_build_object('from', $2::text, 'to', 'reader' || n || '@example.com', 'subject', $3::text, 'text', $4::text)))
 from generate_series(1, $1::int) as n`;
 
-/** Puts mails into the queue by the SQL function, in one transaction, and tidies up, so that no vacuum runs into the measurement. */
+/**
+ * Puts mails into the queue by the SQL function, in one transaction, and tidies up, so that no vacuum runs into the
+ * measurement.
+ */
 export async function stockMails(sql: Sql, count: number): Promise<void> {
   await sql.unsafe(SEND_MANY, [count, `${FROM.name} <${FROM.email}>`, SUBJECT, TEXT]);
   await sql.unsafe("vacuum analyze").simple();

@@ -2,7 +2,8 @@ import { statfsSync } from "node:fs";
 import type { Sql } from "postgres";
 import { FROM, SUBJECT, TEXT } from "./mail.ts";
 
-// Rows as enqueue and a relay leave them, written past both: ten million mails would take an hour otherwise. They share one content.
+// Rows as enqueue and a relay leave them, written past both: ten million mails would take an hour otherwise. They share
+// one content.
 
 const CONTENT_ID = "00000000-0000-7000-8000-000000000000";
 
@@ -10,8 +11,8 @@ const CONTENT_ID = "00000000-0000-7000-8000-000000000000";
 const BYTES_EACH = 1_200;
 
 /**
- * What to write: `finished` mails have a message, a recipient and an attempt; the others a row of the queue instead of the attempt. `scheduled` ones are
- * due in a day, `waiting` ones, which come after them, now.
+ * What to write: `finished` mails have a message, a recipient and an attempt; the others a row of the queue instead of
+ * the attempt. `scheduled` ones are due in a day, `waiting` ones, which come after them, now.
  */
 export interface Stock {
   readonly finished?: number;

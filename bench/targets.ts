@@ -3,8 +3,8 @@ import type { Section } from "./benchmark.ts";
 import type { Measured } from "./measure.ts";
 import { renderTable } from "./report.ts";
 
-// What the house has set itself, row by row, beside what one run of the benchmarks has found. Rows are found by the words of the benchmarks: tests/bench.test.ts
-// fails when a word changes there and not here.
+// What the house has set itself, row by row, beside what one run of the benchmarks has found. Rows are found by the
+// words of the benchmarks: tests/bench.test.ts fails when a word changes there and not here.
 
 /** What one run has found, by the names of the benchmarks. */
 export type Sections = ReadonlyMap<string, Section>;
@@ -126,7 +126,10 @@ export const TARGETS: readonly Target[] = [
   })),
 ];
 
-/** One line for each target; those whose benchmark was not run say so. @param options `isQuick`: sizes are not those of the targets */
+/**
+ * One line for each target; those whose benchmark was not run say so.
+ * @param options `isQuick`: sizes are not those of the targets
+ */
 export function renderTargets(
   sections: Sections,
   options: { readonly isQuick: boolean; readonly loads: readonly [before: number, after: number] },

@@ -6,7 +6,10 @@ import { FROM, SUBJECT, TEXT } from "./mail.ts";
 
 const NEVER = new AbortController().signal;
 
-/** Our SMTP engine alone, as the relay sets it, but with no end to the mails on a connection: nodemailer's pool has none here either. */
+/**
+ * Our SMTP engine alone, as the relay sets it, but with no end to the mails on a connection: nodemailer's pool has none
+ * here either.
+ */
 export function openTransport(options: { readonly port: number; readonly connections: number }): Transport {
   return createSmtpTransport({
     host: "127.0.0.1",

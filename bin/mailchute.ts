@@ -4,8 +4,9 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-// The command `mailchute` of the npm package. npm starts it with Node, but the relay is a program for Bun: this looks for a Bun, hands it everything
-// and ends as it ends. Nothing here needs a package, so that it can speak where nothing else works.
+// The command `mailchute` of the npm package. npm starts it with Node, but the relay is a program for Bun: this looks
+// for a Bun, hands it everything and ends as it ends. Nothing here needs a package, so that it can speak where nothing
+// else works.
 
 /** Collects garbage as if the machine had 256 MiB: docs/running.md, "Memory". */
 const MEMORY = { BUN_JSC_forceRAMSize: "268435456" };

@@ -1,4 +1,5 @@
-// Auth.js (NextAuth): a provider that queues its sign-in links. In auth.ts: NextAuth({ adapter: …, providers: [mailProvider(sql)] })
+// Auth.js (NextAuth): a provider that queues its sign-in links. In auth.ts: NextAuth({ adapter: …, providers:
+// [mailProvider(sql)] })
 import { createMailer } from "mailchute";
 import type { Sql } from "postgres";
 

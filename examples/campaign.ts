@@ -1,4 +1,5 @@
-// A newsletter to the readers in a CSV file (email,name) of any length: bun examples/campaign.ts readers.csv news/2026-11
+// A newsletter to the readers in a CSV file (email,name) of any length: bun examples/campaign.ts readers.csv
+// news/2026-11
 import { createMailer, type ManyRecipient } from "mailchute";
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
@@ -16,7 +17,10 @@ const template = {
   stream: "bulk",
 } as const;
 
-/** Reads one line at a time: neither the file nor the list is ever in memory. Fields have no quotes and no commas in them. */
+/**
+ * Reads one line at a time: neither the file nor the list is ever in memory. Fields have no quotes and no commas in
+ * them.
+ */
 async function* readers(path: string): AsyncGenerator<ManyRecipient<typeof template>> {
   let number = 0;
   for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
@@ -31,7 +35,8 @@ async function* readers(path: string): AsyncGenerator<ManyRecipient<typeof templ
 const sql = postgres(DATABASE_URL);
 const mail = createMailer(sql, { from: "Shop <hello@shop.example.com>" });
 try {
-  // All of it or nothing. For a list of millions leave out tx: then parts are committed, and the same call with the same batch adds the rest.
+  // All of it or nothing. For a list of millions leave out tx: then parts are committed, and the same call with the
+  // same batch adds the rest.
   const { created, existing } = await sql.begin(async (tx) => {
     await tx`insert into campaigns (name) values (${batch}) on conflict (name) do nothing`;
     return await mail.sendMany(template, readers(file), { tx, batch });

@@ -1,4 +1,5 @@
-// A Cloudflare Worker that sends what is due each minute, through a public SMTP server and with no machine of one's own. wrangler.toml stands in docs/worker.md.
+// A Cloudflare Worker that sends what is due each minute, through a public SMTP server and with no machine of one's
+// own. wrangler.toml stands in docs/worker.md.
 import { drainWorker } from "mailchute/worker";
 
 interface Env {

@@ -1,4 +1,5 @@
-// A job for cron, once a day: bun examples/daily_report.ts [DAY]. However often it runs, there is one report for each day.
+// A job for cron, once a day: bun examples/daily_report.ts [DAY]. However often it runs, there is one report for each
+// day.
 import { createMailer } from "mailchute";
 import postgres from "postgres";
 
@@ -11,7 +12,8 @@ const sql = postgres(DATABASE_URL);
 const mail = createMailer(sql, { from: "Shop <hello@shop.example.com>", transaction: "required" });
 try {
   const isNew = await sql.begin(async (tx) => {
-    // As text, since the driver would make the 2nd of March of the 30th of February. A second run waits here for the first, and then finds its row.
+    // As text, since the driver would make the 2nd of March of the 30th of February. A second run waits here for the
+    // first, and then finds its row.
     const [report] =
       await tx`insert into reports (day) values (${day}::text::date) on conflict (day) do nothing returning day`;
     if (report === undefined) return false;

@@ -1,4 +1,5 @@
--- An order and its mail from psql, or from any other language: psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -f examples/from_sql.sql
+-- An order and its mail from psql, or from any other language: psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -f
+-- examples/from_sql.sql
 begin;
 
 insert into orders (id, email) values ('01a200a0-1337-7e17-84cb-6f63d12a2969', 'ann@example.com');

@@ -1,4 +1,5 @@
-// A Cloudflare Worker with Hono on Neon over HTTP. There is no open transaction over HTTP: order and mail travel in one request, and both happen or neither.
+// A Cloudflare Worker with Hono on Neon over HTTP. There is no open transaction over HTTP: order and mail travel in one
+// request, and both happen or neither.
 import { neon } from "@neondatabase/serverless";
 import { Hono } from "hono";
 import { createMailer, MailchuteError } from "mailchute";

@@ -1,5 +1,6 @@
 /**
- * The code of an error: a SQLSTATE, an errno such as `ECONNREFUSED`, or a driver's own word; the empty string when it has none.
+ * The code of an error: a SQLSTATE, an errno such as `ECONNREFUSED`, or a driver's own word; the empty string when it
+ * has none.
  *
  * @example
  * ```ts

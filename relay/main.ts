@@ -14,7 +14,8 @@ import { PROGRAM_VERSION } from "./version.ts";
 // The composition root: the only file that reads process.* or writes to the console.
 
 const stdout = Bun.stdout.writer();
-// Whoever reads has seen enough (`mailchute list | head`), or the log has lost its reader or its terminal: no reason to end, least of all for `run`.
+// Whoever reads has seen enough (`mailchute list | head`), or the log has lost its reader or its terminal: no reason to
+// end, least of all for `run`.
 process.on("unhandledRejection", (error) => {
   if (["EPIPE", "EIO"].includes(errorCode(error))) return;
   throw error;
@@ -125,8 +126,9 @@ function help(): number {
 }
 
 /**
- * Resolves at the first signal; a second one ends the process at once. Only who calls this drains: of the other commands each signal is the end. SIGHUP says that the
- * terminal is gone, and often does so twice: it begins the same, and enforces nothing. Under nohup it is ignored, and stays so.
+ * Resolves at the first signal; a second one ends the process at once. Only who calls this drains: of the other
+ * commands each signal is the end. SIGHUP says that the terminal is gone, and often does so twice: it begins the same,
+ * and enforces nothing. Under nohup it is ignored, and stays so.
  */
 function stopAsked(): Promise<string> {
   asking ??= new Promise((resolve) => {
@@ -143,7 +145,9 @@ function stopAsked(): Promise<string> {
   return asking;
 }
 
-/** Whether whoever started us wants it so; asked where the system tells (proc(5), SigIgn: the first bit is signal 1). */
+/**
+ * Whether whoever started us wants it so; asked where the system tells (proc(5), SigIgn: the first bit is signal 1).
+ */
 function ignoresHangup(): boolean {
   try {
     const ignored = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";

@@ -7,8 +7,8 @@ export interface Look {
   readonly databaseAnswered: boolean;
   /**
    * Mail flows, or nothing is due: since the look before, the next hop answered about at least one mail (with whatever
-   * reply), or no mail is due that waits for more than the routes' own pace. False while the circuit of a route is open,
-   * and while claimed mail gets no answer at all.
+   * reply), or no mail is due that waits for more than the routes' own pace. False while the circuit of a route is
+   * open, and while claimed mail gets no answer at all.
    */
   readonly flowing: boolean;
   /** One line without addresses; the body of a POST. */

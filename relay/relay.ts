@@ -23,8 +23,9 @@ import { SUPPRESSION_CHANNEL, SuppressionHome } from "./suppression/home.ts";
 import type { Clock } from "./time/clock.ts";
 
 // DESIGN: the lifecycle. starting ──▶ running ──stop──▶ draining ──▶ stopped. While draining nothing new is claimed, what was not started
-// is given back at once, and dialogues under way have `graceMs` to end; then they are broken off, which makes a mail whose final dot is out
-// `uncertain`. What cannot be written keeps its lease, to be taken back at the next start from the same state directory.
+// is given back at once, and dialogues under way have `graceMs` to end; then they are broken off, which makes a mail
+// whose final dot is out `uncertain`. What cannot be written keeps its lease, to be taken back at the next start from
+// the same state directory.
 
 export interface RelayOptions {
   /** Opened; the relay ends their connections. */

@@ -12,7 +12,10 @@ export { SettingsError };
 
 /** What a relay is given of the program that it runs in. It reads and prints nothing else. */
 export interface StartRelayOptions {
-  /** The settings, by the names of docs/settings.md: `process.env`, or an object of one's own. None at all is the playground. */
+  /**
+   * The settings, by the names of docs/settings.md: `process.env`, or an object of one's own. None at all is the
+   * playground.
+   */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The number of this process, `process.pid`: `mailchute status` shows it. */
   readonly pid: number;
@@ -28,13 +31,17 @@ export interface RunningRelay {
   readonly url: string;
   /** Resolves when the relay has stopped, by `stop()` or by the signal; rejects when stopping has failed. */
   readonly stopped: Promise<void>;
-  /** Takes nothing new, finishes the mails under way (`RELAY_GRACE`, 25 seconds) and closes everything. May be called again. */
+  /**
+   * Takes nothing new, finishes the mails under way (`RELAY_GRACE`, 25 seconds) and closes everything. May be called
+   * again.
+   */
   stop(): Promise<void>;
 }
 
 /**
- * Starts a relay in this program. It has its own connections, a port for its pages (`PORT`) and a state directory (`RELAY_STATE_DIR`),
- * and leaves signals, exit code and console to the program: stop it before the program ends, or mails under way become `uncertain`.
+ * Starts a relay in this program. It has its own connections, a port for its pages (`PORT`) and a state directory
+ * (`RELAY_STATE_DIR`), and leaves signals, exit code and console to the program: stop it before the program ends, or
+ * mails under way become `uncertain`.
  *
  * @example Until Ctrl-C
  * ```ts ignore
@@ -47,7 +54,8 @@ export interface RunningRelay {
  * await relay.stopped;
  * ```
  * @throws {SettingsError} when a setting is wrong: one sentence that names the variable and the fix
- * @throws {Error} when something is not as the settings say, such as a database that does not answer; and the signal's reason when it was aborted
+ * @throws {Error} when something is not as the settings say, such as a database that does not answer; and the signal's
+ * reason when it was aborted
  */
 export async function startRelay(options: StartRelayOptions): Promise<RunningRelay> {
   const { env, pid, print, signal } = options;

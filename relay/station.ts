@@ -165,7 +165,10 @@ export class Station {
     return waitMs === undefined || waitMs > 0 ? undefined : -waitMs;
   }
 
-  /** Open messages by state, of a minute ago at most, or longer where they are very many; undefined where nobody may ask for it now. */
+  /**
+   * Open messages by state, of a minute ago at most, or longer where they are very many; undefined where nobody may ask
+   * for it now.
+   */
   async openByState(): Promise<StateCounted | undefined> {
     // To ask would wake it; and of a schema that does not fit nothing is known.
     if (this.drain.isResting || this.schemaProblem !== undefined) return undefined;

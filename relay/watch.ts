@@ -59,7 +59,8 @@ export function watch(options: WatchOptions): StatusSource & { look(): Promise<L
     const { databases, routes, limits } = await status(options, { startedAt });
     const answered = relay.counters.answered;
     const oldestMs = Math.max(0, ...databases.map(({ oldestDueSeconds }) => (oldestDueSeconds ?? 0) * 1_000));
-    // A breaker opens by mail that fails and closes by mail that is taken: while it is not closed, mail waits, due now or at the next probe.
+    // A breaker opens by mail that fails and closes by mail that is taken: while it is not closed, mail waits, due now
+    // or at the next probe.
     const flowing = routes.every(({ state }) => state === "closed") &&
       (oldestMs === 0 || answered > answeredBefore || oldestMs < FLOWING_MS || (limits?.reached ?? 0) > 0 ||
         relay.pauses.stopAll);

@@ -2,7 +2,8 @@ import { $ } from "bun";
 import { cpSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-// Builds what npm publishes: the same tree as JavaScript and declarations, no bundle. `bun scripts/build.ts [FOLDER]`, by default dist.
+// Builds what npm publishes: the same tree as JavaScript and declarations, no bundle. `bun scripts/build.ts [FOLDER]`,
+// by default dist.
 const root = join(import.meta.dir, "..");
 const folder = resolve(root, process.argv[2] ?? "dist");
 rmSync(folder, { recursive: true, force: true });

@@ -17,7 +17,10 @@ await migrate(sql);
 await sql.end();
 
 const entryPoints = Object.values(denoJson.exports);
-/** What only Cloudflare's runtime has the modules for: its examples are compiled here, and run in the tests of the Worker. */
+/**
+ * What only Cloudflare's runtime has the modules for: its examples are compiled here, and run in the tests of the
+ * Worker.
+ */
 const WORKER = denoJson.exports["./worker"];
 const runnable = entryPoints.filter((path) => path !== WORKER);
 

@@ -4,8 +4,8 @@ import type { Command } from "../relay/commands/command.ts";
 import { commandsOf } from "../relay/commands/program.ts";
 import { systemClock } from "../relay/time/clock.ts";
 
-// Writes docs/commands.md from what each command says with --help; a test compares the two. Run it after a change of one of them:
-// bun scripts/commands_page.ts
+// Writes docs/commands.md from what each command says with --help; a test compares the two. Run it after a change of
+// one of them: bun scripts/commands_page.ts
 
 /** Where the generated page lies in the repository. */
 export const COMMANDS_PAGE = "docs/commands.md";

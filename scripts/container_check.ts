@@ -8,9 +8,10 @@ import { buildStandIn } from "./container/stand_in.ts";
 //
 //     node_modules/.bin/bun scripts/container_check.ts
 //
-// DESIGN: the base image cannot be fetched everywhere, so a stand-in with its name is built from this machine's own Bun, shell and C
-// library; the Containerfile is used unchanged. The checks run in namespaces of their own (network, processes): a loopback that nobody
-// else hears, so that the image's own HOST and PORT can be used, and whatever is started there ends with the checks' process.
+// DESIGN: the base image cannot be fetched everywhere, so a stand-in with its name is built from this machine's own
+// Bun, shell and C library; the Containerfile is used unchanged. The checks run in namespaces of their own (network,
+// processes): a loopback that nobody else hears, so that the image's own HOST and PORT can be used, and whatever is
+// started there ends with the checks' process.
 
 const TOOLS = { buildah: "buildah", unshare: "util-linux", nsenter: "util-linux", ip: "iproute2", ldd: "libc-bin" };
 const CHECKS_TIMEOUT_MS = 120_000;

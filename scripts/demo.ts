@@ -8,8 +8,9 @@ import { createMailer, type Mailer, type MessageStatus } from "../mod.ts";
 import { embeddedUrl } from "../relay/database/embedded.ts";
 import { startNeonStandin } from "../tests/neon_standin.ts";
 
-// A first look at everything: embedded Postgres, the relay, a local inbox, and mails that go through the public client in the ways that
-// apps send them. `--once` shows the evidence and ends; without it the relay keeps running, to be played with.
+// A first look at everything: embedded Postgres, the relay, a local inbox, and mails that go through the public client
+// in the ways that apps send them. `--once` shows the evidence and ends; without it the relay keeps running, to be
+// played with.
 
 const once = process.argv.includes("--once");
 const root = join(import.meta.dir, "..");

@@ -1,7 +1,8 @@
 import { BATCH, type FuzzReport } from "../tests/fuzz/run_fuzz.ts";
 import { watchFuzz } from "../tests/fuzz/watch_fuzz.ts";
 
-// npm run fuzz: hands random mails to the client and looks at what becomes of each. FUZZ_SEED=N for the same again, FUZZ_RUNS=N for how many calls.
+// npm run fuzz: hands random mails to the client and looks at what becomes of each. FUZZ_SEED=N for the same again,
+// FUZZ_RUNS=N for how many calls.
 
 const DEFAULT_RUNS = 20_000;
 const TOLD_EVERY = 10 * BATCH;

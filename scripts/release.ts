@@ -1,7 +1,8 @@
 import { inspect } from "./release_refusals.ts";
 
-// Looks whether the version in package.json can be released, from the root of the repository, and prints the commands that do it. It
-// publishes nothing itself: what is on npm stays there, so a person has the last look. docs/releasing.md tells the whole way.
+// Looks whether the version in package.json can be released, from the root of the repository, and prints the commands
+// that do it. It publishes nothing itself: what is on npm stays there, so a person has the last look. docs/releasing.md
+// tells the whole way.
 
 const root = process.cwd();
 

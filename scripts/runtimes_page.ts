@@ -11,8 +11,8 @@ import {
 } from "../tests/runtimes/matrix.ts";
 import { BROKEN_TLS, REFUSED, SILENT } from "../tests/runtimes/troubles.ts";
 
-// Writes docs/runtimes.md from the table by which the tests choose what they run; a test compares the two. Run it after a change of it:
-// bun scripts/runtimes_page.ts
+// Writes docs/runtimes.md from the table by which the tests choose what they run; a test compares the two. Run it after
+// a change of it: bun scripts/runtimes_page.ts
 
 /** Where the generated page lies in the repository. */
 export const RUNTIMES_PAGE = "docs/runtimes.md";

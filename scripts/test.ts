@@ -3,14 +3,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SERVER_VARIABLE, startTestServer } from "../tests/server.ts";
 
-// Runs every test and ends with one plain line: N passed, N failed. A test whose Debian package is missing skips and says
-// "skipped: needs …"; with CI=true nothing may skip. `npm test -- tests/smtp` runs what is named.
+// Runs every test and ends with one plain line: N passed, N failed. A test whose Debian package is missing skips and
+// says "skipped: needs …"; with CI=true nothing may skip. `npm test -- tests/smtp` runs what is named.
 
-/** How many runs there are side by side, with one Postgres for all: for two processors, while some tests wait for a clock. */
+/**
+ * How many runs there are side by side, with one Postgres for all: for two processors, while some tests wait for a
+ * clock.
+ */
 const RUNS = 4;
-/** Into how many shares the files are dealt: a run that is done with one takes the next, so that all end at about the same time. */
+/**
+ * Into how many shares the files are dealt: a run that is done with one takes the next, so that all end at about the
+ * same time.
+ */
 const SHARES = 28;
-/** They take longest: each is a share of its own, begun before the others, so that no run has one of them left in the end. */
+/**
+ * They take longest: each is a share of its own, begun before the others, so that no run has one of them left in the
+ * end.
+ */
 const LONG = [
   "history/history",
   "queue/silent_connection",

@@ -1,4 +1,5 @@
-// Runs a TypeScript file with the Bun of node_modules, after installing what is missing: all that a fresh machine needs is Node and npm.
+// Runs a TypeScript file with the Bun of node_modules, after installing what is missing: all that a fresh machine needs
+// is Node and npm.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";

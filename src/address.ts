@@ -115,8 +115,9 @@ export function domainOf(email: string): string {
 }
 
 /**
- * Returns the form in which two addresses are compared: domain in lower case and ASCII, local part kept, since only its own server knows whether
- * case matters there (RFC 5321 section 2.4). The suppression list makes no difference of case at all. Never throws.
+ * Returns the form in which two addresses are compared: domain in lower case and ASCII, local part kept, since only its
+ * own server knows whether case matters there (RFC 5321 section 2.4). The suppression list makes no difference of case
+ * at all. Never throws.
  *
  * @example
  * ```ts

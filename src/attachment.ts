@@ -23,7 +23,10 @@ export interface BinaryAttachment extends AttachmentFields {
 export interface TextAttachment extends AttachmentFields {
   /** The text itself, or the bytes in base64. */
   readonly content: string;
-  /** `utf-8`: the string is the content, and a `contentType` of text without a charset gets this one. `base64`: it stands for bytes; line breaks in it are ignored. */
+  /**
+   * `utf-8`: the string is the content, and a `contentType` of text without a charset gets this one. `base64`: it
+   * stands for bytes; line breaks in it are ignored.
+   */
   readonly encoding: "utf-8" | "base64";
 }
 

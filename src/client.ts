@@ -2,13 +2,14 @@ import { type Connection, type Driver, driverOf, run } from "./connection.ts";
 import { MailchuteError } from "./error.ts";
 import { field, headers, mailbox, mailboxes, oneOf, stream, tags } from "./field.ts";
 import type { KeyOptions, Mailer, MailerOptions, SendOptions } from "./mailer.ts";
-import { type Defaults, type MessageInput, parseMessage, SEND } from "./message.ts";
+import { type Defaults, parseMessage, SEND } from "./message.ts";
+import type { MessageInput } from "./message_input.ts";
 import { CALL, check, KEY, TIMEOUT } from "./options.ts";
 import { enqueue, refuseLarge, type Statement } from "./statement.ts";
 import { uuidv7 } from "./uuid.ts";
 
-// DESIGN: what every app needs, sending one mail, is here and is loaded with the package. The rest is loaded when it is first asked for, since a
-// Worker pays for each byte that it starts with.
+// DESIGN: what every app needs, sending one mail, is here and is loaded with the package. The rest is loaded when it is
+// first asked for, since a Worker pays for each byte that it starts with.
 
 /** How long a call waits for the database. */
 export const DEFAULT_TIMEOUT_MS = 30_000;
@@ -109,7 +110,10 @@ export function createMailer(db: Connection, options: MailerOptions = {}): Maile
   };
 }
 
-/** HTML that is still rendered may fail before it is waited for, or when an option is refused and nobody waits: that must not end the process. */
+/**
+ * HTML that is still rendered may fail before it is waited for, or when an option is refused and nobody waits: that
+ * must not end the process.
+ */
 function heedHtml(mail: object): void {
   (async () => await Object(mail).html)().catch(() => {});
 }

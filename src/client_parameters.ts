@@ -1,6 +1,6 @@
 /**
- * Parameters of a database URL that only some other client understands: libpq's, which Neon's console writes, and Prisma's.
- * postgres.js hands what it does not know to the server, which refuses the connection for it.
+ * Parameters of a database URL that only some other client understands: libpq's, which Neon's console writes, and
+ * Prisma's. postgres.js hands what it does not know to the server, which refuses the connection for it.
  */
 const FOREIGN: ReadonlySet<string> = new Set([
   "channel_binding",

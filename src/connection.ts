@@ -2,12 +2,13 @@ import { MailchuteError } from "./error.ts";
 import type { Query } from "./statement.ts";
 import { within } from "./within.ts";
 
-// DESIGN: a driver is known by its shape, so that this package depends on none and mixes with every version of them. To add one, write
-// how it is told from the others into `find`; what it answers is a list of rows, or an object that has one.
+// DESIGN: a driver is known by its shape, so that this package depends on none and mixes with every version of them. To
+// add one, write how it is told from the others into `find`; what it answers is a list of rows, or an object that has
+// one.
 
 /**
- * A connection, a pool or an open transaction of what we know: postgres.js, Bun.SQL, node-postgres, Neon over HTTP or WebSocket, Drizzle,
- * Kysely, Prisma, TypeORM.
+ * A connection, a pool or an open transaction of what we know: postgres.js, Bun.SQL, node-postgres, Neon over HTTP or
+ * WebSocket, Drizzle, Kysely, Prisma, TypeORM.
  */
 export type Connection =
   | { readonly query: Method }
@@ -26,7 +27,10 @@ export type Row = Readonly<Record<string, unknown>>;
 export interface Driver {
   /** Then a request has a limit, and no transaction stays open. */
   readonly isNeonHttp?: boolean;
-  /** Whether it surely is no transaction: what hands out connections or opens transactions. A single connection may be in one. */
+  /**
+   * Whether it surely is no transaction: what hands out connections or opens transactions. A single connection may be
+   * in one.
+   */
   readonly isRoot?: boolean;
   run(text: string, values: string[]): PromiseLike<unknown>;
 }
@@ -92,7 +96,8 @@ function find(connection: unknown): Driver | undefined {
     return {
       // Bun's transactions have `begin` too, and so has what it reserves.
       isRoot: has("begin") && !has("savepoint") && !has("release"),
-      // As the app's own queries: prepared, so that one round trip is enough, unless its connection says `prepare: false`.
+      // As the app's own queries: prepared, so that one round trip is enough, unless its connection says `prepare:
+      // false`.
       run: (text, values) => known.unsafe(text, values, { prepare: true }),
     };
   }

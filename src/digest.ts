@@ -4,12 +4,14 @@ import { fitting, isWhole } from "./fitting.ts";
 import type { Message } from "./message.ts";
 import { octets } from "./octets.ts";
 
-// DESIGN: what an app fills in, and what else the mail has, is checked here, before the database could end its transaction for it. Which fields of a
-// digest go together, the compiler says, and the database to whom it cannot (digest_issues of 012_digest_items.sql).
+// DESIGN: what an app fills in, and what else the mail has, is checked here, before the database could end its
+// transaction for it. Which fields of a digest go together, the compiler says, and the database to whom it cannot
+// (digest_issues of 012_digest_items.sql).
 
 /**
- * Which digest an item goes into, and when that goes out: so long after its first item (`wait`), when none has come for so long (`wait` with
- * `debounce`), or at a time of day. A digest is per app, recipient and key; a lone item goes out as it is.
+ * Which digest an item goes into, and when that goes out: so long after its first item (`wait`), when none has come for
+ * so long (`wait` with `debounce`), or at a time of day. A digest is per app, recipient and key; a lone item goes out
+ * as it is.
  */
 export type Digest = DigestFields & (DigestWait | DigestTime);
 
@@ -17,7 +19,10 @@ export type Digest = DigestFields & (DigestWait | DigestTime);
 export interface DigestFields {
   /** 1 to 256 bytes, such as `replies`. */
   readonly key: string;
-  /** The subject of a digest; `{{count}}` is the number of its items. @default the newest item's, with ` (+4)` behind it */
+  /**
+   * The subject of a digest; `{{count}}` is the number of its items.
+   * @default the newest item's, with ` (+4)` behind it
+   */
   readonly subject?: string | undefined;
   /** The line that stands for items beyond `maxItems`; `{{more}}` is their number. @default {"and {{more}} more"} */
   readonly more?: string | undefined;

@@ -8,11 +8,17 @@ export type MailchuteErrorCode =
   | "sender_not_allowed"
   /** The app's role may not send to this address (`mailchute grants --to`). */
   | "recipient_not_allowed"
-  /** The app's role may not go past the suppression list with `overrideSuppression` (`mailchute grants --may-override-suppression`). */
+  /**
+   * The app's role may not go past the suppression list with `overrideSuppression` (`mailchute grants
+   * --may-override-suppression`).
+   */
   | "override_not_allowed"
   /** The idempotency key, or the name of the batch, was used before, for a different mail. */
   | "idempotency_conflict"
-  /** What is given as `tx` is no open transaction; or it is missing, and the mailer was made with `transaction: "required"`. */
+  /**
+   * What is given as `tx` is no open transaction; or it is missing, and the mailer was made with `transaction:
+   * "required"`.
+   */
   | "transaction_required"
   /** The object given as `db` or `tx` is no connection that we know by its shape. */
   | "connection_unsupported"

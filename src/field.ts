@@ -107,7 +107,9 @@ export function metadata(value: unknown, fault: Fault): Readonly<Record<string, 
   return Object.fromEntries(read);
 }
 
-/** Reads a point in time. A string goes through as it is; whether its month has such a day is for the database to say. */
+/**
+ * Reads a point in time. A string goes through as it is; whether its month has such a day is for the database to say.
+ */
 export function time(value: unknown, fault: Fault): string {
   // null for an invalid Date, where toISOString throws.
   const text = value instanceof Date ? value.toJSON() : value;
@@ -147,7 +149,10 @@ export function listOf(value: unknown): readonly unknown[] {
   return value === undefined ? [] : Array.isArray(value) ? [...value] : [value];
 }
 
-/** Headers as pairs; undefined when they are no headers, such as a Map, a promise or a Date, of which nothing would be seen. */
+/**
+ * Headers as pairs; undefined when they are no headers, such as a Map, a promise or a Date, of which nothing would be
+ * seen.
+ */
 export function pairsOf(value: unknown): readonly (readonly unknown[])[] | undefined {
   if (Object.prototype.toString.call(value) === "[object Object]") return Object.entries(value as object);
   return listOf(value).every((pair) => Array.isArray(pair) && pair.length === 2) ? value as unknown[][] : undefined;

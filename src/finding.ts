@@ -35,7 +35,10 @@ export function checkFields<T>(
   return { output: Object.fromEntries(read), findings };
 }
 
-/** Of a value that throws when it is read: a rendering that fails, a file that is gone, bytes that were transferred away. */
+/**
+ * Of a value that throws when it is read: a rendering that fails, a file that is gone, bytes that were transferred
+ * away.
+ */
 export function unreadable(path: string, cause: unknown): Finding {
   return { path, message: "it cannot be read: see cause", cause };
 }

@@ -38,7 +38,10 @@ const GET = "Cannot get the status";
 const CANCEL = "Cannot cancel the mail";
 const SUPPRESS = "Cannot change the suppression";
 
-/** Reads a point in time that there is: it goes to the database as a time, whose refusal has no path and would undo the app's own work. */
+/**
+ * Reads a point in time that there is: it goes to the database as a time, whose refusal has no path and would undo the
+ * app's own work.
+ */
 function moment(value: unknown, fault: Fault): string {
   const text = time(value, fault);
   const day = text.slice(0, 10);

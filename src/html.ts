@@ -1,8 +1,8 @@
 import { body, type Fault } from "./field.ts";
 
 /**
- * HTML: a string, a promise of one (React Email's `render`), or an element whose `toString()` gives a string or a promise
- * (hono/jsx).
+ * HTML: a string, a promise of one (React Email's `render`), or an element whose `toString()` gives a string or a
+ * promise (hono/jsx).
  */
 export type Html = string | HtmlElement | Promise<string | HtmlElement>;
 

@@ -60,7 +60,10 @@ function typeOf({ content, contentType, encoding }: LoadedAttachment): LoadedAtt
   return encoding === "utf-8" && typeof type === "string" ? type.replace(/^text\/[^;]+$/i, "$&; charset=utf-8") : type;
 }
 
-/** Returns the bytes of a stream, at least one more than the limit when it has more; the stream itself when it gives something else. */
+/**
+ * Returns the bytes of a stream, at least one more than the limit when it has more; the stream itself when it gives
+ * something else.
+ */
 async function readStream(stream: ReadableStream<unknown>, limitBytes: number, come: Come): Promise<unknown> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let bytes = 0;

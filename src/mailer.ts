@@ -1,6 +1,6 @@
 import type { Address } from "./address.ts";
 import type { Connection } from "./connection.ts";
-import type { CustomHeaders, MessageInput } from "./message.ts";
+import type { CustomHeaders, MessageInput } from "./message_input.ts";
 import type { SendManyOptions, SentMany } from "./send_many.ts";
 import type { Statement } from "./statement.ts";
 import type { BatchStatus, MessageStatus } from "./status.ts";
@@ -22,19 +22,29 @@ export interface MailerOptions {
   readonly stream?: string | undefined;
   /** `required` makes a forgotten `tx` in send, cancel and reschedule an error. @default `db` is used */
   readonly transaction?: "required" | undefined;
-  /** Longest wait for an answer of the database, for HTML that is a promise and for the next bytes of a file, in milliseconds; 1 to 2,147,483,647. @default {30_000} */
+  /**
+   * Longest wait for an answer of the database, for HTML that is a promise and for the next bytes of a file, in
+   * milliseconds; 1 to 2,147,483,647.
+   * @default {30_000}
+   */
   readonly timeoutMs?: number | undefined;
 }
 
 /** Where a call runs. */
 export interface CallOptions {
-  /** The app's own transaction, never a pool; the call is part of it, and nothing happens unless it commits. @default the mailer's `db` */
+  /**
+   * The app's own transaction, never a pool; the call is part of it, and nothing happens unless it commits.
+   * @default the mailer's `db`
+   */
   readonly tx?: Connection | undefined;
 }
 
 /** What keeps a mail from being queued twice. */
 export interface KeyOptions {
-  /** 1 to 256 bytes, such as `receipt/1042`. The same key with the same mail adds nothing, with another mail is an error. The database compares what is written: one instant as a Date and as a string, or in two zones, is two. */
+  /**
+   * 1 to 256 bytes, such as `receipt/1042`. The same key with the same mail adds nothing, with another mail is an
+   * error. The database compares what is written: one instant as a Date and as a string, or in two zones, is two.
+   */
   readonly idempotencyKey?: string | undefined;
 }
 
@@ -70,7 +80,8 @@ export type CanceledOf<Which> = Which extends string ? "canceled" | "too_late" |
 /** Puts mails into the queue and asks about them. */
 export interface Mailer {
   /**
-   * Puts a mail into the queue, in the transaction `tx`. With `template`, the database makes it of one of the app's templates.
+   * Puts a mail into the queue, in the transaction `tx`. With `template`, the database makes it of one of the app's
+   * templates.
    *
    * @example A template in the reader's language
    * ```ts
@@ -79,20 +90,24 @@ export interface Mailer {
    *   await mail.send({ to: user.email, template: { name: "welcome", language, variables: { first } } });
    * }
    * ```
-   * @throws {MailchuteError} when the mail is not in the queue; for `timeout` it may be: send again with the same idempotency key
+   * @throws {MailchuteError} when the mail is not in the queue; for `timeout` it may be: send again with the same
+   * idempotency key
    */
   send(message: MessageInput, options?: SendOptions): Promise<Sent>;
   /**
-   * Makes the SQL statement that puts a mail into the queue, and does not run it: for `sql.transaction([...])` of Neon over HTTP.
+   * Makes the SQL statement that puts a mail into the queue, and does not run it: for `sql.transaction([...])` of Neon
+   * over HTTP.
    *
    * @throws {MailchuteError} when the mail is not valid
    */
   statement(message: MessageInput, options?: KeyOptions): Promise<Statement>;
   /**
-   * Puts a mail for each recipient into the queue: the content once, and `{{names}}` in subject, text, html, unsubscribe and headers for what each has of
-   * their own. The list may be of any length, and is read as it is needed. `priority` is `low` unless the template says otherwise.
+   * Puts a mail for each recipient into the queue: the content once, and `{{names}}` in subject, text, html,
+   * unsubscribe and headers for what each has of their own. The list may be of any length, and is read as it is needed.
+   * `priority` is `low` unless the template says otherwise.
    *
-   * Without `tx` it is sent and committed in parts: after an error those that are queued stay, and the same call with the same `batch` adds the rest.
+   * Without `tx` it is sent and committed in parts: after an error those that are queued stay, and the same call with
+   * the same `batch` adds the rest.
    *
    * @example The compiler asks for the variables
    * ```ts
@@ -113,19 +128,21 @@ export interface Mailer {
     options?: SendManyOptions,
   ): Promise<SentMany>;
   /**
-   * Tells all about a mail by its id, except its content; or, by the name of a batch, how far that is. The latter counts every mail of the batch: it is for a
-   * look now and then. Undefined when this app has none of that id or name.
+   * Tells all about a mail by its id, except its content; or, by the name of a batch, how far that is. The latter
+   * counts every mail of the batch: it is for a look now and then. Undefined when this app has none of that id or name.
    */
   get<Which extends string | BatchName>(which: Which, options?: CallOptions): Promise<StatusOf<Which> | undefined>;
   /**
-   * Waits until a mail is final, and tells all about it. Asks again and again, less often with time; for tests and for jobs, not for a request.
+   * Waits until a mail is final, and tells all about it. Asks again and again, less often with time; for tests and for
+   * jobs, not for a request.
    *
-   * @throws {MailchuteError} `timeout` when it is still open then; `validation_error` when there is none with that id, or it is not committed
+   * @throws {MailchuteError} `timeout` when it is still open then; `validation_error` when there is none with that id,
+   * or it is not committed
    */
   wait(id: string, options?: WaitOptions): Promise<MessageStatus>;
   /**
-   * Takes a mail back by its id, and answers a word; `too_late`: it is being sent, or it is final. By a batch or a tag, takes back all mails that are neither,
-   * and answers how many.
+   * Takes a mail back by its id, and answers a word; `too_late`: it is being sent, or it is final. By a batch or a tag,
+   * takes back all mails that are neither, and answers how many.
    */
   cancel<Which extends string | BatchName | TagName>(which: Which, options?: CallOptions): Promise<CanceledOf<Which>>;
   /** Moves a mail to another time. `too_late`: an attempt was made, or is being made. */
@@ -136,7 +153,12 @@ export interface Mailer {
 
 /** What an app may say of addresses. Compared in lower case. */
 export interface Suppressions {
-  /** Puts an address on the list, of this app only; one that is there gets the new reason, but a bounce or a complaint stays one. @param reason @default {"manual"} */
+  /**
+   * Puts an address on the list, of this app only; one that is there gets the new reason, but a bounce or a complaint
+   * stays one.
+   * @param reason
+   * @default {"manual"}
+   */
   add(address: Address, reason?: SuppressionReason, options?: CallOptions): Promise<void>;
   /** Tells why an address gets no mail of this app; undefined: it does. */
   get(address: Address, options?: CallOptions): Promise<Suppression | undefined>;

@@ -23,7 +23,8 @@ export const TIMEOUT: Field<unknown> = field((value, fault: Fault) => {
 
 /** Reads options, or throws all that is wrong with them. */
 export function check<T>(fields: OptionFields, options: object, what: string): T {
-  // A connection given in the place of its options is a function, or an object of names that are unknown here; a key is a string.
+  // A connection given in the place of its options is a function, or an object of names that are unknown here; a key is
+  // a string.
   const { output, findings } = checkFields<T>(
     fields,
     typeof options === "object" ? { ...options } : { options },

@@ -5,7 +5,8 @@ import { type Fault, field, key, mailbox, oneOf, over, quote } from "./field.ts"
 import { type Finding, refuse, valuesOf } from "./finding.ts";
 import { fitting } from "./fitting.ts";
 import { LIMITS } from "./limits.ts";
-import { type Defaults, type Message, type MessageInput, parseMessage } from "./message.ts";
+import { type Defaults, type Message, parseMessage } from "./message.ts";
+import type { MessageInput } from "./message_input.ts";
 import { unsubscribeProblem } from "./mime/unsubscribe.ts";
 import { octets } from "./octets.ts";
 import { CALL, check, KEY } from "./options.ts";
@@ -16,16 +17,20 @@ import { valueFault } from "./template_value.ts";
 import { fill, isTemplate, type Values } from "./template.ts";
 import { uuidv7 } from "./uuid.ts";
 
-// DESIGN: the list is read as it is needed, one part ahead of the database: what is held is three parts, however long the list is. The mail
-// goes with the first part, and lies in the database once; when that is answered, two parts at a time are under way, unless all goes through one
-// transaction. All ids of a call differ in their last 32 bits only, which are the place in the list: so
-// they need not be sent, and a part that is sent again adds nothing.
+// DESIGN: the list is read as it is needed, one part ahead of the database: what is held is three parts, however long
+// the list is. The mail goes with the first part, and lies in the database once; when that is answered, two parts at a
+// time are under way, unless all goes through one transaction. All ids of a call differ in their last 32 bits only,
+// which are the place in the list: so they need not be sent, and a part that is sent again adds nothing.
 
 /** How a bulk send goes. */
 export interface SendManyOptions {
   /** The app's own transaction: all mails or none. @default each part on its own */
   readonly tx?: Connection | undefined;
-  /** Its name, 1 to 256 bytes such as `news/2026-11`: a call with the same name again adds only the recipients who have no mail of it yet. @default none */
+  /**
+   * Its name, 1 to 256 bytes such as `news/2026-11`: a call with the same name again adds only the recipients who have
+   * no mail of it yet.
+   * @default none
+   */
   readonly batch?: string | undefined;
   /** `skip` leaves out recipients with a fault, and tells of them in the result. @default {"throw"} */
   readonly onInvalid?: "throw" | "skip" | undefined;
@@ -63,11 +68,16 @@ interface Place {
 }
 
 const WHAT = "Cannot send the mails";
-/** Small enough for a statement of a second and for Neon over HTTP, large enough that its round trip does not matter. */
+/**
+ * Small enough for a statement of a second and for Neon over HTTP, large enough that its round trip does not matter.
+ */
 const PART_CHARS = 500_000;
 /** Names and values of one recipient, as the database has it. */
 const MAX_VARIABLES_BYTES = 65_536;
-/** How many parts are under way at a time, over a pool or Neon's HTTP: enough that the database is busy while one of them is committed. */
+/**
+ * How many parts are under way at a time, over a pool or Neon's HTTP: enough that the database is busy while one of
+ * them is committed.
+ */
 const AT_ONCE = 2;
 /** How many recipients are read before others have their turn. */
 const TURN = 500;
@@ -79,7 +89,10 @@ const OPTIONS = {
   onProgress: fitting("a function", (value) => typeof value === "function"),
 };
 
-/** What goes to the database in one statement: recipients as JSON, `null` where one is left out, so that each keeps its place. */
+/**
+ * What goes to the database in one statement: recipients as JSON, `null` where one is left out, so that each keeps its
+ * place.
+ */
 interface Part {
   readonly first: number;
   readonly entries: readonly string[];
@@ -113,7 +126,8 @@ export async function sendMany(
     const mail = mailLeft;
     mailLeft = undefined;
     const row = await ask(part, mail).catch((error: MailchuteError) => {
-      // Retention takes the content when all that were queued so far have ended long ago; not under an open transaction.
+      // Retention takes the content when all that were queued so far have ended long ago; not under an open
+      // transaction.
       if (tx !== undefined || mail !== undefined || error.issues[0]?.path !== "mail") throw error;
       return ask(part, json);
     });
@@ -131,7 +145,8 @@ export async function sendMany(
 
   // One that has failed stays, so that whoever waits next learns of it.
   const underWay = new Set<Promise<void>>();
-  // Else those that end as fast as the list is read would leave nothing to wait for, and the error would come after the whole list.
+  // Else those that end as fast as the list is read would leave nothing to wait for, and the error would come after the
+  // whole list.
   let hasFailed = false;
   // The first makes the batch that the others add to.
   let atOnce = 1;

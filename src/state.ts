@@ -5,11 +5,13 @@
  *
  * `queued`: it waits for a relay, and nothing has been tried.
  *
- * `sending`: a relay holds it. `cancel` answers `too_late`; if the relay is lost, another takes over when its lease ends.
+ * `sending`: a relay holds it. `cancel` answers `too_late`; if the relay is lost, another takes over when its lease
+ * ends.
  *
  * `deferred`: the next hop did not take it for now, or an attempt ended in `uncertain`; it is tried again later.
  *
- * `held`: the final dot went out, the reply was never read, and the settings ask a person to decide whether to send again.
+ * `held`: the final dot went out, the reply was never read, and the settings ask a person to decide whether to send
+ * again.
  */
 export type OpenState = "scheduled" | "queued" | "sending" | "deferred" | "held";
 
@@ -19,7 +21,8 @@ export const OPEN_STATES: readonly OpenState[] = ["scheduled", "queued", "sendin
 /**
  * The states that end a recipient, or a message.
  *
- * `sent`: the next hop answered 250 and is responsible now; this does not mean delivered. A DSN may turn it into `bounced`.
+ * `sent`: the next hop answered 250 and is responsible now; this does not mean delivered. A DSN may turn it into
+ * `bounced`.
  *
  * `bounced`: the next hop refused it for good, in the dialogue or later by a DSN.
  *
@@ -33,7 +36,10 @@ export const OPEN_STATES: readonly OpenState[] = ["scheduled", "queued", "sendin
  */
 export type FinalState = "sent" | "bounced" | "failed" | "expired" | "suppressed" | "canceled";
 
-/** Where a recipient is. A message's state is derived from its recipients': the open ones first, then the worst final one. */
+/**
+ * Where a recipient is. A message's state is derived from its recipients': the open ones first, then the worst final
+ * one.
+ */
 export type State = OpenState | FinalState;
 
 /** All final states. */

@@ -4,14 +4,20 @@ import { LIMITS } from "./limits.ts";
 import type { Message } from "./message.ts";
 import { octets } from "./octets.ts";
 
-/** A mail as one SQL statement, for drivers that take a list of statements. Run it once, in the transaction that it belongs to. */
+/**
+ * A mail as one SQL statement, for drivers that take a list of statements. Run it once, in the transaction that it
+ * belongs to.
+ */
 export interface Statement {
   /** The SQL, with one parameter. */
   readonly text: string;
   /** The parameter's value. */
   // Not readonly: the drivers' own types ask for arrays that they could change.
   readonly values: string[];
-  /** The mail's id. With an idempotency key that was used before, the row that the statement returns has the first mail's. */
+  /**
+   * The mail's id. With an idempotency key that was used before, the row that the statement returns has the first
+   * mail's.
+   */
   readonly id: string;
 }
 
@@ -28,14 +34,18 @@ export type Query = Pick<Statement, "text" | "values">;
 // Neon would need the types of anything else.
 const ENQUEUE = "select id, created from mailchute.enqueue_v1($1::text::jsonb)";
 
-/** Puts a mail into the queue. Nothing in it changes from call to call but the id, which the idempotency hash leaves out. */
+/**
+ * Puts a mail into the queue. Nothing in it changes from call to call but the id, which the idempotency hash leaves
+ * out.
+ */
 export function enqueue(message: Message, options: EnqueueOptions): Statement {
   // JSON leaves out a key that is undefined.
   return { text: ENQUEUE, values: [JSON.stringify({ ...options, ...message })], id: options.id };
 }
 
 /**
- * Refuses what Neon would not take over HTTP, before it is sent: JSON, in which a statement's JSON stands escaped once more.
+ * Refuses what Neon would not take over HTTP, before it is sent: JSON, in which a statement's JSON stands escaped once
+ * more.
  *
  * @param call the head of the error, and where the app gave what is too large
  * @throws {MailchuteError} `too_large`

@@ -80,9 +80,15 @@ export interface MessageStatus {
   readonly events: readonly EventStatus[];
 }
 
-/** What was reported of one recipient after the server had taken the mail (RFC 3464, RFC 5965, RFC 8098). Whoever knows the mail's id can forge it. */
+/**
+ * What was reported of one recipient after the server had taken the mail (RFC 3464, RFC 5965, RFC 8098). Whoever knows
+ * the mail's id can forge it.
+ */
 export interface EventStatus {
-  /** `bounced`: the recipient's state is that too; `complained`: the reader has called it spam; `opened`: it was shown to the reader, who has told so. */
+  /**
+   * `bounced`: the recipient's state is that too; `complained`: the reader has called it spam; `opened`: it was shown
+   * to the reader, who has told so.
+   */
   readonly type: "delivered" | "delayed" | "bounced" | "complained" | "opened";
   /** When it was taken in. */
   readonly at: Date;
@@ -98,7 +104,9 @@ export interface EventStatus {
   readonly reporter?: string;
 }
 
-/** How a mail stands to a digest. An item that is in one tells the digest's state, recipients and attempts as its own. */
+/**
+ * How a mail stands to a digest. An item that is in one tells the digest's state, recipients and attempts as its own.
+ */
 export interface DigestStatus {
   /** What its items share. */
   readonly key: string;

@@ -7,14 +7,18 @@ import { valueFault } from "./template_value.ts";
 import type { Value } from "./template_variables.ts";
 import type { Values } from "./template.ts";
 
-// DESIGN: only the database has the templates, so only it knows whether there is one of that name and which variables it asks for (014_templates.sql). What
-// can be told without it is told here, before the database could end the app's transaction for it.
+// DESIGN: only the database has the templates, so only it knows whether there is one of that name and which variables
+// it asks for (014_templates.sql). What can be told without it is told here, before the database could end the app's
+// transaction for it.
 
 /** A template that lies in the database, where `mailchute template save` has put it. */
 export interface StoredTemplate {
   /** What it is called: 1 to 100 of A-Z a-z 0-9 . _ -, first a letter or digit. */
   readonly name: string;
-  /** Such as `de-AT`: if it is not there `de` is taken, and then the one that was saved without a language. @default the one without a language */
+  /**
+   * Such as `de-AT`: if it is not there `de` is taken, and then the one that was saved without a language.
+   * @default the one without a language
+   */
   readonly language?: string | undefined;
   /** An older one; versions count within a name and a language. @default the newest */
   readonly version?: number | undefined;
@@ -28,7 +32,11 @@ export interface SharedTemplate extends StoredTemplate {
 
 /** A template, and what stands in the places of its `{{names}}`. */
 export interface FilledTemplate extends StoredTemplate {
-  /** By name; escaped in HTML, raw in text and subject. What the template does not use may be there too. 65,536 bytes in all. @default none */
+  /**
+   * By name; escaped in HTML, raw in text and subject. What the template does not use may be there too. 65,536 bytes in
+   * all.
+   * @default none
+   */
   readonly variables?: Readonly<Record<string, Value>> | undefined;
 }
 
@@ -73,7 +81,10 @@ interface KnownNames {
   readonly inLine: ReadonlySet<string>;
 }
 
-/** Reads variables of which only the database knows whether they are used, but for those that are named; numbers become strings. */
+/**
+ * Reads variables of which only the database knows whether they are used, but for those that are named; numbers become
+ * strings.
+ */
 export function readVariables(
   value: unknown,
   fault: Fault,

@@ -25,7 +25,10 @@ export const suppressionReason: (value: unknown, fault: Fault) => SuppressionRea
   "unsubscribe",
 );
 
-/** Tells whether a mail that must go may pass it (`overrideSuppression`): never what a server or a reader has said of us, nor what nobody knows. As `is_overridable` of 009_suppressions.sql. */
+/**
+ * Tells whether a mail that must go may pass it (`overrideSuppression`): never what a server or a reader has said of
+ * us, nor what nobody knows. As `is_overridable` of 009_suppressions.sql.
+ */
 export function isOverridable(reason: string): boolean {
   return reason === "manual" || reason === "unsubscribe";
 }

@@ -1,8 +1,9 @@
 import { MailchuteError } from "./error.ts";
 import { LIMITS } from "./limits.ts";
 
-// DESIGN: merging puts values in the place of {{names}}, and nothing else: no conditions, no loops, no lookup beyond the recipient's own values. Nothing
-// that stands in a value is ever read again. The same rules hold in SQL (src/schema/008_batches.sql).
+// DESIGN: merging puts values in the place of {{names}}, and nothing else: no conditions, no loops, no lookup beyond
+// the recipient's own values. Nothing that stands in a value is ever read again. The same rules hold in SQL
+// (src/schema/008_batches.sql).
 
 // Blanks of ASCII only: what else is one depends on the locale of a database.
 const PLACEHOLDER = /\{\{[\t-\r ]*([A-Za-z_]\w*)[\t-\r ]*\}\}/g;
@@ -58,7 +59,8 @@ export function namesIn(text: string): readonly string[] {
 }
 
 /**
- * Tells whether every `{{` in a text begins a name: what is meant for another template language would go out as it is, to everybody.
+ * Tells whether every `{{` in a text begins a name: what is meant for another template language would go out as it is,
+ * to everybody.
  *
  * @example
  * ```ts
@@ -79,7 +81,8 @@ export function isTemplate(text: string): boolean {
  * if (merge("<p>{{name}}</p>", values, "html") !== "<p>Ann &lt;3</p>") throw new Error("unexpected");
  * if (merge("https://example.com/u?n={{name}}", values, "url") !== "https://example.com/u?n=Ann%20%3C3") throw new Error("unexpected");
  * ```
- * @param most how many characters may come of it: a name that stands in a text a million times makes much of a short value. As many as a body may have
+ * @param most how many characters may come of it: a name that stands in a text a million times makes much of a short
+ * value. As many as a body may have
  * @throws {MailchuteError} `validation_error` when a value is missing; `too_large` when it becomes longer
  */
 export function merge(

@@ -1,12 +1,12 @@
 import type { Address } from "./address.ts";
-import type { HtmlBody, MessageFields, TemplateBody, TextBody } from "./message.ts";
+import type { HtmlBody, MessageFields, TemplateBody, TextBody } from "./message_input.ts";
 import type { SharedTemplate } from "./stored_template.ts";
 
 // The compiler's side of {{names}}: what stands in a template's own text decides what each recipient must bring.
 
 /**
- * What the mails of a bulk send share: a mail without recipients. `{{name}}` in subject, text, html, unsubscribe and headers stands for each one's own; and so
- * in a template of the database.
+ * What the mails of a bulk send share: a mail without recipients. `{{name}}` in subject, text, html, unsubscribe and
+ * headers stands for each one's own; and so in a template of the database.
  */
 export type MailTemplate =
   & Omit<MessageFields, "to" | "cc" | "bcc" | "digest">
@@ -37,12 +37,18 @@ export type NamesIn<Text, Found = never> = Text extends `${string}{{${infer Name
 /** The texts of a template that may hold names; headers are left to the check at run time. */
 export type Texts<T> = Extract<T[keyof T & ("subject" | "text" | "html" | "unsubscribe")], unknown>;
 
-/** Whether the compiler sees all of it: a text that is read from a file or rendered, or lies in the database, may hold any names. */
+/**
+ * Whether the compiler sees all of it: a text that is read from a file or rendered, or lies in the database, may hold
+ * any names.
+ */
 export type IsSeen<T> = T extends { readonly headers: unknown } | { readonly template: object } ? false
   : [Texts<T>] extends [string | undefined] ? string extends Texts<T> ? false : true
   : false;
 
-/** The variables that each recipient of a template must have: exactly its names where the compiler sees its texts, else any. */
+/**
+ * The variables that each recipient of a template must have: exactly its names where the compiler sees its texts, else
+ * any.
+ */
 export type VariablesOf<T> = IsSeen<T> extends true ? { readonly [Name in NamesIn<Texts<T>>]: Value }
   : Readonly<Record<string, Value>>;
 
@@ -50,7 +56,10 @@ export type VariablesOf<T> = IsSeen<T> extends true ? { readonly [Name in NamesI
 export type ManyRecipient<T = MailTemplate> =
   & {
     readonly to: Address;
-    /** 1 to 256 bytes: what tells two mails of one batch to the same address apart, such as an invoice's number. @default the address */
+    /**
+     * 1 to 256 bytes: what tells two mails of one batch to the same address apart, such as an invoice's number.
+     * @default the address
+     */
     readonly key?: string | undefined;
   }
   & ([keyof VariablesOf<T>] extends [never] ? { readonly variables?: Readonly<Record<never, never>> | undefined }

@@ -1,5 +1,6 @@
 /**
- * Makes a UUIDv7 (RFC 9562 section 5.7): 48 bits of time, the rest random, so that ids sort by time and indexes grow at one end.
+ * Makes a UUIDv7 (RFC 9562 section 5.7): 48 bits of time, the rest random, so that ids sort by time and indexes grow at
+ * one end.
  *
  * @example
  * ```ts

@@ -6,8 +6,8 @@ import { startRelayProcess, temporaryDirectory } from "./relay_process.ts";
 import { newRole } from "./schema/role.ts";
 import { startScriptedServer } from "./scripted_server.ts";
 
-// Every command as a real process: what it prints for programs (stdout), what it tells people (stderr), and its exit code. What each one
-// does is in schema/command.test.ts and queue/command.test.ts.
+// Every command as a real process: what it prints for programs (stdout), what it tells people (stderr), and its exit
+// code. What each one does is in schema/command.test.ts and queue/command.test.ts.
 
 const COMMANDS = [
   "run",

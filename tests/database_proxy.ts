@@ -5,9 +5,15 @@ import { connect, createServer, type Socket } from "node:net";
 export interface DatabaseProxy extends AsyncDisposable {
   /** The database's URL, through this proxy. */
   readonly url: string;
-  /** Nothing moves and nothing closes any more, on old connections and new ones: as if a firewall swallowed every packet. */
+  /**
+   * Nothing moves and nothing closes any more, on old connections and new ones: as if a firewall swallowed every
+   * packet.
+   */
   freeze(): void;
-  /** Nothing moves and nothing closes any more on the connections that are open now, and new ones are fine: a firewall has forgotten them. */
+  /**
+   * Nothing moves and nothing closes any more on the connections that are open now, and new ones are fine: a firewall
+   * has forgotten them.
+   */
   forget(): void;
   /** Cuts every connection, and every new one as it comes. */
   refuse(): void;
@@ -18,15 +24,18 @@ export interface DatabaseProxy extends AsyncDisposable {
   /** New connections go to another server: the database was started again, on another port. */
   moveTo(url: string): void;
   /**
-   * Swallows one answer and cuts its connection, once Postgres has done what was asked: the one to the next request that holds this text, or
-   * the next that holds it itself. Resolves when that has happened.
+   * Swallows one answer and cuts its connection, once Postgres has done what was asked: the one to the next request
+   * that holds this text, or the next that holds it itself. Resolves when that has happened.
    */
   loseAnswer(part: string): Promise<void>;
   /** The same, but the connection stays open and silent, and so do all that are open then. */
   keepAnswer(part: string): Promise<void>;
   /** Keeps such an answer back until it is let go; what else is asked is answered meanwhile. */
   holdAnswer(part: string): HeldAnswer;
-  /** Swallows the next request that holds this text, and cuts its connection: Postgres never sees it. Resolves when that has happened. */
+  /**
+   * Swallows the next request that holds this text, and cuts its connection: Postgres never sees it. Resolves when that
+   * has happened.
+   */
   loseRequest(part: string): Promise<void>;
 }
 
@@ -93,7 +102,8 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
     upstream.on("data", (data) => {
       if (isSilent()) return;
       look(data);
-      // Before the end of an answer come only the types of what was asked for: Postgres writes a small answer in one piece.
+      // Before the end of an answer come only the types of what was asked for: Postgres writes a small answer in one
+      // piece.
       if (losing === undefined || !data.includes(READY)) return void client.write(data);
       losing.lost();
       const { cuts, until } = losing;

@@ -45,6 +45,18 @@ test("no file of the program has more than 300 lines", async () => {
   expect(long.map(({ path }) => path)).toEqual([]);
 });
 
+test("no comment is wider than the code, but for diagrams and examples", async () => {
+  const wide = [...program, ...tests, ...await read("{bench,scripts}/**/*.ts", "src/schema/*.sql")].flatMap((file) => {
+    let isExample = false;
+    return file.text.split("\n").flatMap((line, index) => {
+      if (/^\s*\* ```/.test(line)) isExample = !isExample;
+      const isProse = /^\s*(\/\/|\/?\*\*?|--) /.test(line) && !isExample && !/[─▲│]/.test(line);
+      return isProse && line.length > 120 ? [`${file.path}:${index + 1}`] : [];
+    });
+  });
+  expect(wide).toEqual([]);
+});
+
 test("no file is called after what all files are", () => {
   const names = /^(utils?|helpers?|types?|common|index|misc|shared|lib)\.(tsx?|sql)$/;
   expect([...program, ...tests].map(({ path }) => path).filter((path) => names.test(basename(path)))).toEqual([]);

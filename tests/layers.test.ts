@@ -2,7 +2,8 @@ import { Glob } from "bun";
 import { expect, test } from "bun:test";
 import { join, posix } from "node:path";
 
-// The layers of the house. A file is in exactly one, and imports only from its own and from those that are named beside it.
+// The layers of the house. A file is in exactly one, and imports only from its own and from those that are named beside
+// it.
 
 interface Layer {
   readonly name: string;

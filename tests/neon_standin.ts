@@ -4,8 +4,9 @@ import pg from "pg";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type NeonTarget, neonTarget } from "./neon_target.ts";
 
-// DESIGN: what Neon's proxy does, as far as its driver can tell, in front of any Postgres: SQL over HTTP on /sql and a WebSocket that
-// carries the Postgres protocol. Answers, limits and status codes follow the proxy's source (proxy/src/serverless). Listens on loopback.
+// DESIGN: what Neon's proxy does, as far as its driver can tell, in front of any Postgres: SQL over HTTP on /sql and a
+// WebSocket that carries the Postgres protocol. Answers, limits and status codes follow the proxy's source
+// (proxy/src/serverless). Listens on loopback.
 
 /** A running stand-in. */
 export interface NeonStandin extends AsyncDisposable, NeonTarget {
@@ -149,7 +150,9 @@ function reply(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { "content-type": "application/json" }).end(text);
 }
 
-/** Reads the body; undefined when it is too large. Reads to the end all the same, so that the driver gets the answer. */
+/**
+ * Reads the body; undefined when it is too large. Reads to the end all the same, so that the driver gets the answer.
+ */
 async function read(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -8,7 +8,10 @@ import packageJson from "../package.json" with { type: "json" };
 
 /** Design, section 7: the client with valibot, as far as it is loaded at the start. */
 const MAX_START_BYTES = 8_192;
-/** With bulk sends, questions and errors, which are loaded when they are first needed, or bundled where nothing can be loaded later. */
+/**
+ * With bulk sends, questions and errors, which are loaded when they are first needed, or bundled where nothing can be
+ * loaded later.
+ */
 const MAX_ALL_BYTES = 13_568;
 
 async function bundle(entry: string): Promise<string> {

@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { thoroughly } from "./thoroughly.ts";
 
-// What npm publishes compiles for who uses it: with the oldest lib that is named here, without any runtime's types, and with every declaration checked.
+// What npm publishes compiles for who uses it: with the oldest lib that is named here, without any runtime's types, and
+// with every declaration checked.
 
 const ROOT = join(import.meta.dir, "..");
 const TSC_7 = join(ROOT, "node_modules/typescript/lib/tsc.js");

@@ -184,7 +184,10 @@ export async function makeDue(database: TestDatabase): Promise<void> {
 /** Between two questions: without it, who waits takes a processor and a half from those it waits for. */
 const BETWEEN_MS = 4;
 
-/** Resolves when a question to the database is answered with yes: it has no event for it, so it is asked again and again. */
+/**
+ * Resolves when a question to the database is answered with yes: it has no event for it, so it is asked again and
+ * again.
+ */
 export async function until(condition: () => Promise<boolean>, what: string, timeoutMs = 15_000): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!await condition()) {

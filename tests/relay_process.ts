@@ -2,7 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A relay in a process of its own, started as a user would. Its disposal ends it with SIGKILL, if nothing else has: a test that fails leaves none behind. */
+/**
+ * A relay in a process of its own, started as a user would. Its disposal ends it with SIGKILL, if nothing else has: a
+ * test that fails leaves none behind.
+ */
 export interface RelayProcess extends AsyncDisposable {
   readonly pid: number;
   /** Resolves with the exit code; -1 when a signal ended it. */

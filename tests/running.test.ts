@@ -5,7 +5,8 @@ import { table } from "../relay/settings/table.ts";
 import { parseDuration } from "../relay/time/duration.ts";
 import { temporaryDirectory } from "./relay_process.ts";
 
-// What the docs, the unit and the Containerfile say about the program has to stay true. That the image works is container_check.ts' part.
+// What the docs, the unit and the Containerfile say about the program has to stay true. That the image works is
+// container_check.ts' part.
 
 const running = read("docs/running.md");
 const unit = read("docs/mailchute.service");

@@ -98,8 +98,8 @@ export interface ScriptedServerOptions {
   /** How the lines of replies end. @default {"\r\n"} */
   readonly lineEnd?: "\n" | "\r";
   /**
-   * What it makes of commands that come in groups: `joined` answers them with one write, `refused` takes the second one for an attack (as Exim
-   * does when PIPELINING was not offered), `lost` forgets all but the first.
+   * What it makes of commands that come in groups: `joined` answers them with one write, `refused` takes the second one
+   * for an attack (as Exim does when PIPELINING was not offered), `lost` forgets all but the first.
    */
   readonly groups?: "joined" | "refused" | "lost";
   /** Reads nothing while one of its replies is unwritten, and as little as it can at a time. */

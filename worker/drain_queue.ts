@@ -42,7 +42,10 @@ export interface DrainQueueOptions extends CarryRules {
   readonly log: Log;
 }
 
-/** Why a run has ended: nothing is due; its time is over; it had as many messages as it may; all mail is paused; the server takes none; the database is a copy. */
+/**
+ * Why a run has ended: nothing is due; its time is over; it had as many messages as it may; all mail is paused; the
+ * server takes none; the database is a copy.
+ */
 export type DrainEnd = "empty" | "deadline" | "enough" | "paused" | "route" | "copy";
 
 /** What a run has done. */

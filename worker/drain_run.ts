@@ -17,10 +17,10 @@ import type { DrainQueueOptions, DrainReport } from "./drain_queue.ts";
 import { type Held, HeldMessages, unwritten } from "./held_messages.ts";
 import { leftToRelay, limitOfRelay } from "./left_to_relay.ts";
 
-// DESIGN: what a Worker holds, from claim to settled or given back. One mail at a time, settled before the next begins. Its journal is the
-// database: before the first dialogue of a message it says there that it may be sent (intent), so that whoever takes over from an isolate
-// that was lost records `uncertain` and lets the policy decide; and after each part of many recipients it settles that part. Leases are
-// renewed while it works; none is begun on whose end is near.
+// DESIGN: what a Worker holds, from claim to settled or given back. One mail at a time, settled before the next begins.
+// Its journal is the database: before the first dialogue of a message it says there that it may be sent (intent), so
+// that whoever takes over from an isolate that was lost records `uncertain` and lets the policy decide; and after each
+// part of many recipients it settles that part. Leases are renewed while it works; none is begun on whose end is near.
 
 /** Until when mails may begin, and what is not to be begun. */
 export interface DeliverOptions {
@@ -32,9 +32,15 @@ type Tally = { -readonly [Name in keyof Omit<DrainReport, "end" | "reason">]: nu
 
 /** As it stands in attempts. */
 const ROUTE = "worker";
-/** About 1 MB, since a mail is held whole anyway: the database may be far away, and over HTTP each statement is a request, of which a run has a number. */
+/**
+ * About 1 MB, since a mail is held whole anyway: the database may be far away, and over HTTP each statement is a
+ * request, of which a run has a number.
+ */
 const SLICE_UNITS = 36;
-/** After so many recipients of a mail is written what is final: no more get it twice when the Worker is lost. Each time is one statement more. */
+/**
+ * After so many recipients of a mail is written what is final: no more get it twice when the Worker is lost. Each time
+ * is one statement more.
+ */
 const RECIPIENTS_PER_PART = 25;
 const SETTLE_AGAIN_MS = 1_000;
 const FAULT_AGAIN_MS = 1_000;
@@ -83,7 +89,10 @@ export class DrainRun {
     return true;
   }
 
-  /** Takes what is held through its dialogues. @returns why the server is out, if it is; what was not begun is still held then */
+  /**
+   * Takes what is held through its dialogues.
+   * @returns why the server is out, if it is; what was not begun is still held then
+   */
   async deliver(options: DeliverOptions): Promise<string | undefined> {
     for (const held of this.#held.all()) {
       if (this.#isOut || this.#options.clock.now() >= options.endMs) break;
@@ -248,7 +257,10 @@ export class DrainRun {
     return { kind: "skipped", againMs: clock.now() + FAULT_AGAIN_MS };
   }
 
-  /** Writes what became of a message, again and again for as long as its lease lasts now. That is renewed meanwhile, and what the database does not take would keep all others waiting. */
+  /**
+   * Writes what became of a message, again and again for as long as its lease lasts now. That is renewed meanwhile, and
+   * what the database does not take would keep all others waiting.
+   */
   async #settle(held: Held, whole: Settlement): Promise<void> {
     const { queue, clock, log } = this.#options;
     const { leaseEndsMs } = held;

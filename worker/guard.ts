@@ -14,12 +14,14 @@ import { GuardedOpening, type GuardSettings, type OpeningOwner } from "./guarded
  * worker-mailer ──"I say MAIL"──▶ guard ──our MAIL──▶ server
  * worker-mailer ◀──"250" / "550"── guard ◀──the reply── server
  * ```
- * worker-mailer decides what to do next; none of its bytes reach the wire. The guard says each step in the relay's words, reads the reply
- * with the relay's parser, judges it by the relay's table, and tells worker-mailer in a line of its own to go on or to stop. A step that it
- * does not expect (another version, a fault) ends the connection before anything is written.
+ * worker-mailer decides what to do next; none of its bytes reach the wire. The guard says each step in the relay's
+ * words, reads the reply with the relay's parser, judges it by the relay's table, and tells worker-mailer in a line of
+ * its own to go on or to stop. A step that it does not expect (another version, a fault) ends the connection before
+ * anything is written.
  *
- * States: connecting → opening (`guarded_opening.ts`) → idle ⇄ a mail (`guarded_mail.ts`) → closed. Pure: bytes come in by `receive`, effects
- * go out by `GuardedWire`. Guarantees: each mail given to `accept` gets its result, and `hear` rejects once the connection has ended.
+ * States: connecting → opening (`guarded_opening.ts`) → idle ⇄ a mail (`guarded_mail.ts`) → closed. Pure: bytes come in
+ * by `receive`, effects go out by `GuardedWire`. Guarantees: each mail given to `accept` gets its result, and `hear`
+ * rejects once the connection has ended.
  */
 
 /** What the guard does to the outside. */
@@ -94,14 +96,20 @@ export class Guard implements DialogueOwner, ReplyReader, MailOwner, OpeningOwne
     if (this.#trouble !== undefined) mail.interrupted(this.#trouble);
   }
 
-  /** worker-mailer has given up the opening, or this mail: expected where it was told to stop, and else a fault of its own. */
+  /**
+   * worker-mailer has given up the opening, or this mail: expected where it was told to stop, and else a fault of its
+   * own.
+   */
   gaveUp(error: unknown, mail?: GuardedMail): void {
     if (mail?.isStopped === true) return;
     const reason = `worker-mailer gave up: ${error instanceof Error ? error.message : String(error)}`;
     this.fail(troubleOf("protocol", this.#dialogue.phase, { reason }));
   }
 
-  /** The next line for worker-mailer. @throws {Error} when the connection has ended, where its own reader would spin for ever */
+  /**
+   * The next line for worker-mailer.
+   * @throws {Error} when the connection has ended, where its own reader would spin for ever
+   */
   async hear(): Promise<string> {
     const line = this.#told.shift();
     if (line !== undefined) return line;

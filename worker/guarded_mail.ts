@@ -53,7 +53,10 @@ export class GuardedMail implements ReplyReader {
     this.#deadlines = server.deadlines;
   }
 
-  /** What became of it, once the connection is ready for the next mail or has ended. Rejects when the witness forbade the final dot. */
+  /**
+   * What became of it, once the connection is ready for the next mail or has ended. Rejects when the witness forbade
+   * the final dot.
+   */
   get result(): Promise<Delivery> {
     return this.#result.promise;
   }

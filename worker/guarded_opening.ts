@@ -30,12 +30,15 @@ export interface OpeningOwner {
   opened(): void;
 }
 
-/** What worker-mailer does next. It waits for the greeting; and while TLS is being agreed on (`securing`) it says EHLO already. */
+/**
+ * What worker-mailer does next. It waits for the greeting; and while TLS is being agreed on (`securing`) it says EHLO
+ * already.
+ */
 type Step = "greeting" | "ehlo" | "helo" | "starttls" | "handshake" | "securing" | "auth";
 
 /**
- * Everything before the first mail: worker-mailer's steps, in our words. It is told of the server only what it is to do next: STARTTLS when TLS is to be,
- * AUTH when there are credentials, and nothing that was said before TLS.
+ * Everything before the first mail: worker-mailer's steps, in our words. It is told of the server only what it is to do
+ * next: STARTTLS when TLS is to be, AUTH when there are credentials, and nothing that was said before TLS.
  */
 export class GuardedOpening implements ReplyReader {
   readonly #dialogue: Dialogue;
@@ -89,7 +92,10 @@ export class GuardedOpening implements ReplyReader {
     return true;
   }
 
-  /** The handshake is done and the server is who it should be. What it offered before counts no more (RFC 3207 section 4.2). */
+  /**
+   * The handshake is done and the server is who it should be. What it offered before counts no more (RFC 3207 section
+   * 4.2).
+   */
   secured(): void {
     this.#isSecure = true;
     this.capabilities = NO_CAPABILITIES;

@@ -72,8 +72,9 @@ export class HeldMessages {
   }
 
   /**
-   * Writes which recipients have got what is final, while the others are still to be sent to: whoever takes over from a Worker that was lost need not
-   * take them for uncertain. The deferred are left to the end: they are open, and when they are tried again is the message's.
+   * Writes which recipients have got what is final, while the others are still to be sent to: whoever takes over from a
+   * Worker that was lost need not take them for uncertain. The deferred are left to the end: they are open, and when
+   * they are tried again is the message's.
    *
    * @returns what was written; undefined: nothing
    */

@@ -4,9 +4,10 @@ import { type Routed, routesFor, type RoutingRule } from "../relay/routes/routin
 import { needsSmtpUtf8 as contentNeedsSmtpUtf8, sizeOf } from "../relay/smtp/content.ts";
 import { needsSmtpUtf8 } from "../relay/smtp/path.ts";
 
-// DESIGN: what a Worker cannot carry faithfully goes back untried, as mail that waits for a throttle: `relay:` and why. The queue goes on past
-// it, since it is not due; any relay beside the Worker finds a throttle that it does not know, makes its mail due and sends it. Without
-// a relay it is looked at again within the hour, with the settings of then, until its age ends it.
+// DESIGN: what a Worker cannot carry faithfully goes back untried, as mail that waits for a throttle: `relay:` and why.
+// The queue goes on past it, since it is not due; any relay beside the Worker finds a throttle that it does not know,
+// makes its mail due and sends it. Without a relay it is looked at again within the hour, with the settings of then,
+// until its age ends it.
 
 const PREFIX = "relay:";
 

@@ -69,7 +69,8 @@ export class MailerTransport implements Transport {
       deadlines: this.#options.deadlines,
     });
     guard.accept(mail);
-    // What worker-mailer makes of it is not asked: the guard has read the replies. That it gave up without a word is a fault of its own.
+    // What worker-mailer makes of it is not asked: the guard has read the replies. That it gave up without a word is a
+    // fault of its own.
     upstream.send(placeholderMail()).catch((error) => guard.gaveUp(error, mail));
     const delivery = await mail.result;
     return delivery.kind === "attempted" ? delivery : this.#unavailable(delivery.trouble);
@@ -122,7 +123,8 @@ export class MailerTransport implements Transport {
     upstream.socket = guardedSocket(guard);
     upstream.reader = guardedReader(guard);
     upstream.writer = guardedWriter(guard);
-    // Its own waits with a timer that is never stopped, and gives up an accepted mail after 30 s. The guard's deadlines end every wait.
+    // Its own waits with a timer that is never stopped, and gives up an accepted mail after 30 s. The guard's deadlines
+    // end every wait.
     upstream.readTimeout = () => upstream.read();
     wire.start(guard);
     return { upstream, guard, mails: 0 };

@@ -15,45 +15,61 @@ import type { MailerOptions } from "./mailer_transport.ts";
 /** What a Worker needs to know. */
 export interface WorkerSettings {
   /**
-   * The database: its URL, such as `env.HYPERDRIVE.connectionString`, or a connection of the app (postgres.js, a Pool or Client of pg or Neon, Neon over
-   * HTTP), which stays open.
+   * The database: its URL, such as `env.HYPERDRIVE.connectionString`, or a connection of the app (postgres.js, a Pool
+   * or Client of pg or Neon, Neon over HTTP), which stays open.
    */
   readonly database: string | Connection;
   /**
-   * Where the database is, as `host:port/name`, by which a copy of it is told from it. Needed with a connection, and with the URL of
-   * Hyperdrive, whose host is none. @default {that of the URL}
+   * Where the database is, as `host:port/name`, by which a copy of it is told from it. Needed with a connection, and
+   * with the URL of Hyperdrive, whose host is none.
+   * @default {that of the URL}
    */
   readonly address?: string | undefined;
-  /** The server, as in the relay's `SMTP_URL`: `smtp://user:password@host:587`, with `tls`, `name`, `auth`, `insecure-auth`, `mails-per-connection` and `dsn`. */
+  /**
+   * The server, as in the relay's `SMTP_URL`: `smtp://user:password@host:587`, with `tls`, `name`, `auth`,
+   * `insecure-auth`, `mails-per-connection` and `dsn`.
+   */
   readonly smtp: string;
   /** By what name `mailchute status` and `doctor` show it. One for each Worker. @default {"mailchute"} */
   readonly name?: string | undefined;
   /** Where bounces go, for messages that do not say. @default {their From address} */
   readonly returnPath?: string | undefined;
-  /** What becomes of a mail of which nobody knows whether it was sent: tried again after 5 minutes, or held for a person. @default {"retry"} */
+  /**
+   * What becomes of a mail of which nobody knows whether it was sent: tried again after 5 minutes, or held for a
+   * person.
+   * @default {"retry"}
+   */
   readonly onUncertain?: "retry" | "hold" | undefined;
   /** Age in milliseconds at which a message is given up. @default {432_000_000} five days */
   readonly maxAgeMs?: number | undefined;
   /** After so many attempts a message is given up. @default {undefined} only the age decides */
   readonly maxAttempts?: number | undefined;
-  /** After so many milliseconds nothing more is begun; a mail that is under way is brought to its end. @default {25_000} */
+  /**
+   * After so many milliseconds nothing more is begun; a mail that is under way is brought to its end.
+   * @default {25_000}
+   */
   readonly deadlineMs?: number | undefined;
-  /** How long the server may take for one reply, in milliseconds, but for that to a content, which has 10 minutes. @default {30_000} */
+  /**
+   * How long the server may take for one reply, in milliseconds, but for that to a content, which has 10 minutes.
+   * @default {30_000}
+   */
   readonly replyMs?: number | undefined;
   /** How long other relays leave a mail alone when this Worker is lost, in milliseconds. @default {120_000} */
   readonly leaseMs?: number | undefined;
   /** Messages that are claimed at a time: as many are `uncertain` at most when this Worker is lost. @default {10} */
   readonly batch?: number | undefined;
   /**
-   * After so many messages a run ends. Each takes some three statements and a run some 13, which over Neon's HTTP are requests, of which Cloudflare
-   * allows a run a number. @default {none}
+   * After so many messages a run ends. Each takes some three statements and a run some 13, which over Neon's HTTP are
+   * requests, of which Cloudflare allows a run a number.
+   * @default {none}
    */
   readonly maxMessages?: number | undefined;
   /** Larger mails are left to a relay: a Worker holds a mail whole. @default {5_242_880} 5 MiB */
   readonly maxBytes?: number | undefined;
   /**
-   * Which mail is left to a relay, in the words of the relay's `RELAY_ROUTES`, with the routes `worker` and `relay`: `to:*.corp.example=relay,
-   * *=worker`. @default {none}
+   * Which mail is left to a relay, in the words of the relay's `RELAY_ROUTES`, with the routes `worker` and `relay`:
+   * `to:*.corp.example=relay, *=worker`.
+   * @default {none}
    */
   readonly routes?: string | undefined;
   /** The longest time between two runs, in milliseconds: so long after one it counts as alive. @default {600_000} */
@@ -81,7 +97,10 @@ const NAMES: Readonly<Record<keyof WorkerSettings, true>> = {
   },
 };
 
-/** What the SMTP URL of a relay may say beside these needs files, more connections, or words with TLS that Workers do not have. */
+/**
+ * What the SMTP URL of a relay may say beside these needs files, more connections, or words with TLS that Workers do
+ * not have.
+ */
 const PARAMETERS: ReadonlySet<string> = new Set([
   "tls",
   "name",

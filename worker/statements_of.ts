@@ -9,8 +9,8 @@ export class NoAnswer extends Error {
 }
 
 /**
- * Runs statements on the app's connection, known by its shape as in the client. Each has a limit: a driver may wait for ever for a
- * connection that cannot be made (postgres.js in workerd, when TLS fails).
+ * Runs statements on the app's connection, known by its shape as in the client. Each has a limit: a driver may wait for
+ * ever for a connection that cannot be made (postgres.js in workerd, when TLS fails).
  *
  * @throws {MailchuteError} `connection_unsupported`
  */
@@ -38,8 +38,8 @@ const PROBE = "select $1::boolean as is_known, $2::int as a_number, $3::text as 
 const LIST = '[{"a_b":null}]';
 
 /**
- * Looks whether values come back as they are: a connection of the app may rename columns, or parse them in its own way, and a mail that was read so
- * would lack what was not found.
+ * Looks whether values come back as they are: a connection of the app may rename columns, or parse them in its own way,
+ * and a mail that was read so would lack what was not found.
  *
  * @throws {Error} when they do not
  */

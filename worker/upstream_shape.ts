@@ -1,5 +1,5 @@
-// DESIGN: what of worker-mailer is used, most of it private there. It is pinned: another shape is refused before a byte is read or written,
-// since what stands between it and the server (`guard.ts`) is built for this one.
+// DESIGN: what of worker-mailer is used, most of it private there. It is pinned: another shape is refused before a byte
+// is read or written, since what stands between it and the server (`guard.ts`) is built for this one.
 
 /** A socket of Cloudflare Workers (`cloudflare:sockets`), as far as it is used here. */
 export interface WorkerSocket {
@@ -33,7 +33,10 @@ export interface Upstream {
   close(): Promise<void>;
 }
 
-/** What it believes that it sends. Nothing of a real mail goes through it, so nothing of one can be injected, logged or changed by it. */
+/**
+ * What it believes that it sends. Nothing of a real mail goes through it, so nothing of one can be injected, logged or
+ * changed by it.
+ */
 export interface PlaceholderMail {
   readonly from: string;
   readonly to: string;
@@ -56,7 +59,10 @@ export function checkShape(upstream: unknown): Upstream {
   return upstream as Upstream; // just looked, and before it at its class
 }
 
-/** Looks at the class alone, so that a wrong one is found before anything is claimed. @throws {Error} naming what is missing */
+/**
+ * Looks at the class alone, so that a wrong one is found before anything is claimed.
+ * @throws {Error} naming what is missing
+ */
 export function checkClass({ prototype }: { readonly prototype: unknown }): void {
   const found = (prototype ?? {}) as Readonly<Record<string, unknown>>;
   refuseWithout(FUNCTIONS.filter((name) => typeof found[name] !== "function"));

@@ -39,7 +39,8 @@ export interface CronWorker<Env> {
  * // export default worker;
  * if (typeof worker.scheduled !== "function") throw new Error("unexpected");
  * ```
- * @param settings the settings, or how to get them from the bindings of the Worker, some of which have to be waited for (Secrets Store)
+ * @param settings the settings, or how to get them from the bindings of the Worker, some of which have to be waited for
+ * (Secrets Store)
  */
 export function drainWorker<Env = unknown>(
   settings: WorkerSettings | ((env: Env) => WorkerSettings | Promise<WorkerSettings>),
@@ -52,7 +53,8 @@ export function drainWorker<Env = unknown>(
 }
 
 /**
- * Sends what is due, for a limited time, from any handler of a Worker. What was under way when the Worker is ended is `uncertain`.
+ * Sends what is due, for a limited time, from any handler of a Worker. What was under way when the Worker is ended is
+ * `uncertain`.
  *
  * @example
  * ```ts

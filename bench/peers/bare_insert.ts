@@ -1,6 +1,7 @@
 import type { Sql } from "postgres";
 
-// The least that any queue in Postgres can do: one row, one index, one statement, in the same round trip and by the same driver.
+// The least that any queue in Postgres can do: one row, one index, one statement, in the same round trip and by the
+// same driver.
 
 /** Makes the table: a primary key and the bytes. */
 export async function makeBareTable(sql: Sql): Promise<void> {
@@ -8,7 +9,10 @@ export async function makeBareTable(sql: Sql): Promise<void> {
   await sql.unsafe(FUNCTION).simple();
 }
 
-/** A function that an app may call which may not write the table, as `enqueue_v1` is one: it reads the JSON and does the same insert, and no more. */
+/**
+ * A function that an app may call which may not write the table, as `enqueue_v1` is one: it reads the JSON and does the
+ * same insert, and no more.
+ */
 const FUNCTION = `
 create function public.bare_v1(request jsonb, out id uuid, out created boolean)
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$

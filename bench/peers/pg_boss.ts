@@ -4,7 +4,10 @@ import type { Task } from "./graphile_worker.ts";
 
 const QUEUE = "mail";
 
-/** For throughput, as its types say: large batches without an order, fetched one after the other while they come back full. */
+/**
+ * For throughput, as its types say: large batches without an order, fetched one after the other while they come back
+ * full.
+ */
 const FOR_THROUGHPUT = {
   batchSize: 250,
   localConcurrency: 2,

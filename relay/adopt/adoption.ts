@@ -8,14 +8,15 @@ import { formatDuration } from "../time/duration.ts";
 import { convertPayload } from "./django_payload.ts";
 import { type Changed, EmailRelayTable, type News, type Seen, STATUS, type Waiting } from "./email_relay_table.ts";
 
-// DESIGN: a row's way. Row and message are written in one transaction each time, so that a death at any point loses and doubles nothing:
+// DESIGN: a row's way. Row and message are written in one transaction each time, so that a death at any point loses and
+// doubles nothing:
 //
 //   QUEUED, DEFERRED ──take──▶ here (mailchute.adopted, and a message in the queue) ──a relay sends it──▶ SENT, FAILED ──▶ no longer here
 //          ▲                          │ a deferred attempt is written as DEFERRED, with retry_count and log
 //          └────────let go────────────┘ what was not begun
 //
-// Nobody can keep another relay of django-email-relay away from the table: it is watched before the first row is taken, and whoever changes a row that is
-// here ends the adoption.
+// Nobody can keep another relay of django-email-relay away from the table: it is watched before the first row is taken,
+// and whoever changes a row that is here ends the adoption.
 
 /** What an adoption needs. */
 export interface AdoptionOptions {
@@ -39,13 +40,17 @@ export class TableInUse extends Error {
 }
 
 /**
- * So many rows that were not tried yet are here at most: what is not here can still be taken back by nobody but its app. Those that wait for another try
- * do not count: a domain that is out for days must not keep back the mail to all others.
+ * So many rows that were not tried yet are here at most: what is not here can still be taken back by nobody but its
+ * app. Those that wait for another try do not count: a domain that is out for days must not keep back the mail to all
+ * others.
  */
 const MOST_UNTRIED = 2_000;
 const BATCH = 100;
 const LOOK_MS = 1_000;
-/** New rows have higher ids. A full look also finds what was committed late, or was set to QUEUED again, and has no index to help it. */
+/**
+ * New rows have higher ids. A full look also finds what was committed late, or was set to QUEUED again, and has no
+ * index to help it.
+ */
 const FULL_LOOK_MS = 30_000;
 const QUEUE_FULL = "MC005";
 /** How long what is on the wire may take to come to its end when we stop. */
@@ -112,8 +117,8 @@ export class Adoption {
   }
 
   /**
-   * Gives back what was not begun, so that the table says the truth without us. What the server may have stays here: it is FAILED in the table
-   * until its end is known, since a relay that came back would send it once more.
+   * Gives back what was not begun, so that the table says the truth without us. What the server may have stays here: it
+   * is FAILED in the table until its end is known, since a relay that came back would send it once more.
    *
    * @returns how many rows stay
    */

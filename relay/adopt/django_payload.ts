@@ -1,7 +1,8 @@
 import { type Mailbox, parseAddress } from "../../src/address.ts";
 
-// What `RelayDatabaseEmailBackend` of django-email-relay writes into `email_relay_message.data` (its email.py, RelayEmailData), as the request that
-// `mailchute.enqueue_v1` takes. Each mail arrives as Django would have sent it, or is refused with a reason: nothing is left out without a word.
+// What `RelayDatabaseEmailBackend` of django-email-relay writes into `email_relay_message.data` (its email.py,
+// RelayEmailData), as the request that `mailchute.enqueue_v1` takes. Each mail arrives as Django would have sent it, or
+// is refused with a reason: nothing is left out without a word.
 
 /** A request for `mailchute.enqueue_v1` without its id, or why there can be none. */
 export type Converted =

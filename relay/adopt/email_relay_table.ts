@@ -1,8 +1,10 @@
 import type { Rows, Statements } from "../database/statements.ts";
 
-// The table of django-email-relay as its apps write it, and which of its rows are here (mailchute.adopted). `T` stands for its name.
+// The table of django-email-relay as its apps write it, and which of its rows are here (mailchute.adopted). `T` stands
+// for its name.
 //
-// A row is looked at by what its relay would change: status, retry_count and updated_at, which Django sets at every save.
+// A row is looked at by what its relay would change: status, retry_count and updated_at, which Django sets at every
+// save.
 
 /** As `Status` of django-email-relay counts them. */
 export const STATUS = { queued: 1, deferred: 2, failed: 3, sent: 4 } as const;

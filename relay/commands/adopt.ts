@@ -19,7 +19,9 @@ const HAS_APP = "select mailchute.status_v1('00000000-0000-0000-0000-00000000000
 
 const SERVING = `select from mailchute.relay r where ${isServing("r")} limit 1`;
 
-/** `adopt`: sends what apps write into the table of another queue, so that the relay can be changed before the apps are. */
+/**
+ * `adopt`: sends what apps write into the table of another queue, so that the relay can be changed before the apps are.
+ */
 export function adoptCommand({ clock, stopAsked }: AdoptMachine): Command {
   return {
     name: "adopt",

@@ -6,8 +6,8 @@ import { type CommandContext, findDatabases, withDatabase } from "./command.ts";
 const OF_BATCH = "batch=";
 
 /**
- * Says for people what pauses keep back, those of batches by their names: a pause lies at home, and its batch in whichever database. Of one that is away, or whose batch
- * retention has deleted, the id says what there is to say.
+ * Says for people what pauses keep back, those of batches by their names: a pause lies at home, and its batch in
+ * whichever database. Of one that is away, or whose batch retention has deleted, the id says what there is to say.
  */
 export async function describePauses(
   context: CommandContext,

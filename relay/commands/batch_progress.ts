@@ -18,7 +18,9 @@ export function sumOf({ states }: BatchProgress): { readonly total: number; read
   return { total, done };
 }
 
-/** Tells how long the rest will take at the pace of the last minute; undefined: nothing is left, or nothing has moved. */
+/**
+ * Tells how long the rest will take at the pace of the last minute; undefined: nothing is left, or nothing has moved.
+ */
 export function secondsLeftOf(progress: BatchProgress): number | undefined {
   const { total, done } = sumOf(progress);
   if (total === done || progress.lastMinute === 0) return undefined;

@@ -18,8 +18,9 @@ import {
 const MOST_BYTES = 10_000_000;
 
 /**
- * `bounce`: takes in a report that came back as a mail. For the pipe of a mail server, which keeps a mail when this ends with 75, and sends it back, or
- * drops it, for every other code but 0: so every trouble of ours is a 75, a wrong command line too.
+ * `bounce`: takes in a report that came back as a mail. For the pipe of a mail server, which keeps a mail when this
+ * ends with 75, and sends it back, or drops it, for every other code but 0: so every trouble of ours is a 75, a wrong
+ * command line too.
  */
 export const bounceCommand: Command = {
   name: "bounce",

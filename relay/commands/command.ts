@@ -15,7 +15,10 @@ export interface CommandContext {
   readonly listFiles: (folder: string) => readonly string[];
   /** Reads a file piece by piece; `-` is stdin. */
   readonly open: (path: string) => AsyncIterable<Uint8Array>;
-  /** Data, for people or the next program. What it answers resolves when a slow reader has taken enough: for those who print much. */
+  /**
+   * Data, for people or the next program. What it answers resolves when a slow reader has taken enough: for those who
+   * print much.
+   */
   readonly print: (text: string) => unknown;
   /** Everything else, for people. */
   readonly tell: (text: string) => void;
@@ -101,7 +104,10 @@ export function chooseDatabase(context: CommandContext, name: unknown): FoundDat
   throw new UsageError(`No database is called ${wanted}: there are ${databases.map((each) => each.name).join(", ")}`);
 }
 
-/** Runs `work` on the database that `--database` names (default: home), whose schema must be there unless `anySchema`. With `ownPath` the role's search_path holds: for tables that are not ours. */
+/**
+ * Runs `work` on the database that `--database` names (default: home), whose schema must be there unless `anySchema`.
+ * With `ownPath` the role's search_path holds: for tables that are not ours.
+ */
 export async function withDatabase<T>(
   context: CommandContext,
   options: {
@@ -148,8 +154,9 @@ export async function withDatabase<T>(
 }
 
 /**
- * Runs `work` on the database that `--database` names, or on all, one after the other. Of several, one that cannot be used is told, and keeps back none of the others;
- * with `goesOn` it is told too when it is the only one, and the command goes on with what it knows without.
+ * Runs `work` on the database that `--database` names, or on all, one after the other. Of several, one that cannot be
+ * used is told, and keeps back none of the others; with `goesOn` it is told too when it is the only one, and the
+ * command goes on with what it knows without.
  *
  * @returns what came of it, and how the command ends
  */

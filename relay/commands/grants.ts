@@ -59,7 +59,8 @@ export const grantsCommand: Command = {
         await tx.unsafe(SAVE_ROLE, [role, app]);
         const [owner] = await tx`select nspowner::regrole::text as name from pg_namespace where nspname = 'mailchute'`;
         await tx.unsafe(`set local role ${owner?.name}`).simple();
-        // Not membership in mailchute_client: that would take a right on the role, which the owner of a database may lack.
+        // Not membership in mailchute_client: that would take a right on the role, which the owner of a database may
+        // lack.
         await tx.unsafe(ROLES).simple();
         return {
           app,

@@ -4,8 +4,9 @@ import { limitOf } from "./list.ts";
 import { conditionOf, FILTER_OPTIONS, filterOf, isEverything, MATCHED, type MessageFilter } from "./message_filter.ts";
 import { withProgress } from "./progress.ts";
 
-// A command on all messages that fit a filter: it counts them first, by state, and does its work with --yes, some hundred at a time, so that no lock is
-// held for long. Those that come to fit while it works are left out: it goes by the numbers that there were at the count.
+// A command on all messages that fit a filter: it counts them first, by state, and does its work with --yes, some
+// hundred at a time, so that no lock is held for long. Those that come to fit while it works are left out: it goes by
+// the numbers that there were at the count.
 
 /** The options of a command that takes ids or filters. */
 export const MATCHING_OPTIONS = {
@@ -40,7 +41,10 @@ const PAGE = 500;
 /** What a command line says beside filters: how to go about those that match. */
 const ABOUT_MATCHES = ["dry-run", "yes", "all", "limit"] as const;
 
-/** Tells whether a command line means those that match, and names no ids. @throws {UsageError} when it says what only goes with the other */
+/**
+ * Tells whether a command line means those that match, and names no ids.
+ * @throws {UsageError} when it says what only goes with the other
+ */
 export function hasFilters(words: readonly string[], options: Options): boolean {
   if (words.length === 0) return true;
   if (Object.keys(FILTER_OPTIONS).some((name) => options[name] !== undefined)) {
@@ -51,7 +55,10 @@ export function hasFilters(words: readonly string[], options: Options): boolean 
   throw new UsageError(`--${idle} is for filters such as --state: what is named by its id is done at once, without it`);
 }
 
-/** Does the work with all that match. @returns the exit code: 1 when something matches and `--yes` is missing, or something was not done */
+/**
+ * Does the work with all that match.
+ * @returns the exit code: 1 when something matches and `--yes` is missing, or something was not done
+ */
 export async function onMatching(
   context: CommandContext,
   options: Options,

@@ -4,7 +4,10 @@ import { isStream } from "../../src/stream.ts";
 import { parseDuration } from "../time/duration.ts";
 import { type Options, UsageError } from "./command.ts";
 
-/** Every state that a message can show in a list; `digested`: it is an item of a digest that was closed (docs/states.md). */
+/**
+ * Every state that a message can show in a list; `digested`: it is an item of a digest that was closed
+ * (docs/states.md).
+ */
 export const STATES: readonly string[] = [...OPEN_STATES, ...FINAL_STATES, "digested"];
 
 /** States in which a message has a row of the queue. */
@@ -72,15 +75,19 @@ export function isEverything(filter: MessageFilter): boolean {
   return Object.values(filter).every((part) => part === undefined);
 }
 
-/** What a statement is asked with: a condition on `m` (message), `q` (queue) and `s` (its recipients), and the values of its parameters. */
+/**
+ * What a statement is asked with: a condition on `m` (message), `q` (queue) and `s` (its recipients), and the values of
+ * its parameters.
+ */
 export interface Condition {
   readonly text: string;
   readonly values: readonly (string | null)[];
 }
 
 /**
- * Writes a filter as SQL. Index: recipient_email for an address, message_batch for a batch, queue_pkey for open states; else the messages are
- * walked. @param first the number of the first parameter that is free
+ * Writes a filter as SQL. Index: recipient_email for an address, message_batch for a batch, queue_pkey for open states;
+ * else the messages are walked.
+ * @param first the number of the first parameter that is free
  */
 export function conditionOf(filter: MessageFilter, first: number): Condition {
   const { states, to, tag, batch, stream, app, error, since, until } = filter;

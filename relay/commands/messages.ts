@@ -10,7 +10,10 @@ export type MessageWork = (sql: Sql, message: { readonly id: string; readonly se
 /** An id, alone or as it stands in a Message-ID, with the angle brackets or without. */
 const ID = /^<?([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})(?:@[^\s<>]+>?)?$/i;
 
-/** Reads ids, also as Message-IDs, which is what those have who got a mail. @throws {UsageError} naming what is none, or when there are none */
+/**
+ * Reads ids, also as Message-IDs, which is what those have who got a mail.
+ * @throws {UsageError} naming what is none, or when there are none
+ */
 export function idsOf(words: readonly string[]): readonly string[] {
   if (words.length === 0) throw new UsageError("Name one message or more by their ids (see mailchute list)");
   return words.map((word) => {

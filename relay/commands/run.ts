@@ -4,7 +4,10 @@ import { type Command, type CommandContext, EXIT } from "./command.ts";
 
 /** What `run` is given beside what every command is. */
 export interface RunContext extends CommandContext, Omit<Machine, "log"> {
-  /** Resolves when the process is asked to end (SIGTERM, SIGINT, SIGHUP), which from the first call on does not end it by itself. */
+  /**
+   * Resolves when the process is asked to end (SIGTERM, SIGINT, SIGHUP), which from the first call on does not end it
+   * by itself.
+   */
   readonly stopAsked: () => Promise<string>;
 }
 
@@ -20,7 +23,8 @@ export function runCommand(machine: Omit<RunContext, keyof CommandContext>): Com
       const stopAsked = machine.stopAsked();
       // Half of the program, which the other commands need not wait for.
       const { launch } = await import("../launch.ts");
-      // A database that is silent keeps a start for a while; nothing is claimed before its end, and so nothing is lost by leaving.
+      // A database that is silent keeps a start for a while; nothing is claimed before its end, and so nothing is lost
+      // by leaving.
       const launched = await Promise.race([
         launch({ ...machine, ...context }, { once }),
         stopAsked,

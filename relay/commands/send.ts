@@ -1,6 +1,7 @@
 import { type Mailbox, normalizeAddress, parseAddress } from "../../src/address.ts";
 import { MailchuteError, type MailchuteErrorCode } from "../../src/error.ts";
-import { type MessageInput, parseMessage, SEND } from "../../src/message.ts";
+import { parseMessage, SEND } from "../../src/message.ts";
+import type { MessageInput } from "../../src/message_input.ts";
 import { refusalOf } from "../../src/refusal.ts";
 import { enqueue } from "../../src/statement.ts";
 import { uuidv7 } from "../../src/uuid.ts";

@@ -33,7 +33,10 @@ function describeRoute({ name, state, reason, connections }: RouteStatus): strin
   }`;
 }
 
-/** Nobody knows more than when it was seen: of one that was killed a moment ago too. In the future: it lets the database sleep until then. */
+/**
+ * Nobody knows more than when it was seen: of one that was killed a moment ago too. In the future: it lets the database
+ * sleep until then.
+ */
 function describeRelay({ alive, silentSeconds }: { readonly alive: boolean; readonly silentSeconds: number }): string {
   if (silentSeconds < 0) return "rests";
   return alive ? `seen ${span(silentSeconds * 1_000)} ago` : `gone, seen ${span(silentSeconds * 1_000)} ago`;

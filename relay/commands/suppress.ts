@@ -254,7 +254,10 @@ const exportAll: Work = async (context, sql, { scope }) => {
 
 const WORKS: Readonly<Record<typeof ACTIONS[number], Work>> = { list, remove, import: importFile, export: exportAll };
 
-/** Whoever gives an option expects that it does something: `--remove --reason bounce` would take off all that there is of an address. */
+/**
+ * Whoever gives an option expects that it does something: `--remove --reason bounce` would take off all that there is
+ * of an address.
+ */
 function refuseIdle(options: Options, action: typeof ACTIONS[number] | undefined): void {
   const taken = [...ALWAYS, ...TAKEN[action ?? "add"]];
   const idle = Object.keys(options).find((name) => options[name] !== undefined && !taken.includes(name));

@@ -1,7 +1,9 @@
 import type { Log } from "../log.ts";
 import { aheadMs, type Clock } from "../time/clock.ts";
 
-/** A smaller difference is nobody's trouble: mails are scheduled by the second. `mailchute doctor` warns above it too. */
+/**
+ * A smaller difference is nobody's trouble: mails are scheduled by the second. `mailchute doctor` warns above it too.
+ */
 export const NOTICED_MS = 1_000;
 
 /** Says when the database's clock and ours begin to differ, differ otherwise, and agree again. */

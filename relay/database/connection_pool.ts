@@ -3,16 +3,18 @@ import { errorCode } from "../error_code.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Rows, Statements } from "./statements.ts";
 
-// DESIGN: the driver waits for an answer for ever. A connection that a firewall has forgotten stays open and answers nothing, and whoever
-// waits for it hangs, though a new one would do. So every statement has a limit. At its end the statement is canceled, over a connection of
-// its own: if the server still works on it (behind a lock), it says so within a moment, and nothing of it goes on. Else this connection
-// is dead, the others are likely to be, and all are replaced. What the statement did is unknown then; whoever asked for it tries again.
+// DESIGN: the driver waits for an answer for ever. A connection that a firewall has forgotten stays open and answers
+// nothing, and whoever waits for it hangs, though a new one would do. So every statement has a limit. At its end the
+// statement is canceled, over a connection of its own: if the server still works on it (behind a lock), it says so
+// within a moment, and nothing of it goes on. Else this connection is dead, the others are likely to be, and all are
+// replaced. What the statement did is unknown then; whoever asked for it tries again.
 //
 //   asked ──answer──▶ done        asked ──limit──▶ canceled ──error──▶ failed
 //                                                     └──silence──▶ failed, all connections replaced
 //
-// They are replaced as well when they do not get to the server: a connection that closes just when the driver (3.4.9) is about to write to it keeps the
-// bytes, and the note that they will go out with this turn of the event loop, and never writes again, not even to say hello to the next server.
+// They are replaced as well when they do not get to the server: a connection that closes just when the driver (3.4.9)
+// is about to write to it keeps the bytes, and the note that they will go out with this turn of the event loop, and
+// never writes again, not even to say hello to the next server.
 
 export interface ConnectionPoolOptions {
   /** Connects anew. */
@@ -27,13 +29,15 @@ export interface ConnectionPoolOptions {
 /** How long the server may take to say that a statement was canceled. */
 const CANCEL_MS = 2_000;
 
-/** For how long all connections may be under way to a server that says nothing: longer than the driver tries with each. */
+/**
+ * For how long all connections may be under way to a server that says nothing: longer than the driver tries with each.
+ */
 const SILENCE_MS = 12_000;
 
 /**
- * Not in the driver's types. One statement at a time on a connection: with a second one sent behind it and then canceled, the driver (3.4.9,
- * ReadyForQuery) forgets that one's answer is still to come, and hands it to whoever is next. Said of each statement: the setting for all
- * (max_pipeline: 0) keeps `begin` from getting its connection.
+ * Not in the driver's types. One statement at a time on a connection: with a second one sent behind it and then
+ * canceled, the driver (3.4.9, ReadyForQuery) forgets that one's answer is still to come, and hands it to whoever is
+ * next. Said of each statement: the setting for all (max_pipeline: 0) keeps `begin` from getting its connection.
  */
 const ALONE = { onexecute: () => false };
 
@@ -46,13 +50,19 @@ const LEAVE_S = 5;
 /** A prepared statement that is not there, or is there twice: a transaction pooler lends our connections away. */
 const NOT_PREPARED: ReadonlySet<string> = new Set(["26000", "42P05"]);
 
-/** The server has undone a statement that stood in another's way, such as a migration's: a deadlock, or two that cannot be put in an order. */
+/**
+ * The server has undone a statement that stood in another's way, such as a migration's: a deadlock, or two that cannot
+ * be put in an order.
+ */
 const UNDONE: ReadonlySet<string> = new Set(["40P01", "40001"]);
 
 /** How often such a statement is asked. */
 const ASKED_AT_MOST = 4;
 
-/** What poolers say of a connection that begins with a parameter of the server (PgBouncer: "unsupported startup parameter"). */
+/**
+ * What poolers say of a connection that begins with a parameter of the server (PgBouncer: "unsupported startup
+ * parameter").
+ */
 const NOT_CONNECTED = "08P01";
 
 /** What the driver says when a connection did not come about in time. */
@@ -139,7 +149,10 @@ export class ConnectionPool implements Statements {
     throw new NoAnswer(`The database did not answer within ${limitMs} ms`);
   }
 
-  /** What became of a statement that has come to an end, and what that says of the connections: many ends are the driver's own. */
+  /**
+   * What became of a statement that has come to an end, and what that says of the connections: many ends are the
+   * driver's own.
+   */
   async #heard<T>(sql: Sql, work: Promise<T>): Promise<T> {
     const nowMs = this.#options.clock.now();
     try {
@@ -176,12 +189,18 @@ export class ConnectionPool implements Statements {
   }
 }
 
-/** What the driver's `cancel()` calls. That (3.4.9, Query.cancel in query.js) lets go of the promise, whose rejection nobody could handle then: it would end the process. */
+/**
+ * What the driver's `cancel()` calls. That (3.4.9, Query.cancel in query.js) lets go of the promise, whose rejection
+ * nobody could handle then: it would end the process.
+ */
 interface Cancelable {
   canceller?: ((work: unknown) => unknown) | null;
 }
 
-/** Cancels a statement over a connection of its own. Where none can be made, the server is away, and its silence is all there is. */
+/**
+ * Cancels a statement over a connection of its own. Where none can be made, the server is away, and its silence is all
+ * there is.
+ */
 async function cancel(work: Cancelable): Promise<void> {
   const { canceller } = work;
   work.canceller = null;

@@ -54,7 +54,10 @@ export interface ConnectOptions {
   readonly url: string;
   /** A transaction pooler stands between: no prepared statements. */
   readonly pooled: boolean;
-  /** Where it is, when its URL does not tell: an embedded one has another port at each start. @default {that of the URL} */
+  /**
+   * Where it is, when its URL does not tell: an embedded one has another port at each start.
+   * @default {that of the URL}
+   */
   readonly address?: string;
 }
 
@@ -77,14 +80,15 @@ const CONNECT_TIMEOUT_S = 10;
 const KEEP_ALIVE_S = 30;
 
 /**
- * What the relay asks again and again it finds by an index, and its plans are kept. One that was made while a table was empty
- * would read all of it, for hours, once it has grown: a first campaign would take ten times as long.
+ * What the relay asks again and again it finds by an index, and its plans are kept. One that was made while a table was
+ * empty would read all of it, for hours, once it has grown: a first campaign would take ten times as long.
  */
 const PLANS = { enable_seqscan: "off", plan_cache_mode: "force_generic_plan" };
 
 /**
- * What is ours is named with its schema, all else is Postgres'. In the role's own path any app may have put a function that fits an argument better
- * than one of pg_catalog, which then wins: it would run with the rights of this role, which reads all mails.
+ * What is ours is named with its schema, all else is Postgres'. In the role's own path any app may have put a function
+ * that fits an argument better than one of pg_catalog, which then wins: it would run with the rights of this role,
+ * which reads all mails.
  */
 const PATH = { search_path: "pg_catalog" };
 
@@ -186,7 +190,10 @@ async function migrateIfAllowed(options: ConnectOptions, problem: string): Promi
   }
 }
 
-/** What the relay works on: each of these rights on each of these tables, and what it only reads. A list in one call would ask for any of them. */
+/**
+ * What the relay works on: each of these rights on each of these tables, and what it only reads. A list in one call
+ * would ask for any of them.
+ */
 const RIGHTS = `
 select bool_and(has_table_privilege('mailchute.' || t, p)) and has_table_privilege('mailchute.pause', 'select') as allowed
 from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle']) as t,

@@ -8,10 +8,10 @@ import { arch, platform } from "node:os";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-// DESIGN: the npm-shipped Postgres binaries, started by ourselves.
-// A shell holds the server's life to ours: its standard input is a pipe from this process, and when that closes, by stop() or by our
-// death in any form, the shell asks Postgres for a fast shutdown. Postgres runs in a session of its own, so that Ctrl-C in a
-// terminal reaches the relay first and the database last.
+// DESIGN: the npm-shipped Postgres binaries, started by ourselves. A shell holds the server's life to ours: its
+// standard input is a pipe from this process, and when that closes, by stop() or by our death in any form, the shell
+// asks Postgres for a fast shutdown. Postgres runs in a session of its own, so that Ctrl-C in a terminal reaches the
+// relay first and the database last.
 
 /** A running embedded Postgres. */
 export interface EmbeddedPostgres extends AsyncDisposable {
@@ -47,7 +47,8 @@ code=$?
 exit $code`;
 
 /**
- * Starts Postgres on a free port of 127.0.0.1, with a password of its own, as this user or, for root (which Postgres refuses), as nobody.
+ * Starts Postgres on a free port of 127.0.0.1, with a password of its own, as this user or, for root (which Postgres
+ * refuses), as nobody.
  *
  * @throws {Error} when the binaries are not installed, or the server does not start; the message holds what it said
  */
@@ -101,7 +102,10 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   return { url, stop, [Symbol.asyncDispose]: stop };
 }
 
-/** The URL of the server that runs (or ran last) in this folder, for other programs of the same user; undefined: none ever did. */
+/**
+ * The URL of the server that runs (or ran last) in this folder, for other programs of the same user; undefined: none
+ * ever did.
+ */
 export function embeddedUrl(directory: string): string | undefined {
   const file = resolve(directory, "url");
   return existsSync(file) ? readFileSync(file, "utf8") : undefined;
@@ -122,7 +126,10 @@ async function findBinaries(): Promise<Binaries> {
   }
 }
 
-/** The words to put before a command so that it runs neither as root nor as a user without a name: Postgres refuses both. */
+/**
+ * The words to put before a command so that it runs neither as root nor as a user without a name: Postgres refuses
+ * both.
+ */
 function unprivileged(directory: string): readonly string[] {
   const isRoot = spawnSync("id", ["-u"], { encoding: "utf8" }).stdout.trim() === "0";
   if (!isRoot && spawnSync("id", ["-un"]).status === 0) return [];

@@ -4,9 +4,10 @@ import { isOlder, OLDEST_PROGRAM, PROGRAM_VERSION, SCHEMA_VERSION } from "../ver
 import { schemaState } from "./schema_state.ts";
 import { migrations, ROLES } from "./schema.ts";
 
-// DESIGN: everything happens in one transaction under an advisory lock, as the owner of the schema. A superuser makes the owner
-// `mailchute_owner`, a role that nobody can log in as; a plain database owner owns the schema itself. Roles belong to the cluster, so
-// two databases may make them at the same moment: each is made in a block that takes "exists already" and "may not" for an answer.
+// DESIGN: everything happens in one transaction under an advisory lock, as the owner of the schema. A superuser makes
+// the owner `mailchute_owner`, a role that nobody can log in as; a plain database owner owns the schema itself. Roles
+// belong to the cluster, so two databases may make them at the same moment: each is made in a block that takes "exists
+// already" and "may not" for an answer.
 
 /** The group roles; a role that is missing is granted nothing, and `grants` gives an app's role its rights directly. */
 export const GROUP_ROLES = ["mailchute_client", "mailchute_relay", "mailchute_viewer", "mailchute_admin"] as const;
@@ -31,7 +32,8 @@ const PATIENCE: Patience = { lockMs: 2_000, rounds: 20 };
 export async function migrate(sql: Sql, patience: Patience = PATIENCE): Promise<readonly string[]> {
   for (let round = 1;; round++) {
     try {
-      // Named, since a role may have another default: with a snapshot from before the lock it would migrate what is migrated.
+      // Named, since a role may have another default: with a snapshot from before the lock it would migrate what is
+      // migrated.
       return await sql.begin("isolation level read committed", (tx) => migrateIn(tx, patience));
     } catch (error) {
       const code = errorCode(error);
@@ -39,7 +41,8 @@ export async function migrate(sql: Sql, patience: Patience = PATIENCE): Promise<
       const isHeld = code === "55P03";
       if (isHeld && round >= patience.rounds) throw new Error(await whoHolds(sql), { cause: error });
       if (isHeld) await sql.unsafe("select pg_sleep(1)");
-      // Another database of this cluster changed the same role in the same instant ("tuple concurrently updated"), or a relay at work held the other of two tables.
+      // Another database of this cluster changed the same role in the same instant ("tuple concurrently updated"), or a
+      // relay at work held the other of two tables.
       else if ((code !== "XX000" && code !== "40P01") || round >= 5) throw error;
     }
   }
@@ -115,8 +118,9 @@ begin
 end $$;`;
 
 /**
- * What follows belongs to the owner of the schema, whoever runs it: functions of a superuser would run with a superuser's rights.
- * For the session and not for the transaction, since we do not know whether the other tool opens one.
+ * What follows belongs to the owner of the schema, whoever runs it: functions of a superuser would run with a
+ * superuser's rights. For the session and not for the transaction, since we do not know whether the other tool opens
+ * one.
  */
 const AS_OWNER =
   `select set_config('role', pg_get_userbyid(nspowner), false) from pg_namespace where nspname = 'mailchute';`;

@@ -1,9 +1,10 @@
 import type { TransactionSql } from "postgres";
 import type { Statements } from "./statements.ts";
 
-// DESIGN: messages are walked in the order of their numbers, a window at a time, from the oldest. `seq` and `created_at` grow together, so
-// the walk ends at the first window that is too young; a message that stays open for long is stepped over and seen again in the next walk. The items
-// of a digest go with it, since it says what became of them.
+// DESIGN: messages are walked in the order of their numbers, a window at a time, from the oldest. `seq` and
+// `created_at` grow together, so the walk ends at the first window that is too young; a message that stays open for
+// long is stepped over and seen again in the next walk. The items of a digest go with it, since it says what became of
+// them.
 
 /** How long things stay after the end. */
 export interface RetentionRules {
@@ -21,7 +22,10 @@ export interface PurgeFilter {
   readonly to?: string;
 }
 
-/** Whether a message $4 lets through: a filter as JSON, or null for all. Index: recipient_pkey. Its state is looked up only when somebody asks for some. */
+/**
+ * Whether a message $4 lets through: a filter as JSON, or null for all. Index: recipient_pkey. Its state is looked up
+ * only when somebody asks for some.
+ */
 const isWanted = (seq: string, filter = "$4"): string =>
   `(${filter}::text is null or (
     (${filter}::text::jsonb -> 'to' is null or exists (
@@ -31,8 +35,9 @@ const isWanted = (seq: string, filter = "$4"): string =>
     ) = any (array(select jsonb_array_elements_text(${filter}::text::jsonb -> 'states'))))))`;
 
 /**
- * Index: message_pkey (the window), queue_pkey and recipient_pkey (is it final, and since when), digest_item_pkey (is it an item). Locks what is past its time against a retry,
- * which locks it too: what is found final by the next statement stays so until it is gone.
+ * Index: message_pkey (the window), queue_pkey and recipient_pkey (is it final, and since when), digest_item_pkey (is
+ * it an item). Locks what is past its time against a retry, which locks it too: what is found final by the next
+ * statement stays so until it is gone.
  */
 const FIND_OLD = `
 with seen as materialized (
@@ -52,8 +57,8 @@ select (select max(seq)::text from seen) as last, coalesce((select json_agg(seq:
   (select max(created_at) < now() - make_interval(secs => least($2::float8, $3::float8) / 1000) from seen) as goes_on`;
 
 /**
- * Index: batch_pkey. Locks batches against who adds to them, who would not be seen by the next statement and need the content. One that is just being added to
- * keeps it.
+ * Index: batch_pkey. Locks batches against who adds to them, who would not be seen by the next statement and need the
+ * content. One that is just being added to keeps it.
  */
 const LOCK_BATCHES = `
 with locked as materialized (
@@ -69,9 +74,10 @@ const NEEDS_CONTENT = `(
         or exists (select from mailchute.recipient r where r.seq = m.seq and r.changed_at >= now() - make_interval(secs => $3::float8 / 1000)))`;
 
 /**
- * Index: queue_pkey, recipient_pkey, digest_item_digest, message_batch and message_borrowed (is the content shared with one that still needs it). The
- * content of a batch goes with the last of its messages, or with the batch, and never with a test of it. $5: contents of batches that this walk has
- * found to be needed, as a JSON array: to look at all messages of a batch once in a walk is enough. $6: the batches that are locked.
+ * Index: queue_pkey, recipient_pkey, digest_item_digest, message_batch and message_borrowed (is the content shared with
+ * one that still needs it). The content of a batch goes with the last of its messages, or with the batch, and never
+ * with a test of it. $5: contents of batches that this walk has found to be needed, as a JSON array: to look at all
+ * messages of a batch once in a walk is enough. $6: the batches that are locked.
  */
 const DELETE_OLD = `
 with old as materialized (
@@ -115,8 +121,8 @@ select (select count(*)::int from deleted_messages) as messages, (select count(*
   (select coalesce(json_agg(e.content_id), '[]') from ended e where e.batch is not null and e.content_id <> all (array(select content_id from stale))) as needed`;
 
 /**
- * Index: message_batch, message_borrowed. Batches that no message is left of, or never was, with what they would have said. One that is being added
- * to is locked.
+ * Index: message_batch, message_borrowed. Batches that no message is left of, or never was, with what they would have
+ * said. One that is being added to is locked.
  */
 const DELETE_BATCHES = `
 with gone as (
@@ -196,8 +202,9 @@ export async function purgeBatches(sql: Statements, { messagesMs }: RetentionRul
 }
 
 /**
- * Reads the whole history, and locks nothing. $2: who must have content to count. An item goes when its digest goes, and by what that has become (DELETE_OLD): it ended
- * when its window closed, which says nothing of the mail that it is in.
+ * Reads the whole history, and locks nothing. $2: who must have content to count. An item goes when its digest goes,
+ * and by what that has become (DELETE_OLD): it ended when its window closed, which says nothing of the mail that it is
+ * in.
  */
 const COUNT_OLD = `
 select x.state, count(*)::int as messages
@@ -227,8 +234,9 @@ function wantedOf({ states, to }: PurgeFilter): string | null {
 }
 
 /**
- * Relays that stopped an hour ago, or have been silent for a day. Every enqueue reads that table. Kept while a message carries their lease: by
- * these rows a relay knows its dead predecessors. The queue is read as a whole, and only when there is a relay to forget.
+ * Relays that stopped an hour ago, or have been silent for a day. Every enqueue reads that table. Kept while a message
+ * carries their lease: by these rows a relay knows its dead predecessors. The queue is read as a whole, and only when
+ * there is a relay to forget.
  */
 const FORGET_RELAYS = `
 with old as materialized (

@@ -16,8 +16,8 @@ const FOLDER = fileURLToPath(new URL("../../src/schema/", import.meta.url));
 let known: readonly Migration[] | undefined;
 
 /**
- * All migrations, in their order; the numbers have no gap. Read when they are first needed: what is wrong with them is said by the command that needs them, and
- * not by a module that cannot be loaded.
+ * All migrations, in their order; the numbers have no gap. Read when they are first needed: what is wrong with them is
+ * said by the command that needs them, and not by a module that cannot be loaded.
  */
 export function migrations(): readonly Migration[] {
   known ??= readMigrations(FOLDER, SCHEMA_VERSION);

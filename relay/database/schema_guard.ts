@@ -2,9 +2,9 @@ import type { Log } from "../log.ts";
 import { schemaProblem, schemaState } from "./schema_state.ts";
 import type { Statements } from "./statements.ts";
 
-// DESIGN: a deploy migrates the schema while relays of the program before it run. Most changes add something, and these go on; one that raises
-// `oldest_program` above a running program makes it stop claiming. What it holds it gives back or brings to its end: settle and release
-// work with every schema since the claim was made.
+// DESIGN: a deploy migrates the schema while relays of the program before it run. Most changes add something, and these
+// go on; one that raises `oldest_program` above a running program makes it stop claiming. What it holds it gives back
+// or brings to its end: settle and release work with every schema since the claim was made.
 
 /** What a schema guard needs. */
 export interface SchemaGuardOptions {

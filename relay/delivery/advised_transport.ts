@@ -18,8 +18,9 @@ export interface AdvisedOptions {
 const PAUSE_MS = 60_000;
 
 /**
- * Says in the log what to change when a server refuses mails for a reason that concerns more than one of them: a sender that it
- * does not know, a machine that it does not relay for. What a single recipient is refused for stands in its attempts.
+ * Says in the log what to change when a server refuses mails for a reason that concerns more than one of them: a sender
+ * that it does not know, a machine that it does not relay for. What a single recipient is refused for stands in its
+ * attempts.
  */
 export function advised(transport: Transport, { route, variable, facts, log, clock }: AdvisedOptions): Transport {
   const told = new Map<string, { atMs: number; silent: number }>();

@@ -21,8 +21,8 @@ export type StoredAttachment = MailAttachment & { readonly position: number };
 const INLINE_BYTES = 64 * 1024;
 
 /**
- * Kept: what claimed messages are about to need, until each of them has. What nobody comes for (its message waits, or is another's now) goes with the
- * older half of all, at once.
+ * Kept: what claimed messages are about to need, until each of them has. What nobody comes for (its message waits, or
+ * is another's now) goes with the older half of all, at once.
  */
 const HALF_CACHE_BYTES = 4 * 1024 * 1024;
 
@@ -42,8 +42,8 @@ const ATTACHMENTS = `
 select position, filename, content_type, cid, octet_length(bytes) as size_bytes from mailchute.attachment where content_id = $1::uuid order by position`;
 
 /**
- * Index: attachment_pkey. Reads only what it returns, since the bytes are stored uncompressed. As base64, which is what a mail wants;
- * the bytea itself comes in a text form that is a setting of the database (bytea_output).
+ * Index: attachment_pkey. Reads only what it returns, since the bytes are stored uncompressed. As base64, which is what
+ * a mail wants; the bytea itself comes in a text form that is a setting of the database (bytea_output).
  */
 const SLICE = `
 select encode(substring(bytes from $3::int + 1 for $4::int), 'base64') as base64 from mailchute.attachment
@@ -78,7 +78,10 @@ export class Contents {
     this.#sliceBytes = sliceUnits * UNIT_BYTES;
   }
 
-  /** Fetches the small contents of these messages that are not cached yet, in one statement. Each of them will come for its own. */
+  /**
+   * Fetches the small contents of these messages that are not cached yet, in one statement. Each of them will come for
+   * its own.
+   */
   async prefetch(ids: Iterable<string>): Promise<void> {
     const missing = new Map<string, number>();
     for (const id of ids) {
@@ -153,7 +156,8 @@ export class Contents {
     { position, sizeBytes, encoding }: EncodedSlot,
   ): AsyncGenerator<Uint8Array> {
     for await (const base64 of this.#slices({ id, position, sizeBytes })) {
-      // Postgres breaks base64 after 76 characters as MIME does (RFC 2045 section 6.8), with LF; one follows a full last line.
+      // Postgres breaks base64 after 76 characters as MIME does (RFC 2045 section 6.8), with LF; one follows a full
+      // last line.
       if (encoding === "7bit") yield fromBase64(base64);
       else yield encoder.encode(`${base64.trimEnd().replaceAll("\n", "\r\n")}\r\n`);
     }
@@ -182,7 +186,10 @@ export class Contents {
     }
   }
 
-  /** A connection that was cut, or fell silent under a mail that is on the wire, is no reason to break that off: a second one will do. */
+  /**
+   * A connection that was cut, or fell silent under a mail that is on the wire, is no reason to break that off: a
+   * second one will do.
+   */
   async #read(text: string, values: (string | number)[]): Promise<Rows> {
     try {
       return await this.#sql.unsafe(text, values, { prepare: true });

@@ -15,7 +15,9 @@ const UNTRIED: ReadonlySet<string> = new Set(["failed", "expired", "held", "supp
 
 /** What a relay has done since its start, for the status page, the metrics and the health check. */
 export class Counters {
-  /** Recipients by what their attempt or end was: sent, deferred, bounced, uncertain, failed, expired, held, suppressed. */
+  /**
+   * Recipients by what their attempt or end was: sent, deferred, bounced, uncertain, failed, expired, held, suppressed.
+   */
   readonly byKind: Map<string, number> = new Map();
   /** Messages whose settlement came after another relay had taken them over. */
   settledStale = 0;

@@ -14,7 +14,9 @@ export type Prepared =
   | { readonly kind: "ready"; readonly wire: MailContent }
   | { readonly kind: "failed"; readonly reason: string };
 
-/** Fetches what a claimed message says and composes it: the same bytes for every recipient, whichever route they take. */
+/**
+ * Fetches what a claimed message says and composes it: the same bytes for every recipient, whichever route they take.
+ */
 export async function prepare(message: ClaimedMessage, contents: Contents): Promise<Prepared> {
   // Those of a bulk send have one content.
   const source = message.variables === null ? contents : contents.shared;
@@ -32,7 +34,10 @@ export async function prepare(message: ClaimedMessage, contents: Contents): Prom
   }
 }
 
-/** The envelope for some recipients of a message. @param returnPath for messages without one of their own; undefined: the From address */
+/**
+ * The envelope for some recipients of a message.
+ * @param returnPath for messages without one of their own; undefined: the From address
+ */
 export function toEnvelope(
   message: ClaimedMessage,
   recipients: readonly ClaimedRecipient[],

@@ -24,7 +24,9 @@ export interface FlightsOptions {
   readonly log: Log;
 }
 
-/** Puts the mails of one database in flight: on record while they are, and alone those that were so at too many crashes. */
+/**
+ * Puts the mails of one database in flight: on record while they are, and alone those that were so at too many crashes.
+ */
 export class Flights {
   readonly #options: FlightsOptions;
 
@@ -51,7 +53,10 @@ export class Flights {
     }
   }
 
-  /** Says so in the database first: whoever takes over from a relay that was lost with its state directory knows it from there. */
+  /**
+   * Says so in the database first: whoever takes over from a relay that was lost with its state directory knows it from
+   * there.
+   */
   async #takeAlone(holding: Holding, work: () => Promise<void>): Promise<boolean> {
     const { queue, solitude, clock, log, database, journal: { flights } } = this.#options;
     const { message: { seq, id, crashes }, lease } = holding;

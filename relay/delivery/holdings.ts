@@ -31,7 +31,10 @@ export interface Holding {
   isGivenBack: boolean;
   /** What became of it is being written. */
   hasEnded: boolean;
-  /** A later claim of ours, while this one was under way: in between it was settled, or another relay's. Begun when this one has come to its end. */
+  /**
+   * A later claim of ours, while this one was under way: in between it was settled, or another relay's. Begun when this
+   * one has come to its end.
+   */
   again: Holding | undefined;
   /** Empty until they are set out. */
   legs: readonly Leg[];
@@ -57,8 +60,9 @@ export class Holdings {
   }
 
   /**
-   * Takes in what was just claimed. What is ours still (only its lease had run out, say while the database was away) is not begun again. What
-   * somebody else may have had since, or was settled, is not what we know of it: that is forgotten, or comes to its end first.
+   * Takes in what was just claimed. What is ours still (only its lease had run out, say while the database was away) is
+   * not begun again. What somebody else may have had since, or was settled, is not what we know of it: that is
+   * forgotten, or comes to its end first.
    *
    * @returns those to begin
    */
@@ -108,7 +112,10 @@ export class Holdings {
     if (this.#unwritten.size > MAX_UNWRITTEN && oldest !== undefined) this.#unwritten.delete(oldest);
   }
 
-  /** What we know came of a message before this claim of it, and could not write. Only while nobody else can have had it in between. */
+  /**
+   * What we know came of a message before this claim of it, and could not write. Only while nobody else can have had it
+   * in between.
+   */
   unwritten({ message: { seq, wasOurs }, lease }: Holding): Settlement | undefined {
     const kept = this.#unwritten.get(seq);
     this.#unwritten.delete(seq);
@@ -126,7 +133,10 @@ export class Holdings {
     return this.#bySeq.get(holding.message.seq) === holding;
   }
 
-  /** Forgets messages that were settled, given back, or lost to another relay; their legs leave their lines. @returns those to begin: we have claimed them again */
+  /**
+   * Forgets messages that were settled, given back, or lost to another relay; their legs leave their lines.
+   * @returns those to begin: we have claimed them again
+   */
   remove(holdings: Iterable<Holding>): readonly Holding[] {
     const again: Holding[] = [];
     for (const holding of holdings) {
@@ -156,7 +166,10 @@ export class Holdings {
       : { ...settlement, lease: holding.lease };
   }
 
-  /** Takes in a renewal: those not answered are another's now. @returns the lost ones, forgotten unless they were started */
+  /**
+   * Takes in a renewal: those not answered are another's now.
+   * @returns the lost ones, forgotten unless they were started
+   */
   renewed(asked: readonly Held[], ours: ReadonlySet<string>, leaseEndsMs: number): readonly string[] {
     const lost: string[] = [];
     for (const { seq, lease } of asked) {
@@ -165,7 +178,8 @@ export class Holdings {
       if (known === undefined || holding?.lease !== lease) continue;
       if (ours.has(seq)) holding.leaseEndsMs = leaseEndsMs;
       else if (holding === known.again) known.again = undefined;
-      // What is being written may have been written first: then the lease has ended as it should, and else its own answer says so.
+      // What is being written may have been written first: then the lease has ended as it should, and else its own
+      // answer says so.
       else if (!holding.hasEnded && !holding.isGivenBack) lost.push(seq);
     }
     // A dialogue under way runs to its end; its settlement will be refused by the fence and say so.
@@ -177,7 +191,10 @@ export class Holdings {
   }
 }
 
-/** Parts the open recipients of a message by the way that they take. One that no rule fits has no route at all; one that is barred has ended. */
+/**
+ * Parts the open recipients of a message by the way that they take. One that no rule fits has no route at all; one that
+ * is barred has ended.
+ */
 export function legsOf(holding: Holding, routing: readonly RoutingRule[]): readonly Leg[] {
   const { recipients, from, stream } = holding.message;
   const ways = new Map<readonly string[] | undefined, ClaimedRecipient[]>();

@@ -12,8 +12,8 @@ import type { MailContent } from "./transport.ts";
 export type ReadAttachment = (slot: AttachmentSlot) => AsyncIterable<Uint8Array>;
 
 /**
- * Writes a mail in wire format: whole when all its attachments are in memory, else as a stream that reads each of the others
- * when its turn comes, so that a mail costs as much memory as its texts.
+ * Writes a mail in wire format: whole when all its attachments are in memory, else as a stream that reads each of the
+ * others when its turn comes, so that a mail costs as much memory as its texts.
  *
  * @example
  * ```ts

@@ -4,8 +4,8 @@ import type { Clock } from "../time/clock.ts";
 import { delay } from "../time/delay.ts";
 import type { Holding } from "./holdings.ts";
 
-// DESIGN: what is given back in one turn of the event loop is given back in one statement. While the database is away it is tried again:
-// a lease that only ran out would cost its message an attempt that it has not had.
+// DESIGN: what is given back in one turn of the event loop is given back in one statement. While the database is away
+// it is tried again: a lease that only ran out would cost its message an attempt that it has not had.
 
 const RETRY_MS = 1_000;
 

@@ -5,8 +5,9 @@ import type { Setback } from "../routes/breaker.ts";
 import type { Route } from "../routes/route.ts";
 import type { RouteTrouble } from "./transport.ts";
 
-// What people are told about mail: one line when a route fails a mail, one when it goes out and one when it works again, however many mails meet it meanwhile; one
-// line for each message that did not reach somebody. The log masks addresses, in replies too.
+// What people are told about mail: one line when a route fails a mail, one when it goes out and one when it works
+// again, however many mails meet it meanwhile; one line for each message that did not reach somebody. The log masks
+// addresses, in replies too.
 
 /** States in which a recipient was not reached, and will not be without somebody's doing. */
 const NOT_REACHED: ReadonlySet<string> = new Set(["bounced", "expired", "failed", "held", "suppressed"]);
@@ -44,7 +45,9 @@ export interface SettledReport {
   readonly batches?: BatchWatch | undefined;
 }
 
-/** A settlement was written: the watch of its batch counts it, and the log says who was not reached, if anybody was not. */
+/**
+ * A settlement was written: the watch of its batch counts it, and the log says who was not reached, if anybody was not.
+ */
 export function reportSettled({ log, batches }: SettledReport, message: ClaimedMessage, settlement: Settlement): void {
   batches?.settled(message, settlement);
   reportNotReached(log, message, settlement);

@@ -1,7 +1,8 @@
 import { normalizeAddress } from "../../src/address.ts";
 import type { ClaimedMessage } from "../queue/queue.ts";
 
-// What keeps the mails of a test system from people: decided for each claimed message, before its recipients are parted by route.
+// What keeps the mails of a test system from people: decided for each claimed message, before its recipients are parted
+// by route.
 
 /** Where mail may go outside of production. */
 export interface Safety {
@@ -22,7 +23,8 @@ const NOT_ALLOWED = "It is none of RELAY_ALLOWED_RECIPIENTS";
 /**
  * Returns a claimed message as it is to be sent.
  *
- * Redirected, each open recipient stands for the same copy, so that it has the outcome of that. With an allow-list alone, who is not on it is barred.
+ * Redirected, each open recipient stands for the same copy, so that it has the outcome of that. With an allow-list
+ * alone, who is not on it is barred.
  */
 export function guarded(message: ClaimedMessage, { redirectTo, allowed, environment }: Safety): ClaimedMessage {
   const prefixed = environment === undefined ? message : { ...message, subjectPrefix: `[${environment}] ` };
@@ -45,8 +47,8 @@ export function guarded(message: ClaimedMessage, { redirectTo, allowed, environm
 }
 
 /**
- * Tells whether an address fits one of the patterns, by the rule of `mailchute grants --to`: `*` stands for any characters, and ASCII letters are
- * compared in lower case.
+ * Tells whether an address fits one of the patterns, by the rule of `mailchute grants --to`: `*` stands for any
+ * characters, and ASCII letters are compared in lower case.
  *
  * @example
  * ```ts

@@ -2,10 +2,12 @@ import { errorCode } from "../error_code.ts";
 import type { Settlement } from "../queue/queue.ts";
 import type { Clock } from "../time/clock.ts";
 
-// DESIGN: outcomes gather while one settle statement is under way, and for a moment after a large one, and the next statement takes all of
-// them: batches grow with the load, where a small one would cost the database as much as a large one, and a lone mail waits for nothing. While the database is away they stay here and are tried again: what is known about a mail is
-// never dropped. Its size is bounded by what the relay holds, since a held message counts until it is settled. What is refused is said once more after
-// a while: we ourselves may have claimed the message again, and not know its new lease yet.
+// DESIGN: outcomes gather while one settle statement is under way, and for a moment after a large one, and the next
+// statement takes all of them: batches grow with the load, where a small one would cost the database as much as a large
+// one, and a lone mail waits for nothing. While the database is away they stay here and are tried again: what is known
+// about a mail is never dropped. Its size is bounded by what the relay holds, since a held message counts until it is
+// settled. What is refused is said once more after a while: we ourselves may have claimed the message again, and not
+// know its new lease yet.
 
 const LARGEST_BATCH = 500;
 const RETRY_MS = 1_000;

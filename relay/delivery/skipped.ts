@@ -1,6 +1,9 @@
 import type { RouteLine } from "../routes/route_line.ts";
 
-/** What `run --once` gave back untried, for its last words and for knowing whether it is worth waiting. Nothing is kept otherwise. */
+/**
+ * What `run --once` gave back untried, for its last words and for knowing whether it is worth waiting. Nothing is kept
+ * otherwise.
+ */
 export class Skipped {
   /** When they are looked at again, by our clock. */
   #againMs: Map<string, number> | undefined;
@@ -20,15 +23,17 @@ export class Skipped {
     return [...this.#againMs?.keys() ?? []];
   }
 
-  /** A message has been concluded: `againMs` says when those who were not tried are looked at again, if there are any. */
+  /**
+   * A message has been concluded: `againMs` says when those who were not tried are looked at again, if there are any.
+   */
   note(seq: string, againMs: number | undefined): void {
     if (againMs === undefined) this.#againMs?.delete(seq);
     else this.#againMs?.set(seq, againMs);
   }
 
   /**
-   * Until when it is worth waiting for what was given back: until each route that is out has been probed, once, which puts it into
-   * `probed`, and until mail for one whose probe has succeeded is due again. Undefined: no longer.
+   * Until when it is worth waiting for what was given back: until each route that is out has been probed, once, which
+   * puts it into `probed`, and until mail for one whose probe has succeeded is due again. Undefined: no longer.
    */
   worthWaitingUntilMs(lines: readonly RouteLine[], probed: Set<string>): number | undefined {
     // Nobody waits for the end of a pause.

@@ -1,8 +1,9 @@
 import type { Clock } from "../time/clock.ts";
 
-// DESIGN: mails are in flight side by side, unless one has to be alone: then nobody begins, those in flight end, it goes by itself, and then
-// come the others. It waits only so long for those in flight, or one slow server would hold up all mail; each wait in vain doubles the
-// next. When one alone takes too long itself, whoever began it lets the others in.
+// DESIGN: mails are in flight side by side, unless one has to be alone: then nobody begins, those in flight end, it
+// goes by itself, and then come the others. It waits only so long for those in flight, or one slow server would hold up
+// all mail; each wait in vain doubles the next. When one alone takes too long itself, whoever began it lets the others
+// in.
 
 const FIRST_PATIENCE_MS = 5_000;
 const LONGEST_PATIENCE_MS = 300_000;
@@ -24,7 +25,10 @@ export class Solitude {
     this.#clock = clock;
   }
 
-  /** True at once while nobody is alone or waits for it; false when the signal comes first. Each `true` is followed by one `leave`. */
+  /**
+   * True at once while nobody is alone or waits for it; false when the signal comes first. Each `true` is followed by
+   * one `leave`.
+   */
   enter(signal: AbortSignal): boolean | Promise<boolean> {
     if (this.#isAlone || this.#loners.size > 0) return this.#wait(this.#others, signal);
     this.#inFlight++;
@@ -71,7 +75,8 @@ export class Solitude {
       line.add(waiter);
       signal.addEventListener("abort", giveUp);
       const cancel = patienceMs === Infinity ? () => {} : this.#clock.after(patienceMs, () => {
-        // Behind another of its kind nothing is learnt about the others: they would be kept waiting for longer and longer.
+        // Behind another of its kind nothing is learnt about the others: they would be kept waiting for longer and
+        // longer.
         if (!this.#isAlone) this.#patienceMs = Math.min(patienceMs * 2, LONGEST_PATIENCE_MS);
         giveUp();
       });

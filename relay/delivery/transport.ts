@@ -44,14 +44,19 @@ export type RoutedOutcome = Outcome & { readonly route: string };
 
 /** Trouble before the server accepted this mail's MAIL: the mail is as untried as before. */
 export interface RouteTrouble {
-  /** A stable name: `connect_refused`, `connect_timeout`, `dns`, `tls_required`, `tls_handshake`, `tls_verify`,
-   * `tls_injection`, `auth_required`, `auth_rejected`, `auth_unavailable`, `greeting_refused`, `shutting_down`, `protocol`,
-   * `timeout`, `closed`, `aborted`; inside the engine also `chunking_broken` and `content_failed`. */
+  /**
+   * A stable name: `connect_refused`, `connect_timeout`, `dns`, `tls_required`, `tls_handshake`, `tls_verify`,
+   * `tls_injection`, `auth_required`, `auth_rejected`, `auth_unavailable`, `greeting_refused`, `shutting_down`,
+   * `protocol`, `timeout`, `closed`, `aborted`; inside the engine also `chunking_broken` and `content_failed`.
+   */
   readonly code: string;
   readonly phase: Phase;
   readonly reply?: Reply;
   readonly reason: string;
-  /** A finer name where one code has more than one remedy: the code of the socket's error (`CERT_HAS_EXPIRED`), or `not_offered`. */
+  /**
+   * A finer name where one code has more than one remedy: the code of the socket's error (`CERT_HAS_EXPIRED`), or
+   * `not_offered`.
+   */
   readonly detail?: string;
   /** What a person has to change so that it works, as half a sentence. */
   readonly fix?: string;
@@ -79,9 +84,14 @@ export interface StreamedContent {
 /** A mail in wire format: CRLF, 7-bit but for addresses that are not ASCII, without dot-stuffing. */
 export type MailContent = Uint8Array | StreamedContent;
 
-/** Who is told right before and right after the server may have taken a mail, so that a crash in between leaves a trace. */
+/**
+ * Who is told right before and right after the server may have taken a mail, so that a crash in between leaves a trace.
+ */
 export interface Witness {
-  /** Asked right before MAIL: false when the mail must not be begun any more; then `send` says `unavailable`, and `aborted`. */
+  /**
+   * Asked right before MAIL: false when the mail must not be begun any more; then `send` says `unavailable`, and
+   * `aborted`.
+   */
   mayBegin?(): boolean;
   /**
    * The bytes that end the content are about to be written, for the recipients at these positions.
@@ -96,8 +106,8 @@ export interface Witness {
 /** A way out: hands one mail to the next hop. */
 export interface Transport {
   /**
-   * Tries one mail once. Resolves with an outcome for every recipient of the envelope; rejects only for faults of our own,
-   * such as a content that could not be read to its end: then the server has not taken the mail.
+   * Tries one mail once. Resolves with an outcome for every recipient of the envelope; rejects only for faults of our
+   * own, such as a content that could not be read to its end: then the server has not taken the mail.
    *
    * @param signal gives the wait up while the mail has not been started; a dialogue under way runs to its end
    * @param witness is told of each instant after which the server may have the mail

@@ -23,14 +23,14 @@ import { Settler } from "./settler.ts";
 import { Skipped } from "./skipped.ts";
 import type { RouteTrouble } from "./transport.ts";
 
-// DESIGN: what happens to a message between claim and settled. Its open recipients are parted into legs, one for each way; each leg is
-// in exactly one place, and when the last one has ended, the message is settled or given back, in one statement:
+// DESIGN: what happens to a message between claim and settled. Its open recipients are parted into legs, one for each
+// way; each leg is in exactly one place; the last one to end settles the message, or gives it back, in one statement:
 //
 //   queue ──claim──▶ leg: in the line of its route ──worker──▶ started ──▶ attempted ─┐
 //     ▲               │          ▲          │                     │                   ├──▶ message settled (an outcome for each attempted)
 //     │               │          └─failover─┴───── route out ─────┘                   │
 //     └── released ◀──┴── skipped: its routes are out or full, paused, we stop ────────┘
-// A leg goes to the next of its routes only while nothing of it can have been taken: its breaker is open, or `send` says `unavailable`.
+// A leg goes to its next route only while nothing of it can have been taken: a breaker is open, or it is `unavailable`.
 
 /** What the workers need. Time, chance and the doors to the outside are arguments. */
 export interface WorkersOptions extends Pick<FlightsOptions, "solitude" | "mayBegin">, SettledReport {
@@ -119,7 +119,7 @@ export class Workers {
     return untilMs ?? (this.#lines.areLeftAlone ? undefined : await this.#options.intake.worthWaitingUntilMs());
   }
 
-  /** Takes in what was claimed, as soon as that is known; `claimedMs`: when, by our clock. @returns what is to be begun */
+  /** Takes in what was claimed, as soon as that is known; `claimedMs`: by our clock. @returns what is to be begun */
   hold({ messages, nowMs }: Claim, claimedMs: number): readonly Holding[] {
     this.#aheadMs = nowMs - claimedMs;
     return this.#holdings.add(messages, claimedMs + this.#options.leaseMs);
@@ -144,7 +144,7 @@ export class Workers {
     if (!this.#stopped.signal.aborted) this.#recall = new AbortController();
   }
 
-  /** Stops waiting for the server and the database: what is still held keeps its lease and is taken up when that ends. */
+  /** Stops waiting for the server and the database: what is still held is taken up when its lease ends. */
   giveUp(): void {
     this.#gaveUp.abort();
   }
@@ -226,7 +226,8 @@ export class Workers {
       // It says in the database that it may be sent, so that a relay that takes over knows.
       const mayGo = !holdsUncertain(message, rules) || await queue.intend({ seq: message.seq, lease: holding.lease });
       if (!mayGo) return this.#end(leg, { kind: "skipped", againMs: clock.now() });
-      // Another mail may have become the probe meanwhile, a pause begun, or the lease ended. Nothing may be waited for between here and `started`.
+      // Another mail may have become the probe meanwhile, a pause begun, or the lease ended. Nothing may be waited for
+      // between here and `started`.
       if (line.isOut || isPaused(leg, pauses.keys) || !witness.mayBegin()) return this.#place(leg);
       breaker.started(message.id, clock.now());
       const envelope = toEnvelope(message, recipients, returnPath);

@@ -11,7 +11,10 @@ from (values (pg_backend_pid())) as me (pid) left join pg_stat_ssl s on s.pid = 
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "::1", ""]);
 const ROUNDS = 3;
 
-/** Whether the database answers, how fast, to whom, and whether others on the way can read along. @throws what a pooler says that takes no parameter of the server */
+/**
+ * Whether the database answers, how fast, to whom, and whether others on the way can read along.
+ * @throws what a pooler says that takes no parameter of the server
+ */
 export async function checkConnection(test: DatabaseUnderTest): Promise<readonly Finding[]> {
   const { sql } = test;
   let row;

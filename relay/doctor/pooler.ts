@@ -6,8 +6,9 @@ import { type Finding, ok, warn } from "./finding.ts";
 const WHICH = "select pg_backend_pid() as pid";
 
 /**
- * Whether a transaction pooler stands between. One of our connections asks which server process it talks to, a second one
- * holds a transaction, and the first asks again: a pooler that lends processes for a transaction has lent that one away.
+ * Whether a transaction pooler stands between. One of our connections asks which server process it talks to, a second
+ * one holds a transaction, and the first asks again: a pooler that lends processes for a transaction has lent that one
+ * away.
  */
 export async function checkPooler({ sql, database, variable }: DatabaseUnderTest): Promise<readonly Finding[]> {
   const fix = `set ${variable.replace(/_UNPOOLED$/, "")}_UNPOOLED to the direct address of the database`;

@@ -6,7 +6,10 @@ import { fail, type Finding, inDatabase, ok, span, warn } from "./finding.ts";
 
 const MOST = 10_000;
 
-/** Index: queue_due, digest_item_pkey. Counts stop soon above MOST, so that a long queue costs no more. Items of a digest are due at infinity too. */
+/**
+ * Index: queue_due, digest_item_pkey. Counts stop soon above MOST, so that a long queue costs no more. Items of a
+ * digest are due at infinity too.
+ */
 export const WAITING: string = `
 select (select count(*) from (${fromLanes("q.due <= now()", MOST + 1)} limit ${MOST + 1}) as d)::int as due,
   (select extract(epoch from now() - min(o.due))::float8 * 1000 from (${

@@ -5,8 +5,8 @@ import { checkKept } from "../journal/state_directory.ts";
 import { fail, type Finding, ok, reasonOf } from "./finding.ts";
 
 /**
- * Whether a relay of this user could keep its state there. Makes nothing and takes no lock, so that it disturbs no relay
- * that works with it.
+ * Whether a relay of this user could keep its state there. Makes nothing and takes no lock, so that it disturbs no
+ * relay that works with it.
  */
 export function checkStateDirectory(directory: string): readonly Finding[] {
   const path = resolve(directory);

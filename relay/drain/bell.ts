@@ -16,7 +16,9 @@ export class Bell {
     this.#wake?.();
   }
 
-  /** Resolves at the next ring (or at once after one that was missed), at the latest after `delayMs`. `true`: it rang. */
+  /**
+   * Resolves at the next ring (or at once after one that was missed), at the latest after `delayMs`. `true`: it rang.
+   */
   wait(delayMs: number): Promise<boolean> {
     return new Promise((resolve) => {
       const done = () => {

@@ -8,9 +8,10 @@ import { type Look, Looker, type LookerOptions } from "./look.ts";
 import { Outage } from "./outage.ts";
 import { Rest, type RestOptions } from "./rest.ts";
 
-// DESIGN: one drain serves one database. Its loop claims as much as the workers have room for, and otherwise sleeps until the bell
-// (NOTIFY, or room), the next due time, the poll, or the breaker's next probe. Before it sleeps it says so in the database, where
-// enqueue reads it, and looks once more: a commit between the two can miss the bell, and waits for a short poll. While mail flows it looks often.
+// DESIGN: one drain serves one database. Its loop claims as much as the workers have room for, and otherwise sleeps
+// until the bell (NOTIFY, or room), the next due time, the poll, or the breaker's next probe. Before it sleeps it says
+// so in the database, where enqueue reads it, and looks once more: a commit between the two can miss the bell, and
+// waits for a short poll. While mail flows it looks often.
 
 /** What a drain needs, beside what its workers do. */
 export interface DrainOptions
@@ -128,7 +129,10 @@ export class Drain {
     }
   }
 
-  /** Pauses have begun or ended: what is not on the wire is looked at anew, and what waits for one that has ended is due. */
+  /**
+   * Pauses have begun or ended: what is not on the wire is looked at anew, and what waits for one that has ended is
+   * due.
+   */
   async notePauses(): Promise<void> {
     this.#workers.recall();
     await this.discover();
@@ -156,7 +160,10 @@ export class Drain {
     await this.#workers.finished();
   }
 
-  /** Works until nothing is due or waits for a limit, or what does waits for routes that are out and one probe of each has failed, or the database does not answer. */
+  /**
+   * Works until nothing is due or waits for a limit, or what does waits for routes that are out and one probe of each
+   * has failed, or the database does not answer.
+   */
   async runOnce(): Promise<void> {
     await this.discover();
     const { clock, log } = this.#options;
@@ -181,7 +188,10 @@ export class Drain {
     stopWatching();
   }
 
-  /** Of `run --once` with nothing to do: waits for what may become due. @returns false when nothing will, or the database cannot say so */
+  /**
+   * Of `run --once` with nothing to do: waits for what may become due.
+   * @returns false when nothing will, or the database cannot say so
+   */
   async #waitsOn(look: "nothing" | "no_room", probed: Set<string>): Promise<boolean> {
     try {
       const untilMs = await this.#workers.worthWaitingUntilMs(probed);
@@ -202,7 +212,9 @@ export class Drain {
     this.#bell.ring();
   }
 
-  /** Stops waiting for the server and the database: what is still held keeps its lease and is taken up when that ends. */
+  /**
+   * Stops waiting for the server and the database: what is still held keeps its lease and is taken up when that ends.
+   */
   giveUp(): void {
     this.#workers.giveUp();
   }

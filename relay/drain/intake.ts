@@ -8,10 +8,11 @@ import type { ClaimedMessage, ClaimOptions, Queue } from "../queue/queue.ts";
 import type { LegResult } from "../queue/settlement.ts";
 import type { Clock } from "../time/clock.ts";
 
-// DESIGN: what one database's drain claims. Without limits, as much as there is room for. A limit that concerns every mail (a gate) is looked at
-// before a claim: what may not start stays where it is, in its order. Whether another limit concerns a mail, a claim finds out: such a mail goes
-// back once, with the name of its throttle, and is claimed by that name, high before normal before low and oldest first, when the throttle has
-// a token. Nobody overtakes it: what comes for a throttle that others wait for is put behind them.
+// DESIGN: what one database's drain claims. Without limits, as much as there is room for. A limit that concerns every
+// mail (a gate) is looked at before a claim: what may not start stays where it is, in its order. Whether another limit
+// concerns a mail, a claim finds out: such a mail goes back once, with the name of its throttle, and is claimed by that
+// name, high before normal before low and oldest first, when the throttle has a token. Nobody overtakes it: what comes
+// for a throttle that others wait for is put behind them.
 
 type Skipped = Extract<LegResult, { readonly kind: "skipped" }>;
 
@@ -162,7 +163,10 @@ export class Intake {
     return refusal === undefined ? undefined : this.#sendToWait(refusal);
   }
 
-  /** Why a mail has to stand behind others that wait already; undefined: nobody waits for what it needs, or it has waited itself. */
+  /**
+   * Why a mail has to stand behind others that wait already; undefined: nobody waits for what it needs, or it has
+   * waited itself.
+   */
   mustWait(leg: Leg, route: string): Skipped | undefined {
     const { rates } = this.#options;
     if (rates === undefined || this.#waitedFor.size === 0 || leg.holding.message.waitedFor !== null) return undefined;
@@ -175,7 +179,8 @@ export class Intake {
   }
 
   /**
-   * Looks what waits: also what another relay, or another run, has left. What neither these settings limit nor a pause keeps back is due now.
+   * Looks what waits: also what another relay, or another run, has left. What neither these settings limit nor a pause
+   * keeps back is due now.
    *
    * @returns the throttles that mail waits for, of those that are remembered
    */
@@ -214,7 +219,10 @@ export class Intake {
     return its.some((key) => !pauses.keys.has(key));
   }
 
-  /** How many of these are not set aside at once: a token that is kept for the others would keep back whoever comes behind them. */
+  /**
+   * How many of these are not set aside at once: a token that is kept for the others would keep back whoever comes
+   * behind them.
+   */
   #unpaused(messages: readonly ClaimedMessage[]): number {
     const { keys } = this.#options.pauses;
     if (keys.size === 0) return messages.length;

@@ -1,10 +1,11 @@
 import type { Lane, LaneLimit, PerLane } from "./lane_shares.ts";
 
-// DESIGN: while somebody holds an old snapshot (pg_dump, a report, a transaction that was left open), the index entries of mails that were sent stay, at the very
-// place where each claim begins, and each claim would walk over all of them. So a claim begins where the one before it ended in each lane, its
-// floor. What appears below a floor is late: a transaction that was open for long gives its mails the time of their enqueue, and a
-// locked row was passed over. Therefore a floor is not put higher than a little before now, and none is used after a claim that left
-// nothing, nor for longer than a second: the next claim begins at the very first entry.
+// DESIGN: while somebody holds an old snapshot (pg_dump, a report, a transaction that was left open), the index entries
+// of mails that were sent stay, at the very place where each claim begins, and each claim would walk over all of them.
+// So a claim begins where the one before it ended in each lane, its floor. What appears below a floor is late: a
+// transaction that was open for long gives its mails the time of their enqueue, and a locked row was passed over.
+// Therefore a floor is not put higher than a little before now, and none is used after a claim that left nothing, nor
+// for longer than a second: the next claim begins at the very first entry.
 
 /** For how long floors are used. */
 const FLOOR_MS = 1_000;
@@ -53,7 +54,9 @@ export class LaneFloors {
     return order.map((limit) => ({ ...limit, ...this.#floors.get(limit.lane) ?? NONE }));
   }
 
-  /** How many milliseconds ago the last claim left nothing that was due a little earlier; undefined: it left something. */
+  /**
+   * How many milliseconds ago the last claim left nothing that was due a little earlier; undefined: it left something.
+   */
   emptiedMs(nowMs: number): number | undefined {
     return this.#emptiedMs === undefined ? undefined : Math.max(0, nowMs - this.#emptiedMs) + LATE_MS;
   }

@@ -15,9 +15,10 @@ export type PerLane = readonly [high: number, normal: number, low: number];
 /** What part of everything is for normal and for low mail while there is any. Sums of these are exact. */
 const PARTS: PerLane = [0, 1 / 8, 1 / 16];
 
-// DESIGN: high before normal before low, but a flow of high mail that never ends leaves the others a small part. What a lane has not got of its
-// part is owed to it, and it goes first with that the next time: so each lane is asked once. Normal mail that is asked for no more than it is owed may have more,
-// which low mail must not overtake: that waits for the next time then. Parts of a mail are owed too, so that many small claims keep the shares.
+// DESIGN: high before normal before low, but a flow of high mail that never ends leaves the others a small part. What a
+// lane has not got of its part is owed to it, and it goes first with that the next time: so each lane is asked once.
+// Normal mail that is asked for no more than it is owed may have more, which low mail must not overtake: that waits for
+// the next time then. Parts of a mail are owed too, so that many small claims keep the shares.
 
 /** Whose turn it is. */
 export class LaneShares {
@@ -35,7 +36,10 @@ export class LaneShares {
     return [...owed, ...others];
   }
 
-  /** Notes what they gave. @returns there may be more: so many came, or a lane was not asked for all that it may have */
+  /**
+   * Notes what they gave.
+   * @returns there may be more: so many came, or a lane was not asked for all that it may have
+   */
   took(mails: number, { order, got }: { readonly order: readonly LaneLimit[]; readonly got: PerLane }): boolean {
     const isFull = got[0] + got[1] + got[2] === mails;
     const isLowLeftOut = order.length < PARTS.length;

@@ -3,15 +3,17 @@ import type { Log } from "../log.ts";
 import type { Clock } from "../time/clock.ts";
 import { delay, unlessAborted } from "../time/delay.ts";
 
-// DESIGN: LISTEN lives in one session of the server, and dies with it, in silence when a firewall forgets the connection. So the bell has a
-// connection of its own, which is asked again and again whether it still listens, and is made anew as soon as it is lost:
+// DESIGN: LISTEN lives in one session of the server, and dies with it, in silence when a firewall forgets the
+// connection. So the bell has a connection of its own, which is asked again and again whether it still listens, and is
+// made anew as soon as it is lost:
 //
 //   connect ──▶ LISTEN ──▶ ring: look for what was missed ──▶ echo: notify ourselves over another connection ──heard──▶ listening
 //      ▲                                                        │                                                    │
 //      └── wait: at once, 250 ms … 30 s ◀── closed, no answer, no longer listening ◀── heartbeat, every 15 s ◀───────┘
 //      └── wait: 10 minutes ◀── deaf: a transaction pooler ◀────┘
 //
-// While the database may sleep (`rest`), it is neither asked nor, when it has closed the connection, connected to again.
+// While the database may sleep (`rest`), it is neither asked nor, when it has closed the connection, connected to
+// again.
 
 /** What a listener needs. */
 export interface ListenerOptions {

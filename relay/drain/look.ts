@@ -19,7 +19,10 @@ export interface LookerOptions extends Pick<WorkersOptions, "contents" | "clock"
   readonly onTaken: () => Promise<void>;
 }
 
-/** What a look found: all the room was filled, all that was due was claimed (maybe nothing), there was no room, all is paused, or nothing of it is ours to send. */
+/**
+ * What a look found: all the room was filled, all that was due was claimed (maybe nothing), there was no room, all is
+ * paused, or nothing of it is ours to send.
+ */
 export type Look = "filled" | "some" | "nothing" | "no_room" | "paused" | "refused" | "failed";
 
 /** Claims as much as the workers have room for, and hands it to them. */
@@ -45,8 +48,8 @@ export class Looker {
   }
 
   /**
-   * Leaves alone what other relays hold, for the time of a lease: one whose lease has run out while the database was away for all is alive, and
-   * renews it as soon as it is connected again.
+   * Leaves alone what other relays hold, for the time of a lease: one whose lease has run out while the database was
+   * away for all is alive, and renews it as soon as it is connected again.
    */
   leaveOthersAlone(): void {
     this.#ownOnlyUntilMs = this.#options.clock.now() + this.#options.leaseMs;

@@ -11,7 +11,10 @@ export interface OutageOptions {
 /** How long `run --once` bears a database that does not answer: whoever started it waits for its exit code. */
 const GONE_MS = 30_000;
 
-/** Whether a database answers, by the statements that were sent to it; one line in the log when that ends, and one when it is back. */
+/**
+ * Whether a database answers, by the statements that were sent to it; one line in the log when that ends, and one when
+ * it is back.
+ */
 export class Outage {
   readonly #options: OutageOptions;
   #reason: string | undefined;

@@ -11,10 +11,12 @@ const MOST_GROWTH = 8;
 const KEPT = 0.95;
 
 /**
- * Decides how many mails a relay holds at a time: enough for the server's pace, so that none waits for a claim, and no more.
+ * Decides how many mails a relay holds at a time: enough for the server's pace, so that none waits for a claim, and no
+ * more.
  *
- * Where claim, content and settle take longer than what is held lasts (a database across an ocean), the pace that is seen is that of the limit itself. So a limit
- * that was reached, and left connections without mail, is too low: it is doubled, and falls again slowly.
+ * Where claim, content and settle take longer than what is held lasts (a database across an ocean), the pace that is
+ * seen is that of the limit itself. So a limit that was reached, and left connections without mail, is too low: it is
+ * doubled, and falls again slowly.
  */
 export class Pace {
   readonly #least: number;

@@ -12,8 +12,9 @@ export interface RestOptions {
 const QUIET_MS = 60_000;
 
 /**
- * How long mail flows after there was something to do. Until then the claim loop looks by itself instead of being rung: commits that ring
- * stand in line for one lock of the whole database server, and under load there would be hundreds a second.
+ * How long mail flows after there was something to do. Until then the claim loop looks by itself instead of being rung:
+ * commits that ring stand in line for one lock of the whole database server, and under load there would be hundreds a
+ * second.
  */
 const FLOW_MS = 10;
 

@@ -20,15 +20,15 @@ export interface Room {
 }
 
 /**
- * How long a full route is waited for before mail is claimed around it. A route that flows has room again sooner: it holds what it
- * sends in a quarter of a second (pace.ts), and says so when a quarter of that is free.
+ * How long a full route is waited for before mail is claimed around it. A route that flows has room again sooner: it
+ * holds what it sends in a quarter of a second (pace.ts), and says so when a quarter of that is free.
  */
 export const PATIENCE_MS = 100;
 
 /**
- * Decides how many messages to claim. The queue does not know by which route a message goes, so a claim brings mail for routes that
- * are out or full too, and that mail has to be given back. With one route that never happens; with several, only so that mail for
- * the others gets through.
+ * Decides how many messages to claim. The queue does not know by which route a message goes, so a claim brings mail for
+ * routes that are out or full too, and that mail has to be given back. With one route that never happens; with several,
+ * only so that mail for the others gets through.
  *
  * @param patienceMs how long a full route is waited for; Infinity: as long as it takes
  */

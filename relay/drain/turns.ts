@@ -2,8 +2,8 @@
 const GRACE_MS = 250;
 
 /**
- * Whose turn it is when one throttle has a token and several databases have mail that waits for it: one after the other, so that a database with
- * a hundred thousand mails holds up no other with ten.
+ * Whose turn it is when one throttle has a token and several databases have mail that waits for it: one after the
+ * other, so that a database with a hundred thousand mails holds up no other with ten.
  */
 export class Turns<Who> {
   /** Who waits, in order, and when each was here last. */

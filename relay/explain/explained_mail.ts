@@ -37,7 +37,10 @@ export interface ExplainedMail {
     readonly route: string;
     readonly reply: string;
   }[];
-  /** It is an item of a digest: in which mail it went out, once its window was closed; or it is that mail, and has so many items. */
+  /**
+   * It is an item of a digest: in which mail it went out, once its window was closed; or it is that mail, and has so
+   * many items.
+   */
   readonly digest?: { readonly key: string; readonly id?: string; readonly items?: number };
   /** Its row of the queue; undefined: all its recipients are final, or it is in a digest. */
   readonly row?: ExplainedRow | undefined;

@@ -13,7 +13,8 @@ import {
   type Surroundings,
 } from "./explained_mail.ts";
 
-// Why a mail is not going out: from what the database and the relay know to sentences for people. Pure: it reads nothing itself.
+// Why a mail is not going out: from what the database and the relay know to sentences for people. Pure: it reads
+// nothing itself.
 
 /** One reason. The code is for programs; the fix, where a person can do something, is a sentence or a command. */
 export interface Reason {
@@ -48,8 +49,8 @@ const LEFT = "relay:";
 const OPEN: ReadonlySet<string> = new Set(["scheduled", "queued", "sending", "deferred"]);
 
 /**
- * Says why a mail is not going out: what keeps it back first comes first, and what people can do about it with it. A mail that has ended
- * has one reason for each recipient.
+ * Says why a mail is not going out: what keeps it back first comes first, and what people can do about it with it. A
+ * mail that has ended has one reason for each recipient.
  */
 export function explain(mail: ExplainedMail, around: Surroundings): readonly Reason[] {
   const { row } = mail;

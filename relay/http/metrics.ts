@@ -10,7 +10,8 @@ type Sample = readonly [labels: Readonly<Record<string, string>>, value: number]
 /**
  * Writes the status in the Prometheus text format. No label holds an address or a domain of one.
  *
- * @param isReady What `/readyz` says: some of its reasons (a copy, a schema that does not fit, a journal that cannot be written) are in no other metric.
+ * @param isReady What `/readyz` says: some of its reasons (a copy, a schema that does not fit, a journal that cannot be
+ * written) are in no other metric.
  */
 export function metricsText(status: RelayStatus, isReady: boolean): string {
   const { counters, databases, routes } = status;
@@ -38,7 +39,8 @@ export function metricsText(status: RelayStatus, isReady: boolean): string {
       messages,
     ),
     family(
-      // A mail that is given back is due at the next probe: while a route is out this says nothing of how old its mail is.
+      // A mail that is given back is due at the next probe: while a route is out this says nothing of how old its mail
+      // is.
       "queue_oldest_seconds gauge How long the longest due message has been due; 0 when nothing is. A route that is out, a limit and a pause begin it anew.",
       perDatabase((it) => it.reachable ? it.oldestDueSeconds ?? 0 : undefined),
     ),

@@ -9,7 +9,10 @@ export interface DatabaseStatus {
   readonly oldestDueSeconds?: number;
   /** Messages that this relay has claimed. */
   readonly inFlight: number;
-  /** Open messages by state, about, as the relay has counted them a minute ago at most; undefined: it has not, such as while it lets the database sleep. */
+  /**
+   * Open messages by state, about, as the relay has counted them a minute ago at most; undefined: it has not, such as
+   * while it lets the database sleep.
+   */
   readonly messages?: Readonly<Record<string, number>>;
   readonly lastError?: string;
   /** It is a copy, from which nothing is sent: of what, and who decides. */

@@ -2,11 +2,11 @@ import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } f
 import { findNumbered, numberedPath } from "./numbered_files.ts";
 
 /**
- * DESIGN: which mails are in flight right now, on disk before they are composed, so that the next relay in this state directory knows which of
- * them may have killed this one. One slot of a fixed size for each mail that is in flight at a time, written over with the next: one small
- * pwrite(2) when it begins, another when it has ended and no mail has begun in its place within a turn of the event loop, and no fsync,
- * since a machine that loses power is no mail's fault.
- * It is a help for blame and nothing that a mail hangs on: what cannot be written is not counted.
+ * DESIGN: which mails are in flight right now, on disk before they are composed, so that the next relay in this state
+ * directory knows which of them may have killed this one. One slot of a fixed size for each mail that is in flight at a
+ * time, written over with the next: one small pwrite(2) when it begins, another when it has ended and no mail has begun
+ * in its place within a turn of the event loop, and no fsync, since a machine that loses power is no mail's fault. It
+ * is a help for blame and nothing that a mail hangs on: what cannot be written is not counted.
  */
 export class FlightLog {
   /** Names of mails that were in flight when the predecessors died. */
@@ -111,8 +111,8 @@ export class FlightLog {
   }
 
   /**
-   * Keeps what other databases have not taken, in one file, and nothing else: one that is a copy, or served no more, may never take it, and the
-   * crash would be counted once more for the others at every start.
+   * Keeps what other databases have not taken, in one file, and nothing else: one that is a copy, or served no more,
+   * may never take it, and the crash would be counted once more for the others at every start.
    */
   #keepFound(): void {
     const path = this.#foundFiles.pop();

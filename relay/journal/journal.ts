@@ -18,12 +18,12 @@ import { type JournalRecord, type Mark, parseRecord, recordLine } from "./record
 /**
  * DESIGN: what the relay must not forget when it is killed, on disk until the database has it.
  *
- * An intent is in the file (write(2)) before the end of its content is written to the socket; an outcome waits for the next intent, or
- * the end of this turn of the event loop, and goes with it in one write. fdatasync follows within 10 ms: a process that is
- * killed loses nothing that was written, a machine that loses power loses those 10 ms.
- * Files are numbered, and each is deleted when every claim that has a record in it is settled, be it a later one than its intent: the one in
- * use grows to a size, then the next begins.
- * What a start finds is kept in memory until each database has taken it (`replay.ts`), and its files until all have.
+ * An intent is in the file (write(2)) before the end of its content is written to the socket; an outcome waits for the
+ * next intent, or the end of this turn of the event loop, and goes with it in one write. fdatasync follows within 10
+ * ms: a process that is killed loses nothing that was written, a machine that loses power loses those 10 ms. Files are
+ * numbered, and each is deleted when every claim that has a record in it is settled, be it a later one than its intent:
+ * the one in use grows to a size, then the next begins. What a start finds is kept in memory until each database has
+ * taken it (`replay.ts`), and its files until all have.
  */
 export class Journal {
   readonly #directory: string;
@@ -199,14 +199,17 @@ export class Journal {
     }
     this.#trouble = undefined;
     this.#pending = "";
-    // Of what is settled, or known by another lease, nothing need be kept on its account: a new lease has a record of its own here.
+    // Of what is settled, or known by another lease, nothing need be kept on its account: a new lease has a record of
+    // its own here.
     for (const key of this.#pendingKeys.splice(0)) if (this.#files.has(key)) this.#noteIn(this.#number, key);
     if (this.#syncs) return;
     this.#syncs = true;
     this.#after(SYNC_MS, () => this.#sync());
   }
 
-  /** A full disk has taken a part: what is refused must not be found, and without its line end alone a line is whole. */
+  /**
+   * A full disk has taken a part: what is refused must not be found, and without its line end alone a line is whole.
+   */
   #takeBack(): void {
     try {
       ftruncateSync(this.#fd, this.#bytes);
@@ -219,7 +222,8 @@ export class Journal {
   #sync(): void {
     this.#syncs = false;
     if (this.#isClosed) return;
-    // Somebody has deleted it: what is written from here on would be gone with the process, and goes into the next file.
+    // Somebody has deleted it: what is written from here on would be gone with the process, and goes into the next
+    // file.
     if (fstatSync(this.#fd).nlink === 0) this.#bytes = Infinity;
     else fdatasync(this.#fd, () => undefined);
   }

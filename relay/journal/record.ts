@@ -18,8 +18,8 @@ export type JournalRecord =
   | { readonly kind: "moved"; readonly mark: Mark; readonly lease: string };
 
 /**
- * Writes a record as one line: a checksum, a blank, JSON. A process that is killed while it writes leaves a line that its
- * checksum does not fit.
+ * Writes a record as one line: a checksum, a blank, JSON. A process that is killed while it writes leaves a line that
+ * its checksum does not fit.
  *
  * @example
  * ```ts

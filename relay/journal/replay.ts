@@ -27,9 +27,10 @@ export interface ReplayOptions {
 const BATCH = 500;
 
 /**
- * Brings to an end what a dead predecessor in the same state directory held, before anything is claimed: an outcome in the journal is
- * written to the database; an intent alone is an uncertain mail; everything else had not reached the end of its content, and is
- * given back as if it had not been claimed. For what was in flight when it died, the crash is counted.
+ * Brings to an end what a dead predecessor in the same state directory held, before anything is claimed: an outcome in
+ * the journal is written to the database; an intent alone is an uncertain mail; everything else had not reached the end
+ * of its content, and is given back as if it had not been claimed. For what was in flight when it died, the crash is
+ * counted.
  */
 export async function replay(options: ReplayOptions): Promise<void> {
   const { queue, journal, database, instance, rules, clock, random, log } = options;

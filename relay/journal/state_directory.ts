@@ -26,8 +26,8 @@ export interface StateDirectory {
 /**
  * Takes hold of the state directory.
  *
- * The lock is SQLite's: the operating system ends it with the process, however that ends, and it holds between containers that share
- * a volume, where process ids say nothing.
+ * The lock is SQLite's: the operating system ends it with the process, however that ends, and it holds between
+ * containers that share a volume, where process ids say nothing.
  *
  * @throws {Error} when another relay has it, or it cannot be written
  */
@@ -60,7 +60,10 @@ export function openStateDirectory(directory: string): StateDirectory {
   return { path, instance: readInstance(join(path, "instance")), release: () => lock.close() };
 }
 
-/** Throws at the first thing in a state directory that this user may not write: a relay that was run there as root leaves its files behind. */
+/**
+ * Throws at the first thing in a state directory that this user may not write: a relay that was run there as root
+ * leaves its files behind.
+ */
 export function checkKept(path: string): void {
   for (const name of ["lock.sqlite", "instance"]) mayWrite(join(path, name));
   const journal = join(path, "journal");
@@ -79,7 +82,10 @@ function mayWrite(path: string, more = 0): boolean {
   }
 }
 
-/** Shuts the folder to others, if it is ours: a volume may belong to root and let us in by its group (fsGroup in Kubernetes). */
+/**
+ * Shuts the folder to others, if it is ours: a volume may belong to root and let us in by its group (fsGroup in
+ * Kubernetes).
+ */
 function makePrivate(path: string): void {
   try {
     chmodSync(path, 0o700);

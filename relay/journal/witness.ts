@@ -21,10 +21,12 @@ export function witnessOf(
   { journal, database, leaseMs, clock }: WitnessOptions,
 ): Required<Witness> {
   return {
-    // It may have waited for its connection for long. What cannot be noted would come as far as its last line, for nothing.
+    // It may have waited for its connection for long. What cannot be noted would come as far as its last line, for
+    // nothing.
     mayBegin: () => !journal.isBroken && lasts(holding, { nowMs: clock.now(), leaseMs }),
     committing(positions) {
-      // A relay that was frozen in the middle of a dialogue, or has lost its database: another may be sending this mail by now, or soon.
+      // A relay that was frozen in the middle of a dialogue, or has lost its database: another may be sending this mail
+      // by now, or soon.
       if (!lasts(holding, { nowMs: clock.now(), leaseMs })) {
         throw new Error("Its lease was not renewed while it was being sent: another relay may take it over");
       }

@@ -1,9 +1,10 @@
 import type { Log } from "../log.ts";
 import type { ClaimedMessage, Settlement } from "../queue/queue.ts";
 
-// DESIGN: counts what the next hops say to the recipients of each batch, and pauses a batch of which too many are refused for good: an old list hurts
-// the name of the sender, and the mail of everybody else, with each further mail. What is deferred tells nothing yet. The counts are this relay's,
-// since its start or since the pause, so that a batch that a person resumes gets as many tries anew; older ones weigh less and less.
+// DESIGN: counts what the next hops say to the recipients of each batch, and pauses a batch of which too many are
+// refused for good: an old list hurts the name of the sender, and the mail of everybody else, with each further mail.
+// What is deferred tells nothing yet. The counts are this relay's, since its start or since the pause, so that a batch
+// that a person resumes gets as many tries anew; older ones weigh less and less.
 
 /** Fewer tell nothing. */
 const LEAST = 100;

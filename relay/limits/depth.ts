@@ -2,10 +2,12 @@ import type { Statements } from "../database/statements.ts";
 import type { Log } from "../log.ts";
 import type { Clock } from "../time/clock.ts";
 
-// DESIGN: to count a million rows every second would be dear, so the queue is counted now and then, and in between two numbers that cost
-// nothing tell how it changes: the sequence of `message` (what came; too many, since it counts what was rolled back) and the rows deleted from
-// `queue` (what ended; known a moment late). Both errors make the estimate too high, and before it closes the queue or opens it, it is
-// counted in earnest, up to the limit. (What was deleted in the second before a count may be told after it; the next count mends that.) While it is full, the relay's row says until when enqueue refuses, and that time is short.
+// DESIGN: to count a million rows every second would be dear, so the queue is counted now and then, and in between two
+// numbers that cost nothing tell how it changes: the sequence of `message` (what came; too many, since it counts what
+// was rolled back) and the rows deleted from `queue` (what ended; known a moment late). Both errors make the estimate
+// too high, and before it closes the queue or opens it, it is counted in earnest, up to the limit. (What was deleted in
+// the second before a count may be told after it; the next count mends that.) While it is full, the relay's row says
+// until when enqueue refuses, and that time is short.
 
 /** How often somebody looks. */
 export const DEPTH_MS = 1_000;
@@ -19,7 +21,10 @@ const OPENS_AT = 0.9;
 /** Without need it is counted so seldom. A count of a million takes about 0.1 s. */
 const COUNT_MS = 60_000;
 
-/** And not again before so many times the time that it took: without need, and where the estimate says that something changes. */
+/**
+ * And not again before so many times the time that it took: without need, and where the estimate says that something
+ * changes.
+ */
 const REST = { usual: 1_000, needed: 20 } as const;
 
 /** No table is read but a sequence of one row. */
@@ -66,7 +71,10 @@ export class Depth {
     this.#options = options;
   }
 
-  /** About how many messages are open; when there are more than the limit, perhaps only that. Undefined before the first look. */
+  /**
+   * About how many messages are open; when there are more than the limit, perhaps only that. Undefined before the first
+   * look.
+   */
   get messages(): number | undefined {
     return this.#messages;
   }
@@ -76,7 +84,10 @@ export class Depth {
     return this.#isFull;
   }
 
-  /** Looks, and tells the database when something has changed; to be called every `DEPTH_MS`. @param options `isLast`: it is counted, since nobody does so later */
+  /**
+   * Looks, and tells the database when something has changed; to be called every `DEPTH_MS`.
+   * @param options `isLast`: it is counted, since nobody does so later
+   */
   async look({ isLast = false }: { readonly isLast?: boolean } = {}): Promise<void> {
     const { sql, relayId, limit, clock, log } = this.#options;
     if (isLast) this.#count = undefined;

@@ -1,7 +1,8 @@
 import { domainOf } from "../../src/address.ts";
 
-// A pause is known by its key: `all`, `app=shop`, `stream=bulk`, `batch=` with the batch's id, or `domain=example.com`. Mail that it keeps back waits in the queue as mail waits for a
-// limit, with the throttle `paused:` and the keys of all pauses that it waits for.
+// A pause is known by its key: `all`, `app=shop`, `stream=bulk`, `batch=` with the batch's id, or `domain=example.com`.
+// Mail that it keeps back waits in the queue as mail waits for a limit, with the throttle `paused:` and the keys of all
+// pauses that it waits for.
 
 /** What a person has said is not to be begun for now. */
 export interface Pause {
@@ -61,8 +62,8 @@ export function pauseOf(
 }
 
 /**
- * The throttle of mail that waits for the end of these pauses. The end of any of them makes it due again: then some of its recipients may
- * get theirs. (A mail that waits for more pauses than fit waits for the first ones.)
+ * The throttle of mail that waits for the end of these pauses. The end of any of them makes it due again: then some of
+ * its recipients may get theirs. (A mail that waits for more pauses than fit waits for the first ones.)
  *
  * @example
  * ```ts

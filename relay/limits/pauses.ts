@@ -2,9 +2,9 @@ import type { Log } from "../log.ts";
 import type { Clock } from "../time/clock.ts";
 import { type Pause, PAUSE_OF_ALL } from "./pause.ts";
 
-// DESIGN: one for a relay. The pauses of the home database hold in all databases of the relay. They are read before the first claim, at once
-// when the home database rings, and before a claim when they have not been for RELAY_POLL. While that database does not answer, those hold that
-// were known last, and nobody waits for it.
+// DESIGN: one for a relay. The pauses of the home database hold in all databases of the relay. They are read before the
+// first claim, at once when the home database rings, and before a claim when they have not been for RELAY_POLL. While
+// that database does not answer, those hold that were known last, and nobody waits for it.
 
 /** What the pauses need. */
 export interface PausesOptions {

@@ -2,7 +2,10 @@ import { domainOf } from "../../src/address.ts";
 import { formatDuration, parseDuration } from "../time/duration.ts";
 import type { Limit } from "./throttle.ts";
 
-/** What a limit counts: mails, mails of one route, mails of one stream, or recipients of a domain; `*` is every domain without a limit of its own, each by itself. */
+/**
+ * What a limit counts: mails, mails of one route, mails of one stream, or recipients of a domain; `*` is every domain
+ * without a limit of its own, each by itself.
+ */
 export type Scope =
   | { readonly of: "all" }
   | { readonly of: "route"; readonly name: string }

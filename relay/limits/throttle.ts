@@ -4,13 +4,15 @@ export interface Limit {
   readonly periodMs: number;
 }
 
-// DESIGN: a token bucket, told by one number: when it will be full. It holds `count` tokens and gets them back evenly, one each `tokenMs`, so that
-// after a pause `count` mails go at once. Within t there are never more than count + t / tokenMs. One taking alone may ask for more than there
-// is, a mail to many recipients of one domain: it goes when there is one token, and what it takes beyond is missing afterwards. So nobody who asks
-// for little can keep out, for ever, somebody who asks for much.
+// DESIGN: a token bucket, told by one number: when it will be full. It holds `count` tokens and gets them back evenly,
+// one each `tokenMs`, so that after a pause `count` mails go at once. Within t there are never more than count + t /
+// tokenMs. One taking alone may ask for more than there is, a mail to many recipients of one domain: it goes when there
+// is one token, and what it takes beyond is missing afterwards. So nobody who asks for little can keep out, for ever,
+// somebody who asks for much.
 //
-// The bucket that counts stands in the home database (throttle_table.ts does the same in SQL). Who takes from it takes a little ahead, so that a
-// fast limit does not cost a round trip for each mail; the bucket is so much smaller, and what is not used in time is not used at all.
+// The bucket that counts stands in the home database (throttle_table.ts does the same in SQL). Who takes from it takes
+// a little ahead, so that a fast limit does not cost a round trip for each mail; the bucket is so much smaller, and
+// what is not used in time is not used at all.
 
 /** Numbers that would be whole but for the arithmetic of floating point. */
 const CLOSE = 1e-6;

@@ -4,12 +4,18 @@ import { aheadOf, capacityOf, freeAt, type Limit, readyAtMs, take, tokenMs, type
 /** For how long mail that was claimed for a token is expected to take it. */
 const PROMISE_MS = 1_000;
 
-/** What one relay knows of one throttle: the bucket at home, as it was last seen, and the tokens taken ahead. Pure but for what it remembers. */
+/**
+ * What one relay knows of one throttle: the bucket at home, as it was last seen, and the tokens taken ahead. Pure but
+ * for what it remembers.
+ */
 export class ThrottleBucket {
   readonly key: string;
   readonly limit: Limit;
   readonly turns: Turns<object> = new Turns();
-  /** When the bucket at home will be full, as far as we know: others may have taken more since. Undefined: we have not asked yet. */
+  /**
+   * When the bucket at home will be full, as far as we know: others may have taken more since. Undefined: we have not
+   * asked yet.
+   */
   #fullAtMs: number | undefined;
   /** While home is away: our share of the limit. */
   #share: { readonly limit: Limit; fullAtMs: number } | undefined;

@@ -26,9 +26,9 @@ export interface Answer {
 }
 
 /**
- * What `take` of throttle.ts does, for all relays: `full_at` says when a bucket will be full. One statement, whose locks nobody holds while he
- * waits for anything; in the order of the keys, so that two statements do not wait for each other.
- * Index: throttle_pkey.
+ * What `take` of throttle.ts does, for all relays: `full_at` says when a bucket will be full. One statement, whose
+ * locks nobody holds while he waits for anything; in the order of the keys, so that two statements do not wait for each
+ * other. Index: throttle_pkey.
  */
 export const TAKE: string = `
 with asked as materialized (

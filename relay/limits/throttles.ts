@@ -5,9 +5,10 @@ import type { Answer, Asked } from "./throttle_table.ts";
 import type { Limit } from "./throttle.ts";
 import { aheadOf } from "./throttle.ts";
 
-// DESIGN: one for a relay, shared by its databases. A mail asks for its tokens right before it is started; who asks while a question is under way goes
-// with the next one, in order. Whoever cannot be served is told when there will be a token, and waits in the database (intake.ts). While the
-// home database does not answer, a limit is kept by this relay's share of it, which is never more than the limit.
+// DESIGN: one for a relay, shared by its databases. A mail asks for its tokens right before it is started; who asks
+// while a question is under way goes with the next one, in order. Whoever cannot be served is told when there will be a
+// token, and waits in the database (intake.ts). While the home database does not answer, a limit is kept by this
+// relay's share of it, which is never more than the limit.
 
 /** What the throttles need. */
 export interface ThrottlesOptions {
@@ -85,7 +86,10 @@ export class Throttles {
     };
   }
 
-  /** Somebody has claimed: as many as he might, or all that there were. `asks`: how many of them are going to ask for a token. */
+  /**
+   * Somebody has claimed: as many as he might, or all that there were. `asks`: how many of them are going to ask for a
+   * token.
+   */
   claimed(
     key: string,
     who: object,

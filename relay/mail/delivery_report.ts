@@ -1,7 +1,8 @@
 /**
- * DESIGN: what a server has to say of a mail that it had taken, or the program that shows it to its reader, read from the parts of a report that machines write
- * for machines: RFC 3464 (delivery status), RFC 5965 (complaints) and RFC 8098 (read receipts). Text that is meant for people is not guessed at, since each server says it in another way, and in other languages; but
- * OpenSMTPD writes the reply nowhere else: on a line that begins with the address.
+ * DESIGN: what a server has to say of a mail that it had taken, or the program that shows it to its reader, read from
+ * the parts of a report that machines write for machines: RFC 3464 (delivery status), RFC 5965 (complaints) and RFC
+ * 8098 (read receipts). Text that is meant for people is not guessed at, since each server says it in another way, and
+ * in other languages; but OpenSMTPD writes the reply nowhere else: on a line that begins with the address.
  */
 
 /** What a report says of one recipient. */
@@ -21,7 +22,10 @@ export interface Report {
 
 /** A report, and by what it names the mail that it is about. */
 export interface DeliveryReport {
-  /** UUIDs: the envelope id that the mail was sent with, and its Message-ID, as the report names it or as it came back with it. */
+  /**
+   * UUIDs: the envelope id that the mail was sent with, and its Message-ID, as the report names it or as it came back
+   * with it.
+   */
   readonly ids: readonly string[];
   readonly reports: readonly Report[];
 }
@@ -46,8 +50,8 @@ const MOST_CHARACTERS = 1_000;
 const UUID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/;
 
 /**
- * Reads a report. What relays a mail to where no reports are made, or expands a list, says nothing, neither does a complaint that is withdrawn,
- * nor who has thrown a mail away unread.
+ * Reads a report. What relays a mail to where no reports are made, or expands a list, says nothing, neither does a
+ * complaint that is withdrawn, nor who has thrown a mail away unread.
  *
  * @example
  * ```ts
@@ -170,7 +174,10 @@ function readingOf(receipt: Block): readonly Report[] {
   return [{ kind: "opened", addresses, code: undefined, enhanced: undefined, reply, reporter }];
 }
 
-/** An address as it stands, and as it was before it was encoded (RFC 3461 section 4): servers write the one or the other. */
+/**
+ * An address as it stands, and as it was before it was encoded (RFC 3461 section 4): servers write the one or the
+ * other.
+ */
 function addressesOf(block: Block, name: string): readonly string[] {
   const text = valueOf(block, name);
   return text === undefined ? [] : [...new Set([bare(text), bare(decoded(text))])];

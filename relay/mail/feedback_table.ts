@@ -26,7 +26,8 @@ const NOTE = "select mailchute.note_feedback($1::bigint, $2::text::jsonb, $3::te
  *
  * @param ids by which the report names the mail
  * @param rules undefined: nobody comes onto the suppression list
- * @returns what was taken in, none when the report is about nobody whom the mail was sent to; undefined: there is no such mail here
+ * @returns what was taken in, none when the report is about nobody whom the mail was sent to; undefined: there is no
+ * such mail here
  */
 export async function noteFeedback(
   sql: Statements,
@@ -69,7 +70,10 @@ interface Recipient {
   readonly address: string;
 }
 
-/** Who alone was written to is meant by whatever address: the mail was passed on. Of others the server may have changed the case. */
+/**
+ * Who alone was written to is meant by whatever address: the mail was passed on. Of others the server may have changed
+ * the case.
+ */
 function meant(recipients: readonly Recipient[], { addresses }: Report): readonly Recipient[] {
   if (recipients.length === 1) return recipients;
   const named = new Set(addresses.map(comparable));
@@ -80,7 +84,10 @@ function comparable(address: string): string {
   return normalizeAddress(address).toLowerCase();
 }
 
-/** What a refusal says of the address, by the table that the dialogue goes by: a report of a server is as good as its reply. */
+/**
+ * What a refusal says of the address, by the table that the dialogue goes by: a report of a server is as good as its
+ * reply.
+ */
 function saysOf(report: Report, rules: BounceRules | undefined): string | undefined {
   if (report.kind !== "bounced") return undefined;
   const { code = 550, enhanced, reply } = report;

@@ -3,7 +3,8 @@ import type { Mailbox } from "../../src/address.ts";
 import { headerProblem } from "../../src/mime/header.ts";
 import { mailParser } from "./mail_parser.ts";
 
-// A finished mail that a program hands over, as sendmail takes it, taken apart into what the queue stores: the relay composes it anew.
+// A finished mail that a program hands over, as sendmail takes it, taken apart into what the queue stores: the relay
+// composes it anew.
 
 /** What a mail of the queue can carry of it. */
 export interface SubmittedMail {
@@ -33,8 +34,8 @@ export class UnreadableMail extends Error {
 const NESTING = { maxNestingDepth: 64, maxRfc822NestingDepth: 2, forceRfc822Attachments: true } as const;
 
 /**
- * Takes a mail apart. Header fields that a mail of the queue writes by itself (Date, Message-ID, MIME) and those of servers on the way (Received,
- * signatures, which would not fit any more) are left out; all others are kept.
+ * Takes a mail apart. Header fields that a mail of the queue writes by itself (Date, Message-ID, MIME) and those of
+ * servers on the way (Received, signatures, which would not fit any more) are left out; all others are kept.
  *
  * @param qualify makes an address of a bare name such as `root`
  * @throws {UnreadableMail}

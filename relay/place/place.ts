@@ -20,9 +20,9 @@ export interface PresentPlace {
 /**
  * Tells what makes a database a copy of the one that is remembered; undefined: it is the same one.
  *
- * A copy by its data (a restored dump, a template) has another number or another cluster. A copy of the whole cluster (a promoted replica, a
- * snapshot, a branch) has the same ones, and another address; but so has the original, reached in another way. Then the instant at which
- * the server was started decides: no two servers share it.
+ * A copy by its data (a restored dump, a template) has another number or another cluster. A copy of the whole cluster
+ * (a promoted replica, a snapshot, a branch) has the same ones, and another address; but so has the original, reached
+ * in another way. Then the instant at which the server was started decides: no two servers share it.
  *
  * @example A template copy, and the original through a tunnel
  * ```ts
@@ -46,8 +46,8 @@ export function differenceOf(remembered: RememberedPlace, present: PresentPlace)
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /**
- * The address of a database, without what may change while it stays the same: user, password, parameters, and by which of its names a pooler
- * or this machine is called.
+ * The address of a database, without what may change while it stays the same: user, password, parameters, and by which
+ * of its names a pooler or this machine is called.
  *
  * @example Pooled and direct
  * ```ts

@@ -3,9 +3,10 @@ import type { Log } from "../log.ts";
 import type { Clock } from "../time/clock.ts";
 import { lookAtPlace, rememberPlace } from "./place_record.ts";
 
-// DESIGN: before a claim, the place of the database must be proven. The proof holds for the connections that it was made with, since a
-// server does not change under an open connection, and for a minute, since behind a pooler it may. A copy is looked at again
-// and again, and served as soon as somebody has adopted it. Who asks meanwhile waits: what is to be done for an adopted copy is done once.
+// DESIGN: before a claim, the place of the database must be proven. The proof holds for the connections that it was
+// made with, since a server does not change under an open connection, and for a minute, since behind a pooler it may. A
+// copy is looked at again and again, and served as soon as somebody has adopted it. Who asks meanwhile waits: what is
+// to be done for an adopted copy is done once.
 
 export interface PlaceGuardOptions {
   readonly sql: ConnectionPool;

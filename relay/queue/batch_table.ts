@@ -65,8 +65,8 @@ select to_jsonb(b.names) as names, exists (select from mailchute.content c where
 from mailchute.batch b where b.id = $1::uuid and b.app = $2`;
 
 /**
- * Index: batch_id. One message more with the content of the batch, and not of the batch: it counts nowhere, and goes out while the batch is paused. At
- * once, and before others.
+ * Index: batch_id. One message more with the content of the batch, and not of the batch: it counts nowhere, and goes
+ * out while the batch is paused. At once, and before others.
  */
 const TEST = `
 with test as (

@@ -16,7 +16,10 @@ export interface ClaimedMessage {
   readonly unrecorded: boolean;
   /** Its last holder had said that it may be sent (only of messages that wait for a person when nobody knows). */
   readonly intended: boolean;
-  /** At how many crashes in a row it was in flight; with the one of the holder that it was taken over from, if nobody asked that one to stop. */
+  /**
+   * At how many crashes in a row it was in flight; with the one of the holder that it was taken over from, if nobody
+   * asked that one to stop.
+   */
   readonly crashes: number;
   /** Its holder died, or we ourselves hold it, while nothing else was in flight. */
   readonly wasAlone: boolean;

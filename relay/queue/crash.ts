@@ -1,9 +1,10 @@
 import type { ClaimedMessage, Settlement } from "./queue.ts";
 import { type Conclusion, type ConclusionContext, expire, loss } from "./settlement.ts";
 
-// DESIGN: a mail that kills its relay (a bug of ours, memory) must not do so for ever, and one that merely was under way must not pay for it.
-// A relay that takes over from a dead one counts the crash for what was in flight; what was told its end by a living relay is settled, and
-// begins at 0 again. With the third crash in a row a mail is tried alone, and only a death while it was alone is its own.
+// DESIGN: a mail that kills its relay (a bug of ours, memory) must not do so for ever, and one that merely was under
+// way must not pay for it. A relay that takes over from a dead one counts the crash for what was in flight; what was
+// told its end by a living relay is settled, and begins at 0 again. With the third crash in a row a mail is tried
+// alone, and only a death while it was alone is its own.
 
 /** In flight at so many crashes in a row, a mail is tried alone. */
 const CRASHES_BEFORE_ALONE = 3;
@@ -16,7 +17,10 @@ export function mustBeAlone({ crashes }: Pick<ClaimedMessage, "crashes">): boole
   return crashes >= CRASHES_BEFORE_ALONE;
 }
 
-/** How long a mail may keep all others waiting; it is longer each time, so that one that kills late is found out as well. */
+/**
+ * How long a mail may keep all others waiting; it is longer each time, so that one that kills late is found out as
+ * well.
+ */
 export function aloneMs({ crashes }: Pick<ClaimedMessage, "crashes">): number {
   return Math.min(FIRST_ALONE_MS * 2 ** Math.max(0, crashes - CRASHES_BEFORE_ALONE), LONGEST_ALONE_MS);
 }
@@ -38,7 +42,10 @@ export function preclude(message: ClaimedMessage, context: ConclusionContext): S
   return expire(message, context);
 }
 
-/** What a relay writes about a message that its dead predecessor held. @param wasInFlight it had been begun, and not ended */
+/**
+ * What a relay writes about a message that its dead predecessor held.
+ * @param wasInFlight it had been begun, and not ended
+ */
 export function aftermath(
   message: ClaimedMessage,
   { conclusion, wasInFlight }: { readonly conclusion: Conclusion; readonly wasInFlight: boolean },

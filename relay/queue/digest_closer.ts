@@ -1,8 +1,9 @@
 import type { Statements } from "../database/statements.ts";
 import type { Clock } from "../time/clock.ts";
 
-// DESIGN: the windows of digests are closed before a claim, which finds the mails that they have become. When the next one may end is known from the
-// look before each sleep; only while mail flows, and nobody sleeps, is it asked for now and then.
+// DESIGN: the windows of digests are closed before a claim, which finds the mails that they have become. When the next
+// one may end is known from the look before each sleep; only while mail flows, and nobody sleeps, is it asked for now
+// and then.
 
 /** Index: digest_item_look. Closes windows that have ended, of at most $1 digests (013_digests.sql). */
 const CLOSE_DIGESTS = `
@@ -12,7 +13,10 @@ select c.looked, extract(epoch from c.next_at - now()) * 1000 as wait_ms from ma
 const MOST = 100;
 /** How long what is known of the next window holds. */
 const KNOWN_MS = 5_000;
-/** How long mail is claimed without closing what could not be closed: a digest of a million notifications may take longer than a statement may. */
+/**
+ * How long mail is claimed without closing what could not be closed: a digest of a million notifications may take
+ * longer than a statement may.
+ */
 const AGAIN_MS = 30_000;
 
 /** Closes the windows of digests that have ended, in one database. */
@@ -28,15 +32,18 @@ export class DigestCloser {
     this.#clock = clock;
   }
 
-  /** Takes in how many milliseconds it is until the next window may have ended, as the database has answered; null: none will. */
+  /**
+   * Takes in how many milliseconds it is until the next window may have ended, as the database has answered; null: none
+   * will.
+   */
   note(waitMs: unknown): void {
     this.#askedMs = this.#clock.now();
     this.#nextMs = waitMs === null || waitMs === undefined ? Infinity : this.#askedMs + Number(waitMs);
   }
 
   /**
-   * Closes what has ended, if anything may have; at most so many at a time, since the claim waits for it: a hundred thousand that end at nine o'clock keep no
-   * password reset waiting.
+   * Closes what has ended, if anything may have; at most so many at a time, since the claim waits for it: a hundred
+   * thousand that end at nine o'clock keep no password reset waiting.
    *
    * @returns whether there may be more
    * @throws once, and does nothing for a while then

@@ -1,9 +1,10 @@
 import { formatDuration } from "../time/duration.ts";
 
-// DESIGN: a lease is a promise of the database that nobody else touches a mail. It is not as long as the longest dialogue (RFC 5321 gives a
-// server 10 minutes for the final dot), since a dead relay's mail would wait as long: it is renewed while its holder lives, four times
-// within its length. So what counts is that it is not begun, nor brought to its final dot, on a lease of which nobody knows whether
-// it will be renewed: its last quarter, which a relay sees only after two renewals in a row have come to nothing.
+// DESIGN: a lease is a promise of the database that nobody else touches a mail. It is not as long as the longest
+// dialogue (RFC 5321 gives a server 10 minutes for the final dot), since a dead relay's mail would wait as long: it is
+// renewed while its holder lives, four times within its length. So what counts is that it is not begun, nor brought to
+// its final dot, on a lease of which nobody knows whether it will be renewed: its last quarter, which a relay sees only
+// after two renewals in a row have come to nothing.
 
 /** A relay that misses two renewals in a row still holds its leases. */
 export const RENEWALS_PER_LEASE = 4;

@@ -1,9 +1,11 @@
-// What ends or prolongs leases: settle, release and renew, each of many messages in one statement. As in queue_statements.ts, $1 is the relay's id, and
-// tests/queue/plan.test.ts asks EXPLAIN for the index that the comment names.
+// What ends or prolongs leases: settle, release and renew, each of many messages in one statement. As in
+// queue_statements.ts, $1 is the relay's id, and tests/queue/plan.test.ts asks EXPLAIN for the index that the comment
+// names.
 
 /**
- * Index: queue_pkey. The rows of the input ($2, by number) that still carry our id and the lease that we name, locked in the order of their
- * numbers: without that the planner chooses the order, and two statements on the same rows may each wait for the other.
+ * Index: queue_pkey. The rows of the input ($2, by number) that still carry our id and the lease that we name, locked
+ * in the order of their numbers: without that the planner chooses the order, and two statements on the same rows may
+ * each wait for the other.
  */
 const LOCKED = `
 with input as materialized (
@@ -27,7 +29,8 @@ const WRITTEN = `), noted as (
   from jsonb_to_recordset($3::text::jsonb) as x(seq bigint, number int, position smallint, kind text, phase text, blame text, code smallint,
     enhanced text, reply text, route text)
   where x.seq = any (array(select seq from ours))
-  -- Unless it was written before, by a statement whose answer was lost. A scalar subquery, which the planner cannot turn into a join.
+  -- Unless it was written before, by a statement whose answer was lost. A scalar subquery, which the planner cannot
+  -- turn into a join.
     and (select true from mailchute.attempt a where a.seq = x.seq and a.number = x.number
       and a.position = x.position and a.relay = $1::bigint and a.outcome = x.kind and a.reply = x.reply) is null
   returning 1
@@ -40,14 +43,15 @@ const WRITTEN = `), noted as (
 )`;
 
 /**
- * Index: the primary keys. What we say of a message and of its recipients is looked up by their numbers, and $3 has all outcomes in one list: joined
- * to rows, the planner takes the input for one row and compares all with all, and a set for each message is a scan for each.
+ * Index: the primary keys. What we say of a message and of its recipients is looked up by their numbers, and $3 has all
+ * outcomes in one list: joined to rows, the planner takes the input for one row and compares all with all, and a set
+ * for each message is a scan for each.
  */
 export const SETTLE: string = settleOf();
 
 /**
- * The same where some of the outcomes are bounces that RELAY_ON_BOUNCE counts ($4), by its rules ($5). Index: the primary keys, bounce_address. What is on
- * the list for good, or for longer, stays as it is (011_bounces.sql).
+ * The same where some of the outcomes are bounces that RELAY_ON_BOUNCE counts ($4), by its rules ($5). Index: the
+ * primary keys, bounce_address. What is on the list for good, or for longer, stays as it is (011_bounces.sql).
  */
 export const SETTLE_BOUNCES: string = settleOf(
   `, rules as materialized (
@@ -105,13 +109,19 @@ ${WRITTEN}${more}
 select seq::text from ours ${reads}`;
 }
 
-/** Index: as SETTLE. Writes what became of some recipients while the rest are being sent to: the row stays ours, as it is. A holder that is lost then leaves only the rest behind. */
+/**
+ * Index: as SETTLE. Writes what became of some recipients while the rest are being sent to: the row stays ours, as it
+ * is. A holder that is lost then leaves only the rest behind.
+ */
 export const SETTLE_PART: string = `${LOCKED}, ours as materialized (
   select seq from locked
 ${WRITTEN}
 select seq::text from ours`;
 
-/** Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long their route is expected to be out or full. `throttle`: what they wait for. */
+/**
+ * Index: queue_pkey. Gives claims back as if they had not been: nothing of them was started. `delay`: how long their
+ * route is expected to be out or full. `throttle`: what they wait for.
+ */
 export const RELEASE: string = `${LOCKED}
 update mailchute.queue q
 set leased_by = null, intent = false, alone = false, attempts = ((select by_seq from input) -> q.seq::text ->> 'attempt')::int - 1,

@@ -25,9 +25,9 @@ import { outcomesInput, settlementInput } from "./settlement_input.ts";
 
 export type { ClaimedMessage, ClaimedRecipient };
 
-// DESIGN: a row of `queue` belongs to whoever's id and lease number it carries; each statement (queue_statements.ts, lease_statements.ts)
-// names both, and its answer says which rows were still ours. A row that is not answered has been taken over: its outcome is not
-// written, since the new holder writes its own.
+// DESIGN: a row of `queue` belongs to whoever's id and lease number it carries; each statement (queue_statements.ts,
+// lease_statements.ts) names both, and its answer says which rows were still ours. A row that is not answered has been
+// taken over: its outcome is not written, since the new holder writes its own.
 
 /** What becomes of one claimed message. */
 export interface Settlement {
@@ -38,7 +38,10 @@ export interface Settlement {
   readonly givesAttemptBack?: boolean;
   /** The wait before the next attempt; `"held"` without end; undefined: all recipients are final. */
   readonly next: number | "held" | undefined;
-  /** Crashes in a row at which it was in flight, when this is about another one. @default {0} the attempt has come to its end */
+  /**
+   * Crashes in a row at which it was in flight, when this is about another one.
+   * @default {0} the attempt has come to its end
+   */
   readonly crashes?: number;
   /** Those who were not tried wait for this throttle, at the longest until `next`. */
   readonly throttle?: string | undefined;
@@ -56,7 +59,10 @@ export type SettledPart = Pick<Settlement, "seq" | "lease" | "attempt" | "outcom
 
 /** What is left when nothing more can be done. */
 export interface Remaining {
-  /** Messages that are due, or were given back because the route was out or they are paused; NaN when the database does not answer. */
+  /**
+   * Messages that are due, or were given back because the route was out or they are paused; NaN when the database does
+   * not answer.
+   */
   readonly waiting: number;
   /** Those of them that wait for the end of a pause; undefined: none. */
   readonly paused?: number;
@@ -86,7 +92,11 @@ export interface ClaimOptions {
 
 /** What to look at, so that nobody walks once more over what was sent and cannot be cleared away (lane_floors.ts). */
 export interface NextDueOptions {
-  /** Leaves out what was due at the last claim, if that took all it found. What was locked then, or is late, a later claim finds. @default {false} */
+  /**
+   * Leaves out what was due at the last claim, if that took all it found. What was locked then, or is late, a later
+   * claim finds.
+   * @default {false}
+   */
   readonly sinceClaim?: boolean;
   /** How far ahead. @default {undefined} without an end */
   readonly withinMs?: number | undefined;
@@ -136,8 +146,8 @@ export class Queue {
   }
 
   /**
-   * Claims at most `limit` due messages, oldest first: high before normal before low, but for a small share of the lower ones; or with
-   * `probe` the one that is due longest. What digests have come to is due then too.
+   * Claims at most `limit` due messages, oldest first: high before normal before low, but for a small share of the
+   * lower ones; or with `probe` the one that is due longest. What digests have come to is due then too.
    */
   async claim(limit: number, options: ClaimOptions = {}): Promise<FreshClaim> {
     const { probe, ownOnly } = options;
@@ -158,7 +168,10 @@ export class Queue {
     return { ...claim, hasMore: hasMore || hasDigests };
   }
 
-  /** Takes over, as they are, the messages that dead predecessors held. @param isAgain and those that it has itself taken over so, and not ended */
+  /**
+   * Takes over, as they are, the messages that dead predecessors held.
+   * @param isAgain and those that it has itself taken over so, and not ended
+   */
   async adopt(instance: string, isAgain = false): Promise<Claim> {
     return toClaim(await this.#sql.unsafe(ADOPT, [this.#relayId, this.#leaseMs, instance, isAgain]));
   }
@@ -201,7 +214,10 @@ export class Queue {
     return seqs(await this.#sql.unsafe(SETTLE_BOUNCES, [...values, ...bounces], { prepare: true }));
   }
 
-  /** Writes what has become of some recipients of a message that is still under way, and stays ours. @returns whether it is */
+  /**
+   * Writes what has become of some recipients of a message that is still under way, and stays ours.
+   * @returns whether it is
+   */
   async settlePart(part: SettledPart): Promise<boolean> {
     const settlement = { ...part, next: undefined };
     const values = [this.#relayId, bySeq([settlement], settlementInput), JSON.stringify(outcomesInput([settlement]))];
@@ -222,7 +238,10 @@ export class Queue {
     return seqs(await this.#sql.unsafe(RENEW, [this.#relayId, input, this.#leaseMs], { prepare: true }));
   }
 
-  /** Milliseconds until something falls due (a schedule, a retry, the end of a lease or of a digest's window); 0 or less: now; undefined: none, as far as was asked. */
+  /**
+   * Milliseconds until something falls due (a schedule, a retry, the end of a lease or of a digest's window); 0 or
+   * less: now; undefined: none, as far as was asked.
+   */
   async nextDueMs({ sinceClaim, withinMs }: NextDueOptions = {}): Promise<number | undefined> {
     const agoMs = sinceClaim ? this.#floors.emptiedMs(this.#clock.now()) : undefined;
     const rows = await this.#sql.unsafe(NEXT_DUE, [agoMs ?? null, withinMs ?? null], { prepare: true });

@@ -2,14 +2,14 @@ import { LATE_MS } from "../drain/lane_floors.ts";
 import { COUNTS } from "../suppression/rule.ts";
 import { isServing } from "./relay_row.ts";
 
-// What claims, and what looks into the queue; what ends and prolongs a claim is in lease_statements.ts. Text to paste into psql; the comment names the index that it must use, and
-// tests/queue/plan.test.ts asks EXPLAIN for it.
+// What claims, and what looks into the queue; what ends and prolongs a claim is in lease_statements.ts. Text to paste
+// into psql; the comment names the index that it must use, and tests/queue/plan.test.ts asks EXPLAIN for it.
 //
 // $1 is the relay's id, where there is one.
 
 /**
- * Index: relay_pkey, only for what is taken over. Its holder died, or stands still: what stopped when it was asked to has not crashed. What it
- * had begun only its journal tells, which is lost: all that it held may have been in flight.
+ * Index: relay_pkey, only for what is taken over. Its holder died, or stands still: what stopped when it was asked to
+ * has not crashed. What it had begun only its journal tells, which is lost: all that it held may have been in flight.
  */
 const WAS_LOST = `(case when q.leased_by is null or q.leased_by = $1::bigint then false
       else (select r.stopped_at from mailchute.relay r where r.id = q.leased_by) is null end)`;
@@ -17,7 +17,10 @@ const WAS_LOST = `(case when q.leased_by is null or q.leased_by = $1::bigint the
 /** Index: suppression_pkey. Who came onto the list since the mail was enqueued. */
 const SUPPRESSED: string = suppressed("m.overridden is null or not mailchute.is_overridable(s.reason)");
 
-/** Index: recipient_pkey, suppression_pkey. Of a mail that must go, and of no other: for what reasons its recipients are on the list, by their positions. */
+/**
+ * Index: recipient_pkey, suppression_pkey. Of a mail that must go, and of no other: for what reasons its recipients are
+ * on the list, by their positions.
+ */
 const OVERRIDDEN = `case when m.overrides_suppression then (
     select json_object_agg(x.position, x.reason) from (
       select r.position, ${
@@ -40,13 +43,14 @@ const CLAIMED = `
     unrecorded = q.unrecorded or coalesce(q.leased_by <> $1::bigint, false)`;
 
 /**
- * Index: queue_due, one range of it per lane. $5 names the lanes in order, each with the most to take of it and the row behind which to begin, as
- * [{"lane", "most", "due", "seq"}, …]; a range is not begun once the claim is full, so nothing is locked that is not taken. `= any(array(…))`
- * and not a join: under a generic plan the join becomes a hash join over the whole queue. `offset 0` keeps the planner from turning the
- * lookups by key into one.
+ * Index: queue_due, one range of it per lane. $5 names the lanes in order, each with the most to take of it and the row
+ * behind which to begin, as [{"lane", "most", "due", "seq"}, …]; a range is not begun once the claim is full, so
+ * nothing is locked that is not taken. `= any(array(…))` and not a join: under a generic plan the join becomes a hash
+ * join over the whole queue. `offset 0` keeps the planner from turning the lookups by key into one.
  *
- * Its commit waits for the disk, though the answer costs one flush less without (synchronous_commit, 0.4 to 3 ms a claim): a claim that a crash of
- * Postgres undid would leave a mail due that is on the wire, and its outcome would be refused as nobody's.
+ * Its commit waits for the disk, though the answer costs one flush less without (synchronous_commit, 0.4 to 3 ms a
+ * claim): a claim that a crash of Postgres undid would leave a mail due that is on the wire, and its outcome would be
+ * refused as nobody's.
  */
 export const CLAIM: string = claimOf(
   `
@@ -68,8 +72,8 @@ export const CLAIM: string = claimOf(
 );
 
 /**
- * Index: queue_due, its first entry per lane. One mail to try a route with that was out: the one that has been due longest, in whichever lane,
- * so that no mail is the probe for ever.
+ * Index: queue_due, its first entry per lane. One mail to try a route with that was out: the one that has been due
+ * longest, in whichever lane, so that no mail is the probe for ever.
  */
 export const CLAIM_PROBE: string = claimOf(`
   select x.seq, x.leased_by, x.intent, x.throttle, v.lane
@@ -84,7 +88,10 @@ export const CLAIM_PROBE: string = claimOf(`
   order by x.due
   limit $3::int`);
 
-/** Index: queue_throttle, one range of it per throttle. Mail that waits for them: $3 says how much of each, as {"key": number}. */
+/**
+ * Index: queue_throttle, one range of it per throttle. Mail that waits for them: $3 says how much of each, as {"key":
+ * number}.
+ */
 export const CLAIM_WAITING: string = claimOf(`
   select x.seq, x.leased_by, x.intent, x.throttle, x.lane
   from jsonb_each_text($3::text::jsonb) as k(throttle, most)
@@ -106,7 +113,10 @@ with recursive waited as (
 )
 select throttle from waited where throttle is not null limit $1::int`;
 
-/** Index: queue_throttle, one range of it per throttle; queue_pkey. Makes due what waits for throttles that are no more, at most so many at a time, in order. */
+/**
+ * Index: queue_throttle, one range of it per throttle; queue_pkey. Makes due what waits for throttles that are no more,
+ * at most so many at a time, in order.
+ */
 export const UNTHROTTLE = `
 with due as (
   update mailchute.queue q set throttle = null, due = now()
@@ -131,8 +141,9 @@ update mailchute.queue q set alone = $4::boolean where q.seq = $2::bigint and q.
 returning q.seq::text as seq`;
 
 /**
- * Takes over what the dead predecessors of this relay (same state directory) still held, lease and attempt as they are: by these the
- * journal knows them. Runs once, before anything is claimed; $4: and what it has taken over itself, when that was not the first time.
+ * Takes over what the dead predecessors of this relay (same state directory) still held, lease and attempt as they are:
+ * by these the journal knows them. Runs once, before anything is claimed; $4: and what it has taken over itself, when
+ * that was not the first time.
  */
 export const ADOPT: string = claimOf(
   `
@@ -144,8 +155,9 @@ export const ADOPT: string = claimOf(
 );
 
 /**
- * Index: queue_due, its first entry per lane, of those that fall due from $1 milliseconds ago to $2 milliseconds from now; digest_item_look, for the window that
- * may end first, told a little late: a look that comes a moment too early finds nothing, and the next one is later. Held rows are due at infinity.
+ * Index: queue_due, its first entry per lane, of those that fall due from $1 milliseconds ago to $2 milliseconds from
+ * now; digest_item_look, for the window that may end first, told a little late: a look that comes a moment too early
+ * finds nothing, and the next one is later. Held rows are due at infinity.
  */
 export const NEXT_DUE = `
 select extract(epoch from min(x.due) - now()) * 1000 as wait_ms, extract(epoch from min(x.due) filter (where x.is_digest) - now()) * 1000 as digest_ms
@@ -163,13 +175,19 @@ from (
   order by i.look_at limit 1)
 ) x`;
 
-/** Leases of relays that stopped or whose heart has not beaten for a minute. Reads the whole queue: only `run --once` asks, at its end. */
+/**
+ * Leases of relays that stopped or whose heart has not beaten for a minute. Reads the whole queue: only `run --once`
+ * asks, at its end.
+ */
 export const DEAD_LEASES: string = `
 select extract(epoch from min(q.due) - now()) * 1000 as wait_ms
 from mailchute.queue q join mailchute.relay r on r.id = q.leased_by
 where r.id <> $1::bigint and not ${isServing("r")}`;
 
-/** What waits though it was due: also what was given back for a route that was out, for a limit or for a pause. Counted for the last words of `run --once`. */
+/**
+ * What waits though it was due: also what was given back for a route that was out, for a limit or for a pause. Counted
+ * for the last words of `run --once`.
+ */
 export const REMAINING = `
 select count(*) filter (where leased_by is null and (due <= now() or throttle is not null
     or seq = any (array(select value::bigint from jsonb_array_elements_text($1::text::jsonb)))))::int as waiting,
@@ -177,7 +195,10 @@ select count(*) filter (where leased_by is null and (due <= now() or throttle is
   count(*) filter (where leased_by is not null)::int as leased
 from mailchute.queue where due < 'infinity'`;
 
-/** A claim of what `pick` selects. A column that is null costs next to nothing: what most mails have in common is. `floor`: of the last row of each lane, when it was due. */
+/**
+ * A claim of what `pick` selects. A column that is null costs next to nothing: what most mails have in common is.
+ * `floor`: of the last row of each lane, when it was due.
+ */
 function claimOf(pick: string, options: { readonly change?: string; readonly floor?: string } = {}): string {
   const { change = CLAIMED, floor = "null" } = options;
   return `

@@ -3,8 +3,9 @@ import { PROGRAM_VERSION } from "../version.ts";
 
 // The row by which others know a relay: who holds what, and whether it is alive.
 
-// Conditions in SQL on a row of mailchute.relay, by its alias: whoever asks whether a relay lives says one of these. Texts, since a function
-// would take a right for each role. Whether enqueue rings for one is another question, with a longer limit (`sleeps` of 003_enqueue.sql). A heart beats every 15 s.
+// Conditions in SQL on a row of mailchute.relay, by its alias: whoever asks whether a relay lives says one of these.
+// Texts, since a function would take a right for each role. Whether enqueue rings for one is another question, with a
+// longer limit (`sleeps` of 003_enqueue.sql). A heart beats every 15 s.
 
 /** It has been heard of within four heartbeats, or rests and is due later. */
 export function isHeard(relay: string): string {
@@ -16,7 +17,10 @@ export function isServing(relay: string): string {
   return `(${relay}.stopped_at is null and ${isHeard(relay)})`;
 }
 
-/** People are told whether it lives: it has not stopped (but as a Worker between two runs), no other has started in its state directory, and it is not of yesterday. */
+/**
+ * People are told whether it lives: it has not stopped (but as a Worker between two runs), no other has started in its
+ * state directory, and it is not of yesterday.
+ */
 export function isExpected(relay: string): string {
   return `${relay}.heartbeat_at > now() - interval '1 day' and (${relay}.stopped_at is null or ${relay}.heartbeat_at > now())
     and not exists (select from mailchute.relay later where later.instance = ${relay}.instance and later.id > ${relay}.id)`;
@@ -40,8 +44,10 @@ export async function registerRelay(sql: Statements, relay: RelayIdentity): Prom
 }
 
 /**
- * Says that the relay is alive; `asleep` as the claim loop left it, and so the end of a rest that has just been said. Who did not reach the database
- * for a day has been forgotten by the others, and comes back under the id that its leases carry. @returns the database's time, in milliseconds since 1970
+ * Says that the relay is alive; `asleep` as the claim loop left it, and so the end of a rest that has just been said.
+ * Who did not reach the database for a day has been forgotten by the others, and comes back under the id that its
+ * leases carry.
+ * @returns the database's time, in milliseconds since 1970
  */
 export async function beat(sql: Statements, relay: RelayIdentity & { readonly relayId: string }): Promise<number> {
   const [row] = await sql.unsafe(
@@ -83,7 +89,10 @@ export async function markResting(sql: Statements, relayId: string, restMs: numb
   );
 }
 
-/** Deletes the records of earlier runs that have ended, and so hold nothing; and those that were lost a day ago, whose leases have ended too. */
+/**
+ * Deletes the records of earlier runs that have ended, and so hold nothing; and those that were lost a day ago, whose
+ * leases have ended too.
+ */
 export async function forgetEarlierRuns(sql: Statements, relayId: string, instance: string): Promise<void> {
   await sql.unsafe(
     `delete from mailchute.relay

@@ -17,8 +17,8 @@ export type LegResult =
   /** They can never be sent to, or must not be: the state that they end in. */
   | { readonly kind: "failed" | "suppressed"; readonly reason: string }
   /**
-   * They were not tried: their routes are out or have no room, a limit is reached, they are paused, or the relay stops. `againMs`: when to look again,
-   * by our clock; `throttle`: the limit or the pauses that they wait for.
+   * They were not tried: their routes are out or have no room, a limit is reached, they are paused, or the relay stops.
+   * `againMs`: when to look again, by our clock; `throttle`: the limit or the pauses that they wait for.
    */
   | { readonly kind: "skipped"; readonly againMs: number; readonly throttle?: string | undefined };
 
@@ -44,12 +44,15 @@ export interface ConclusionContext {
 }
 
 /**
- * The longest that recipients who were not tried wait for others who were deferred: all that are open go out together, so an
- * outage of one route must not shorten the waits of the recipients of another.
+ * The longest that recipients who were not tried wait for others who were deferred: all that are open go out together,
+ * so an outage of one route must not shorten the waits of the recipients of another.
  */
 const LONGEST_WAIT_FOR_OTHERS_MS = 15 * 60_000;
 
-/** What waits for a throttle is claimed when that has a token; and after this time even so, should nobody know it any more. */
+/**
+ * What waits for a throttle is claimed when that has a token; and after this time even so, should nobody know it any
+ * more.
+ */
 const LONGEST_WAIT_FOR_THROTTLE_MS = 3_600_000;
 
 /** Decides about a message when all its legs have ended. */
@@ -103,7 +106,10 @@ export function conclude(
   };
 }
 
-/** Nobody is to believe that a mail has reached whom it names, when a copy went elsewhere; or to wonder that it has reached who wants none. */
+/**
+ * Nobody is to believe that a mail has reached whom it names, when a copy went elsewhere; or to wonder that it has
+ * reached who wants none.
+ */
 function whyThere({ copy, overridden }: ClaimedMessage, position: number): string | undefined {
   if (copy !== undefined) return `Sent to ${copy.to.join(", ")} in its place (RELAY_REDIRECT_TO)`;
   const reason = overridden?.[position];
@@ -121,7 +127,10 @@ export function suppressedLegs({ recipients }: ClaimedMessage): readonly Conclud
   });
 }
 
-/** When those who were not tried are looked at again; undefined: all have been. A throttle wakes only mail that waits for nothing else. */
+/**
+ * When those who were not tried are looked at again; undefined: all have been. A throttle wakes only mail that waits
+ * for nothing else.
+ */
 export function earliestLook(legs: readonly ConcludedLeg[]): number | undefined {
   const skipped = legs.flatMap(({ result }) => result.kind === "skipped" ? [result] : []);
   if (skipped.length === 0) return undefined;
@@ -130,7 +139,10 @@ export function earliestLook(legs: readonly ConcludedLeg[]): number | undefined 
   return Math.min(...times);
 }
 
-/** The limit, or else the pauses, that those who were not tried wait for; undefined when some of them wait for something else. */
+/**
+ * The limit, or else the pauses, that those who were not tried wait for; undefined when some of them wait for something
+ * else.
+ */
 function throttleOf(legs: readonly ConcludedLeg[]): string | undefined {
   const throttles = legs.flatMap(({ result }) => result.kind === "skipped" ? [result.throttle] : []);
   if (throttles.length === 0 || !throttles.every((throttle) => throttle !== undefined)) return undefined;
@@ -166,8 +178,9 @@ export function expire(message: ClaimedMessage, context: Omit<ConclusionContext,
 }
 
 /**
- * What is written about a message whose holder was lost: nobody knows how far it had come. One that must not be sent twice had its
- * holder say so before its final dot; without that word it was not sent, and undefined says that it may be begun.
+ * What is written about a message whose holder was lost: nobody knows how far it had come. One that must not be sent
+ * twice had its holder say so before its final dot; without that word it was not sent, and undefined says that it may
+ * be begun.
  */
 export function loss(message: ClaimedMessage, context: ConclusionContext): Settlement | undefined {
   if (holdsUncertain(message, context.rules) && !message.intended) return undefined;
@@ -193,7 +206,8 @@ interface Judged {
 function nextLook(judged: readonly Judged[], skippedMs: number | undefined): number | undefined {
   const delays = judged.flatMap(({ state }) => state.state === "deferred" ? [state.delayMs] : []);
   if (delays.length === 0) return skippedMs;
-  // The row wakes for the first recipient that is due, and all that are open go out with it: none that is uncertain before its time.
+  // The row wakes for the first recipient that is due, and all that are open go out with it: none that is uncertain
+  // before its time.
   const uncertain = judged.flatMap(({ outcome, state }) =>
     outcome.kind === "uncertain" && state.state === "deferred" ? [state.delayMs] : []
   );

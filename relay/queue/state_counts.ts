@@ -1,8 +1,9 @@
 import type { Statements } from "../database/statements.ts";
 import type { Clock } from "../time/clock.ts";
 
-// DESIGN: for the metrics. Nothing is counted unless somebody asks, and then not again before the last count is old: a queue is read from one end to the
-// other, and its own rows, which are narrow, have to tell the state. Who asks waits for a moment at most, and gets the last count until there is a newer one.
+// DESIGN: for the metrics. Nothing is counted unless somebody asks, and then not again before the last count is old: a
+// queue is read from one end to the other, and its own rows, which are narrow, have to tell the state. Who asks waits
+// for a moment at most, and gets the last count until there is a newer one.
 
 /** Open messages by state, all five of them. */
 export interface StateCounted {
@@ -26,8 +27,9 @@ const MOST = 500_000;
 const MOST_PARKED = 100_000;
 
 /**
- * Index: queue_due and digest_item_pkey for what is due at infinity, so that what is held is found behind however many others. The rest is read as it lies. What was claimed
- * before and has no attempt was given back: it is queued, though it is due in a moment.
+ * Index: queue_due and digest_item_pkey for what is due at infinity, so that what is held is found behind however many
+ * others. The rest is read as it lies. What was claimed before and has no attempt was given back: it is queued, though
+ * it is due in a moment.
  */
 const COUNT_STATES = `
 select count(*) filter (where s.state = 'scheduled')::float8 as scheduled, count(*) filter (where s.state = 'queued')::float8 as queued,
@@ -61,7 +63,9 @@ export class StateCounts {
     this.#clock = clock;
   }
 
-  /** The last count, of a minute ago at most where the queue is not very long. Undefined: none has come to its end yet. */
+  /**
+   * The last count, of a minute ago at most where the queue is not very long. Undefined: none has come to its end yet.
+   */
   async read(): Promise<StateCounted | undefined> {
     if (this.#counting === undefined && this.#clock.now() >= this.#nextMs) {
       this.#counting = this.#count().finally(() => this.#counting = undefined);

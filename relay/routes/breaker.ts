@@ -35,13 +35,19 @@ export interface Allowance {
 export interface Setback {
   /** When this mail may be tried again at the earliest. */
   readonly retryAtMs: number;
-  /** With this failure the route is out: the breaker has opened, or the only mail has failed as often as that takes. Once for each outage. */
+  /**
+   * With this failure the route is out: the breaker has opened, or the only mail has failed as often as that takes.
+   * Once for each outage.
+   */
   readonly wentOut: boolean;
   /** The first one since the route last worked: perhaps no more than that. */
   readonly isFirst: boolean;
 }
 
-/** Troubles that are the route's by their nature, whatever the mail: settings, certificates, credentials, a server that wants nothing from us. */
+/**
+ * Troubles that are the route's by their nature, whatever the mail: settings, certificates, credentials, a server that
+ * wants nothing from us.
+ */
 const OF_THE_ROUTE: ReadonlySet<string> = new Set([
   "greeting_refused",
   "auth_rejected",
@@ -88,8 +94,8 @@ export class Breaker {
   }
 
   /**
-   * What people call it; half-open while one mail may find out, or is on its way, and while the only mail goes on failing: it keeps no other
-   * back, but a route that nothing gets through must not look well to those who watch it.
+   * What people call it; half-open while one mail may find out, or is on its way, and while the only mail goes on
+   * failing: it keeps no other back, but a route that nothing gets through must not look well to those who watch it.
    */
   stateAt(nowMs: number): "closed" | "open" | "half-open" {
     const { limit, retryAtMs } = this.allowance(nowMs);
@@ -127,7 +133,10 @@ export class Breaker {
     if (this.#probe === mailId) this.#probe = undefined;
   }
 
-  /** The server has taken up a mail, whatever it said about it: the route works. @returns for how long it was out, if it was */
+  /**
+   * The server has taken up a mail, whatever it said about it: the route works.
+   * @returns for how long it was out, if it was
+   */
   succeeded(nowMs: number): number | undefined {
     const sinceMs = this.#outSinceMs;
     this.#outSinceMs = undefined;

@@ -5,15 +5,18 @@ import type { RouteRoom } from "../drain/room.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Route } from "./route.ts";
 
-// DESIGN: every route of a station has a line of its own, with its own workers and its own share of what the relay holds, so that a
-// route that is out or slow takes no room from the others. A leg counts in its line from the moment that it is put there until its
-// message is settled or given back, or until it moves to the line of another route. Within a line, high mail goes before what was claimed
-// earlier: it waits only for what the workers have begun.
+// DESIGN: every route of a station has a line of its own, with its own workers and its own share of what the relay
+// holds, so that a route that is out or slow takes no room from the others. A leg counts in its line from the moment
+// that it is put there until its message is settled or given back, or until it moves to the line of another route.
+// Within a line, high mail goes before what was claimed earlier: it waits only for what the workers have begun.
 
 /** The most mails held for each connection, at whatever pace: a stop gives back no more. */
 const MOST_PER_CONNECTION = 150;
 
-/** The most recipients held for each connection, about: with those of its mail, a recipient takes more than a kilobyte until it is settled. */
+/**
+ * The most recipients held for each connection, about: with those of its mail, a recipient takes more than a kilobyte
+ * until it is settled.
+ */
 const RECIPIENTS_PER_CONNECTION = 2_500;
 
 /** How much each mail moves what the next ones are expected to have in recipients. */
@@ -25,7 +28,10 @@ const WORKERS_PER_CONNECTION = 3;
 /** How far apart the groups are in which mail comes back that this route could not take. */
 const STEP_MS = 250;
 
-/** How many come back in a second, at least: few enough that claiming them and giving them back once more holds up nobody else. */
+/**
+ * How many come back in a second, at least: few enough that claiming them and giving them back once more holds up
+ * nobody else.
+ */
 const BACK_PER_SECOND = 2_000;
 
 /** What a line needs; `work` takes one leg through the route. */
@@ -68,7 +74,10 @@ export class RouteLine {
     return this.#working;
   }
 
-  /** For the rest of `run --once`: the route has been probed, and was still out. Mail for it waits for nothing, and no limit is waited for on its account. */
+  /**
+   * For the rest of `run --once`: the route has been probed, and was still out. Mail for it waits for nothing, and no
+   * limit is waited for on its account.
+   */
   isGivenUp = false;
 
   /** No mail may be begun on this route now. */
@@ -142,8 +151,8 @@ export class RouteLine {
   }
 
   /**
-   * When a leg that found the route out comes back: at its next probe, or as soon as its turn comes after it. While the probe is under way, nobody
-   * knows; then after about the wait that follows.
+   * When a leg that found the route out comes back: at its next probe, or as soon as its turn comes after it. While the
+   * probe is under way, nobody knows; then after about the wait that follows.
    */
   outAgainMs(): number {
     const { clock, isOnly } = this.#options;
@@ -175,8 +184,8 @@ export class RouteLine {
   }
 
   /**
-   * Gives out times after `fromMs`, one group after the other: all at once, the mail of this route would stand before that of the others, again
-   * and again. A route that is faster gets larger groups.
+   * Gives out times after `fromMs`, one group after the other: all at once, the mail of this route would stand before
+   * that of the others, again and again. A route that is faster gets larger groups.
    */
   #turnFrom(fromMs: number): number {
     const { clock } = this.#options;

@@ -23,7 +23,10 @@ export class RouteLines {
     return this.all.every((line) => line.isLeftAlone);
   }
 
-  /** The line of the first of a leg's routes that is not out; those before it are struck off. @returns how the leg ends when all are out */
+  /**
+   * The line of the first of a leg's routes that is not out; those before it are struck off.
+   * @returns how the leg ends when all are out
+   */
   choose(leg: Leg): RouteLine | LegResult {
     for (let [name] = leg.routes; name !== undefined; [name] = leg.routes) {
       const line = this.#lines.get(name);

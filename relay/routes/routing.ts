@@ -1,6 +1,8 @@
 import { domainOf, normalizeAddress } from "../../src/address.ts";
 
-/** What a rule looks at: an address, a domain, everything below a domain (`*.corp.example`), a stream, or nothing (`*`). */
+/**
+ * What a rule looks at: an address, a domain, everything below a domain (`*.corp.example`), a stream, or nothing (`*`).
+ */
 export type Match =
   | { readonly of: "to" | "from"; readonly is: "address" | "domain" | "subdomain"; readonly value: string }
   | { readonly of: "stream"; readonly value: string }
@@ -60,8 +62,8 @@ function fits(match: Match, mail: Routed): boolean {
 }
 
 /**
- * The form in which rules compare addresses: domain as its A-label, and all in lower case. A server may tell `Ann@` from
- * `ann@` (RFC 5321 section 2.4), but hardly sends them to different places.
+ * The form in which rules compare addresses: domain as its A-label, and all in lower case. A server may tell `Ann@`
+ * from `ann@` (RFC 5321 section 2.4), but hardly sends them to different places.
  */
 export function routingAddress(address: string): string {
   return normalizeAddress(address).toLowerCase();

@@ -67,7 +67,8 @@ function checkEmpty(value: string, name: string, suffix: string): string {
   throw new SettingsError(name, `Cannot use ${name}${suffix}: ${what}; give it a value or remove it`);
 }
 
-// For a service called "relay" (or "email") Kubernetes gives every pod RELAY_PORT=tcp://…, RELAY_SERVICE_HOST and so on.
+// For a service called "relay" (or "email") Kubernetes gives every pod RELAY_PORT=tcp://…, RELAY_SERVICE_HOST and so
+// on.
 function isInjectedByKubernetes(name: string, value: string | undefined): boolean {
   if (/^(RELAY|EMAIL)_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$/.test(name)) return true;
   if (/^(RELAY|EMAIL)_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name)) return true;

@@ -1,6 +1,7 @@
-// What people bring along from Django: the settings of django-email-relay, django-mailer, django-post-office, django-ses and of Django itself.
-// Each is answered with ours in one sentence. A name that promised something (a limit, a pause, other recipients) stops the start, since it
-// would be believed in; one that is of the apps, and may stand in an environment that they share with the relay, is a line of the log.
+// What people bring along from Django: the settings of django-email-relay, django-mailer, django-post-office,
+// django-ses and of Django itself. Each is answered with ours in one sentence. A name that promised something (a limit,
+// a pause, other recipients) stops the start, since it would be believed in; one that is of the apps, and may stand in
+// an environment that they share with the relay, is a line of the log.
 
 /** What is said about one name. */
 export interface Answer {
@@ -58,7 +59,9 @@ const NOTICED: Readonly<Record<string, string>> = {
 /** `A__B` is a key of a dictionary for the image of django-email-relay. */
 const DICTIONARY = /^(?:DJANGO_EMAIL_RELAY|POST_OFFICE)__/;
 
-/** What is to be said about a name; undefined: it is not one of theirs. `isOurs` tells a name that is a setting here. */
+/**
+ * What is to be said about a name; undefined: it is not one of theirs. `isOurs` tells a name that is a setting here.
+ */
 export function answerTo(name: string, isOurs: (name: string) => boolean): Answer | undefined {
   const bare = name.replace(/_FILE$/, "");
   const key = bare.replace(DICTIONARY, "").replace(/^MAILER_/, "");

@@ -101,7 +101,10 @@ function parseScope(
   );
 }
 
-/** Whether one limit of the same mail lets no more through than the other, in short and in long. Of two that are equal, the earlier. */
+/**
+ * Whether one limit of the same mail lets no more through than the other, in short and in long. Of two that are equal,
+ * the earlier.
+ */
 function outdoes(one: RateLimit, other: RateLimit, isEarlier: boolean): boolean {
   const scope = ({ scope: its }: RateLimit) => JSON.stringify(its);
   if (scope(one) !== scope(other)) return false;

@@ -4,8 +4,8 @@ import { IN_PLACE_OF_DJANGO, type RouteSettings } from "./route_settings.ts";
 import { refuse } from "./smtp_parameters.ts";
 
 /**
- * Tries the certificates of every route, as its first connection would: what only looks like PEM, or a key that is another
- * certificate's, is a mistake in the settings and has to stop the start as one.
+ * Tries the certificates of every route, as its first connection would: what only looks like PEM, or a key that is
+ * another certificate's, is a mistake in the settings and has to stop the start as one.
  *
  * @throws {SettingsError} with one sentence that names the variable and the fix
  */

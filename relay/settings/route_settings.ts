@@ -11,7 +11,10 @@ import type { Values } from "./table.ts";
 export interface RouteSettings {
   /** As it stands in RELAY_ROUTES, in attempts and on the status page. */
   readonly name: string;
-  /** Where its URL stands, such as `SMTP_URL_INTERNAL`; where Django's variables describe it, what to write in their place. */
+  /**
+   * Where its URL stands, such as `SMTP_URL_INTERNAL`; where Django's variables describe it, what to write in their
+   * place.
+   */
   readonly variable: string;
   readonly smtp: SmtpSettings;
 }

@@ -28,13 +28,19 @@ export function smtpOptions(smtp: SmtpSettings): Omit<SmtpOptions, "ehloName"> &
   };
 }
 
-/** Django's EMAIL_TIMEOUT for every wait but the one after the final dot: to give up there early sends mails twice (RFC 1047). */
+/**
+ * Django's EMAIL_TIMEOUT for every wait but the one after the final dot: to give up there early sends mails twice (RFC
+ * 1047).
+ */
 function shortened(timeoutMs: number): NonNullable<SmtpOptions["timeouts"]> {
   const { finalMs: _, quitMs: __, idleMs: ___, ...waits } = DEFAULT_DEADLINES;
   return Object.fromEntries(Object.entries(waits).map(([name, defaultMs]) => [name, Math.min(defaultMs, timeoutMs)]));
 }
 
-/** A machine's name that is no host name is not one to introduce oneself with: RFC 5321 section 4.1.1.1 wants an address literal then. */
+/**
+ * A machine's name that is no host name is not one to introduce oneself with: RFC 5321 section 4.1.1.1 wants an address
+ * literal then.
+ */
 export function ehloName(hostname: string): string {
   return /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(hostname) ? hostname : "[127.0.0.1]";
 }

@@ -94,7 +94,10 @@ export function refuse({ variable }: Pick<UrlSource, "variable">, because: strin
   return new SettingsError(variable, `Cannot use ${variable}: ${because}; ${fix}`);
 }
 
-/** Reads a client certificate from its file, and the key from the other; without the other, both stand in the first (as in Django). */
+/**
+ * Reads a client certificate from its file, and the key from the other; without the other, both stand in the first (as
+ * in Django).
+ */
 export function readCertificateFiles(
   paths: { readonly cert: string; readonly key: string },
   source: UrlSource & { readonly names: { readonly cert: string; readonly key: string } },

@@ -21,7 +21,10 @@ export function checkNames(names: readonly string[]): void {
 /** Names of ours that are shorter are too near to what other programs read. */
 const LEAST_CHARS = 8;
 
-/** The setting without `RELAY_` before it that a name misses by one letter, or by two that changed places: `EMAIL_USE_TSL` would send in the clear. */
+/**
+ * The setting without `RELAY_` before it that a name misses by one letter, or by two that changed places:
+ * `EMAIL_USE_TSL` would send in the clear.
+ */
 function slipOf(name: string): string | undefined {
   const isSlip = (written: string, meant: string) => editDistance(written, meant) === 1;
   const whole = knownNames().find((known) => known.length >= LEAST_CHARS && !isRelayName(known) && isSlip(name, known));

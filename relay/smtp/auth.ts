@@ -65,8 +65,8 @@ export function authExchange(mechanism: Mechanism, { user, secret }: Login): Aut
     case "LOGIN":
       return { mechanism, command: "AUTH LOGIN", answers: [base64(user), base64(secret)] };
     case "XOAUTH2":
-      // Tokens are longer than an old command line; RFC 4954 section 4 allows 12,288 octets here. When it does not like the
-      // token, the server says why by a 334, and wants an empty line before it says 535.
+      // Tokens are longer than an old command line; RFC 4954 section 4 allows 12,288 octets here. When it does not like
+      // the token, the server says why by a 334, and wants an empty line before it says 535.
       return { mechanism, command: `AUTH XOAUTH2 ${xoauth2Response(user, secret)}`, answers: [""] };
     default:
       return mechanism satisfies never;

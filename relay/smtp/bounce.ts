@@ -1,9 +1,9 @@
 import type { Outcome, Reply } from "../delivery/transport.ts";
 
 /**
- * DESIGN: what a refusal says about an address, as one closed table over RFC 3463 codes. The first row that fits counts; what no row names says
- * nothing, and so does every reply for which the recipient is not to blame (outcome.ts): policy (x.7), routes (x.4), the server itself (x.3),
- * the content (x.6), a connection that ended.
+ * DESIGN: what a refusal says about an address, as one closed table over RFC 3463 codes. The first row that fits
+ * counts; what no row names says nothing, and so does every reply for which the recipient is not to blame (outcome.ts):
+ * policy (x.7), routes (x.4), the server itself (x.3), the content (x.6), a connection that ended.
  */
 
 /** `hard`: there is no such mailbox. `soft`: this one may take another mail. */

@@ -3,7 +3,10 @@ import type { ServerReply } from "./reply.ts";
 /** What reports are asked for by RFC 3461: none, of failures and delays, or of what was delivered too. */
 export type DeliveryReports = "none" | "failures" | "all";
 
-/** What a server says it can do (RFC 5321 section 4.1.1.1). Known again after TLS, never carried over (RFC 3207 section 4.2). */
+/**
+ * What a server says it can do (RFC 5321 section 4.1.1.1). Known again after TLS, never carried over (RFC 3207 section
+ * 4.2).
+ */
 export interface Capabilities {
   /** RFC 2920: commands may be sent in groups. */
   readonly pipelining: boolean;

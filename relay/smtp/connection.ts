@@ -5,8 +5,8 @@ import { type Cause, causeOf } from "./cause.ts";
 /**
  * DESIGN: the one file that opens sockets. Bytes, TLS and back-pressure; it knows no SMTP and no deadlines.
  *
- * Short pieces are collected and written at once by `flush`. A long content goes out slice by slice, the next one read when
- * the kernel has the last, so that a slow peer costs no memory. After `close` no event comes any more.
+ * Short pieces are collected and written at once by `flush`. A long content goes out slice by slice, the next one read
+ * when the kernel has the last, so that a slow peer costs no memory. After `close` no event comes any more.
  */
 
 /** Where to, and whom to believe. */
@@ -85,16 +85,16 @@ const SLICE_BYTES = 65_536;
 export const openSocket: Connector = (target, events) => new SocketConnection(target, events, undefined);
 
 /**
- * Makes a connector that asks this function for the addresses of a name, as `dns.lookup` of `node:dns` would be asked: with
- * `all`, and every address is tried until one answers.
+ * Makes a connector that asks this function for the addresses of a name, as `dns.lookup` of `node:dns` would be asked:
+ * with `all`, and every address is tried until one answers.
  */
 export function socketsWith(lookup: LookupFunction): Connector {
   return (target, events) => new SocketConnection(target, events, lookup);
 }
 
 /**
- * Reads the certificates of a target once, before any connection does: one that cannot be read would throw in the middle of
- * a dialogue.
+ * Reads the certificates of a target once, before any connection does: one that cannot be read would throw in the
+ * middle of a dialogue.
  *
  * @throws {TypeError} when `ca` or `clientCertificate` cannot be used
  */
@@ -233,8 +233,8 @@ class SocketConnection implements Connection {
   }
 
   /**
-   * Resolves with true when the kernel has the bytes, with false when it will never have them: a dead socket calls back all the
-   * same, and a content taken for written would make its mail uncertain.
+   * Resolves with true when the kernel has the bytes, with false when it will never have them: a dead socket calls back
+   * all the same, and a content taken for written would make its mail uncertain.
    */
   #written(bytes: Uint8Array): Promise<boolean> {
     return new Promise((resolve) =>
@@ -271,7 +271,8 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
 function readCertificate(shown: Partial<Certificate> | undefined): PeerCertificate | undefined {
   if (shown?.valid_to === undefined) return undefined;
   const { issuer, subject, subjectaltname, valid_from, valid_to } = shown;
-  // "DNS:mx.example, IP Address:192.0.2.1"; the common name counts only where there is no such list (RFC 6125 section 6.4.4).
+  // "DNS:mx.example, IP Address:192.0.2.1"; the common name counts only where there is no such list (RFC 6125 section
+  // 6.4.4).
   const names = subjectaltname?.split(", ").map((entry) => entry.replace(/^(DNS|IP Address):/, ""));
   return {
     issuer: nameOf(issuer),

@@ -47,8 +47,8 @@ export function contentFor(content: MailContent, offered: { readonly smtpUtf8: b
 }
 
 /**
- * Yields a mail in its chunks, the first `skipped` octets left out, and throws when they are not what was announced: SIZE and BDAT have told the server a
- * number of octets, and a mail that is cut short must never look complete.
+ * Yields a mail in its chunks, the first `skipped` octets left out, and throws when they are not what was announced:
+ * SIZE and BDAT have told the server a number of octets, and a mail that is cut short must never look complete.
  */
 export async function* chunksOf(content: MailContent, skipped = 0): AsyncGenerator<Uint8Array> {
   if (content instanceof Uint8Array) return yield content.subarray(skipped);

@@ -21,7 +21,10 @@ export interface Deadlines {
   readonly rcptMs: number;
   /** @default {120_000} */
   readonly dataMs: number;
-  /** The longest wait until the peer has room for the next 64 KiB of a body: at the least 364 octets a second. @default {180_000} */
+  /**
+   * The longest wait until the peer has room for the next 64 KiB of a body: at the least 364 octets a second.
+   * @default {180_000}
+   */
   readonly bodyMs: number;
   /** After the final dot: giving up early makes duplicates (RFC 1047). @default {600_000} */
   readonly finalMs: number;

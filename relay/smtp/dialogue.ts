@@ -4,18 +4,20 @@ import { ReplyParser, type ServerReply } from "./reply.ts";
 /**
  * DESIGN: who said what, and what we wait for. Pure: bytes come in by `receive`, effects go out by `Wire`.
  *
- * Every command is put into a FIFO of expected replies before it is written, and every reply takes one out. A reply that
- * nobody expects, or that was there before its command was written, is never matched: it goes to `unsolicited`, since
- * from there on each reply would be taken for the one before it.
- * The FIFO may hold the commands of more than one mail: each expectation knows who reads its reply.
+ * Every command is put into a FIFO of expected replies before it is written, and every reply takes one out. A reply
+ * that nobody expects, or that was there before its command was written, is never matched: it goes to `unsolicited`,
+ * since from there on each reply would be taken for the one before it. The FIFO may hold the commands of more than one
+ * mail: each expectation knows who reads its reply.
  */
 
 /** What happens outside. Implemented by `link.ts` over a socket, by the tests over an array. */
 export interface Wire {
   /** Adds bytes to the next write. */
   write(bytes: Uint8Array): void;
-  /** Writes a long content slice by slice as the peer reads it; `Session.handed` is called when the kernel has all of it,
-   * `Session.contentFailed` when it could not be read to its end. */
+  /**
+   * Writes a long content slice by slice as the peer reads it; `Session.handed` is called when the kernel has all of
+   * it, `Session.contentFailed` when it could not be read to its end.
+   */
   stream(chunks: AsyncIterable<Uint8Array>): void;
   /** Writes what was added, at once. */
   flush(): void;

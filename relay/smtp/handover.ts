@@ -9,10 +9,10 @@ import { type Gate, ONE_WRITE_BYTES } from "./gate.ts";
 /**
  * DESIGN: how the content gets to the server, from the gate's yes to the bytes that end it.
  *
- * Small, by DATA: content and final dot in one write.
- * Large, by DATA: the content, slice by slice; the dot when the kernel has it all.
- * Large, by BDAT (RFC 3030): its first line with the gate (`gate.ts`), the rest as one chunk, and when the server has said that it
- * has it, `BDAT 0 LAST`. So the instant in which nobody knows whether the mail was taken is as long as 13 bytes need.
+ * Small, by DATA: content and final dot in one write. Large, by DATA: the content, slice by slice; the dot when the
+ * kernel has it all. Large, by BDAT (RFC 3030): its first line with the gate (`gate.ts`), the rest as one chunk, and
+ * when the server has said that it has it, `BDAT 0 LAST`. So the instant in which nobody knows whether the mail was
+ * taken is as long as 13 bytes need.
  */
 
 const FINAL_DOT = Uint8Array.of(0x2e, 0x0d, 0x0a);
@@ -55,7 +55,8 @@ export class Handover {
       return this.#endByDot();
     }
     const deadlineMs = deadlines.bodyMs;
-    // What we wait for while no reply is: with BDAT too, when the server has said that it has the chunk before the kernel has.
+    // What we wait for while no reply is: with BDAT too, when the server has said that it has the chunk before the
+    // kernel has.
     this.#dialogue.rest("body", deadlineMs);
     if (gate.verb === "DATA") return this.#dialogue.stream(stuffed(content), sizeBytes);
     const restBytes = sizeBytes - gate.chunk.length;

@@ -10,12 +10,15 @@ export interface OneEach {
   spread(outcomes: readonly Outcome[]): readonly Outcome[];
 }
 
-/** Of several addresses for one recipient, the outcome that counts: nobody is sent the same again because another was refused. */
+/**
+ * Of several addresses for one recipient, the outcome that counts: nobody is sent the same again because another was
+ * refused.
+ */
 const RANK: Readonly<Record<Outcome["kind"], number>> = { bounced: 0, deferred: 1, uncertain: 2, sent: 3 };
 
 /**
- * Names each address of an envelope once: a person who is in To and in Cc gets one mail, whose outcome is that of both. A recipient may also
- * have several addresses (the same position more than once).
+ * Names each address of an envelope once: a person who is in To and in Cc gets one mail, whose outcome is that of both.
+ * A recipient may also have several addresses (the same position more than once).
  *
  * @returns undefined when every recipient has an address to itself, as nearly always
  */

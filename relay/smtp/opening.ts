@@ -69,7 +69,10 @@ export class Opening implements ReplyReader {
     this.#dialogue.expect({ verb: "GREETING", phase: "greeting", deadlineMs: greetingMs, reader: this });
   }
 
-  /** The handshake after STARTTLS is done. The reply to this EHLO replaces all that was offered before (RFC 3207 section 4.2). */
+  /**
+   * The handshake after STARTTLS is done. The reply to this EHLO replaces all that was offered before (RFC 3207 section
+   * 4.2).
+   */
   secured(): void {
     this.#isSecure = true;
     this.#ehlo();
@@ -149,7 +152,8 @@ export class Opening implements ReplyReader {
     const { tls, deadlines } = this.#settings;
     const verdict = verdictOn("starttls", reply);
     if (verdict.then === "go") {
-      // Bytes behind the 220 were not encrypted, and would be read as the server's first words over TLS (CVE-2021-38371).
+      // Bytes behind the 220 were not encrypted, and would be read as the server's first words over TLS
+      // (CVE-2021-38371).
       if (this.#dialogue.hasUnread) {
         const reason = "Bytes followed the reply to STARTTLS before TLS began: somebody may be tampering";
         return this.#fail(troubleOf("tls_injection", "starttls", { reason }));

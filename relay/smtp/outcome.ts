@@ -33,7 +33,10 @@ export interface Rule {
   readonly because: string;
 }
 
-/** What a reply belongs to: a phase, or a BDAT command, whose replies are of the phase `data` (the first, empty chunk) or `body`. */
+/**
+ * What a reply belongs to: a phase, or a BDAT command, whose replies are of the phase `data` (the first, empty chunk)
+ * or `body`.
+ */
 export type Replied = Exclude<Phase, "connect"> | "bdat";
 
 const GO: Verdict = { then: "go" };

@@ -1,6 +1,9 @@
 import type { Blame, Outcome, Phase } from "../delivery/transport.ts";
 
-/** DESIGN: what to change when a mail was not sent, as one closed table: the first row that fits counts, and the last fits always. */
+/**
+ * DESIGN: what to change when a mail was not sent, as one closed table: the first row that fits counts, and the last
+ * fits always.
+ */
 
 /** One row: what is left out fits everything; `enhanced` is the end of an RFC 3463 code, such as `.7.`. */
 export interface OutcomeAdvice {
@@ -17,7 +20,10 @@ export interface OutcomeAdvice {
   readonly fix: string;
 }
 
-/** How servers name the list of addresses or domains that they go by: spamhaus, RBL, DNSBL, black list, block list, blocked using x.example. */
+/**
+ * How servers name the list of addresses or domains that they go by: spamhaus, RBL, DNSBL, black list, block list,
+ * blocked using x.example.
+ */
 const BLOCK_LIST =
   /\b(?:rbl|dnsbl|dnsrbl|uribl|surbl)s?\b|black[- ]?list|block[- ]?list|spamhaus|spamcop|barracudacentral|sorbs|\blisted (?:at|in|on|by)\b|blocked (?:using|by) [\w-]+\.\w/i;
 

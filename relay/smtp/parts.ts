@@ -12,8 +12,8 @@ export interface PartsOptions {
 /**
  * Sends a mail in as many transactions as the server needs for its recipients, one after the other.
  *
- * A server that takes some recipients and refuses the others as too many (RFC 5321 section 4.5.3.1.10) gets these in the next
- * transaction at once. Each part has at least one that was taken, so it comes to an end.
+ * A server that takes some recipients and refuses the others as too many (RFC 5321 section 4.5.3.1.10) gets these in
+ * the next transaction at once. Each part has at least one that was taken, so it comes to an end.
  *
  * @throws {Error} when the content could not be read to its end
  */

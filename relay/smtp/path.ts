@@ -1,6 +1,7 @@
 import type { Envelope } from "../../src/envelope.ts";
 
-// Controls end a command (GHSA-v3q9-hj7j-63hq, CVE-2026-30227); angle brackets end the path in it (RFC 5321 section 4.1.2).
+// Controls end a command (GHSA-v3q9-hj7j-63hq, CVE-2026-30227); angle brackets end the path in it (RFC 5321 section
+// 4.1.2).
 const FORBIDDEN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029<>]/;
 // Outside of these an address needs RFC 6531.
 const ASCII = /^[\u0000-\u007f]*$/;

@@ -187,8 +187,8 @@ export class Pool implements LinkEvents {
   }
 
   /**
-   * The same for a place right behind another mail. A large one waits until that is answered: one reply too many to the mail before
-   * would be seen by the 354 of DATA, and not by BDAT.
+   * The same for a place right behind another mail. A large one waits until that is answered: one reply too many to the
+   * mail before would be seen by the 354 of DATA, and not by BDAT.
    */
   #nextBehind(): Job | undefined {
     const next = this.#waiting.find(({ domains }) => this.#domains.allows(domains));
@@ -210,7 +210,7 @@ export class Pool implements LinkEvents {
   /** Ends a mail that was begun. */
   #settle(job: Job, result: TransactionResult): void {
     this.#domains.ended(job.domains);
-    // At once, and not when its promise is looked at: what is noted now is noted together with the next mail on this connection.
+    // At once, not when its promise is looked at: now it is noted together with the next mail on this connection.
     if (result.kind === "attempted") job.mail.witness?.concluded(result.outcomes);
     job.settle(result);
   }

@@ -15,7 +15,9 @@ export interface ServerFault {
 
 const EVERYBODY = (): boolean => true;
 
-/** Finds what the server's offer rules out, before a command is said: the reason is clearer than the server's would be. */
+/**
+ * Finds what the server's offer rules out, before a command is said: the reason is clearer than the server's would be.
+ */
 export function faultForServer(mail: Mail, capabilities: Capabilities): ServerFault | undefined {
   const { maxSizeBytes } = capabilities;
   const sizeBytes = sizeOf(mail.content);

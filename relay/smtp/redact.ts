@@ -2,7 +2,8 @@ import { base64, type Login, xoauth2Response } from "./auth.ts";
 import { MAX_TEXT_CHARACTERS, type ServerReply } from "./reply.ts";
 
 /**
- * Takes the credentials out of what the server says during AUTH: some answer a command they do not know by repeating it.
+ * Takes the credentials out of what the server says during AUTH: some answer a command they do not know by repeating
+ * it.
  *
  * @example
  * ```ts
@@ -21,7 +22,10 @@ export function redact(text: string, { user, secret }: Login): string {
   return clean;
 }
 
-/** Redacts a reply. The text is made anew from the whole lines: in a text that was cut, half a secret could stand at the end. */
+/**
+ * Redacts a reply. The text is made anew from the whole lines: in a text that was cut, half a secret could stand at the
+ * end.
+ */
 export function redactReply(reply: ServerReply, login: Login): ServerReply {
   const { code, enhanced } = reply;
   const lines = reply.lines.map((line) => redact(line, login));

@@ -1,6 +1,8 @@
 import type { Reply } from "../delivery/transport.ts";
 
-/** The longest line we read, without its line end. RFC 5321 section 4.5.3.1.5 asks for 512; servers send longer ones. */
+/**
+ * The longest line we read, without its line end. RFC 5321 section 4.5.3.1.5 asks for 512; servers send longer ones.
+ */
 export const MAX_LINE_BYTES = 4096;
 /** The longest reply we read, line ends included. */
 export const MAX_REPLY_BYTES = 65_536;
@@ -81,7 +83,9 @@ export class ReplyParser {
     this.#at = 0;
   }
 
-  /** Returns the next complete reply, undefined when more bytes are needed, or the fault that ends this stream for good. */
+  /**
+   * Returns the next complete reply, undefined when more bytes are needed, or the fault that ends this stream for good.
+   */
   next(): ServerReply | ReplyFault | undefined {
     const from = this.#at;
     if (from === this.#chunk.length) return this.#fault;
@@ -167,7 +171,8 @@ export class ReplyParser {
     if (code === undefined || (separator !== undefined && separator !== 0x20 && separator !== 0x2d)) {
       return this.#refuse("a line that is no SMTP reply");
     }
-    // RFC 5321 section 4.2.1: every line carries the same code. Which one would count is a matter of opinion, so neither does.
+    // RFC 5321 section 4.2.1: every line carries the same code. Which one would count is a matter of opinion, so
+    // neither does.
     if (this.#lines.length > 0 && code !== this.#code) return this.#refuse("a reply whose lines differ in their code");
     this.#code = code;
     this.#lines.push(line.length > 4 ? decode(line.subarray(4)) : "");

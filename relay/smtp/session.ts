@@ -16,9 +16,9 @@ import { Transaction, type TransactionOwner } from "./transaction.ts";
  *    │                │ quit             │
  *    └────────────────┴──▶ closed ◀──────┘
  * ```
- * Busy means one mail, or two: with PIPELINING the envelope of the next may be said right behind the end of a content, so
- * that a mail costs one round trip (RFC 2920 section 3.1). Its content waits for its own 354, which comes after the reply to
- * the one before: at most one mail is uncertain when the connection breaks.
+ * Busy means one mail, or two: with PIPELINING the envelope of the next may be said right behind the end of a content,
+ * so that a mail costs one round trip (RFC 2920 section 3.1). Its content waits for its own 354, which comes after the
+ * reply to the one before: at most one mail is uncertain when the connection breaks.
  *
  * Owner: one link (`link.ts`), which feeds it events and acts on its `Wire`. Guarantees: each mail given to `deliver`
  * gets exactly one `delivered`, and that before `closed`; `closed` comes exactly once, and nothing after it.
@@ -158,7 +158,8 @@ export class Session implements DialogueOwner, TransactionOwner, ReplyReader {
       },
       owner: this,
     });
-    // Behind a mail that is not answered yet: whatever is said of that one, it ends that transaction (RFC 5321 section 4.1.1.4).
+    // Behind a mail that is not answered yet: whatever is said of that one, it ends that transaction (RFC 5321 section
+    // 4.1.1.4).
     this.#needsReset = false;
     this.#transactions.push(transaction);
     transaction.start();

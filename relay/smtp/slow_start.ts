@@ -1,6 +1,8 @@
 import type { Timers } from "./timers.ts";
 
-/** As many as Postfix begins with (`initial_destination_concurrency`): more than few servers refuse, enough for most. */
+/**
+ * As many as Postfix begins with (`initial_destination_concurrency`): more than few servers refuse, enough for most.
+ */
 const FIRST_CONNECTIONS = 5;
 
 // A server that takes fewer connections than N says so with each one more: asked again after a while, ever more rarely.

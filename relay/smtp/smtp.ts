@@ -44,7 +44,11 @@ export interface SmtpOptions {
   readonly recipientsPerTransaction?: number | undefined;
   /** Sends large mails by BDAT where the server offers CHUNKING. @default {true} */
   readonly chunking?: boolean | undefined;
-  /** The delivery reports to ask for where the server offers DSN: `failures` are delays too, `all` has what was delivered as well. @default {"failures"} */
+  /**
+   * The delivery reports to ask for where the server offers DSN: `failures` are delays too, `all` has what was
+   * delivered as well.
+   * @default {"failures"}
+   */
   readonly dsn?: DeliveryReports | undefined;
   /** @default {"TLSv1.2"} */
   readonly minTls?: "TLSv1.2" | "TLSv1.3" | undefined;

@@ -56,7 +56,9 @@ export class Tally {
     else this.#settle(index, meaning, details);
   }
 
-  /** The recipient whose reply has come belongs to the next transaction. What it gets here holds if there can be none. */
+  /**
+   * The recipient whose reply has come belongs to the next transaction. What it gets here holds if there can be none.
+   */
   postponed(meaning: Meaning, details: Details): void {
     this.answered(meaning, details);
     const position = this.#recipients[this.#answered - 1]?.position;

@@ -31,8 +31,8 @@ export interface TransactionOwner {
 type Step = "reset" | "mail" | "rcpt" | "gate" | "replies" | "content" | "final";
 
 /**
- * The dialogue about one mail: RSET after an error, MAIL, RCPT of each recipient, the gate (DATA, or a first BDAT: may the
- * content come?), the content (`handover.ts`), the final reply.
+ * The dialogue about one mail: RSET after an error, MAIL, RCPT of each recipient, the gate (DATA, or a first BDAT: may
+ * the content come?), the content (`handover.ts`), the final reply.
  */
 export class Transaction implements ReplyReader {
   readonly mail: Mail;
@@ -142,8 +142,9 @@ export class Transaction implements ReplyReader {
     // After a refused MAIL these are its echo, and say nothing about the recipient.
     const isEcho = this.#tally.isComplete;
     if (isEcho && this.#settings.isBehind && reply.code < 300) {
-      // No server takes a recipient after a refused MAIL (RFC 5321 section 4.1.4): this is the reply to MAIL, and what we took
-      // for that was one too many to the content before. On a fresh connection the mail gets replies of its own.
+      // No server takes a recipient after a refused MAIL (RFC 5321 section 4.1.4): this is the reply to MAIL, and what
+      // we took for that was one too many to the content before. On a fresh connection the mail gets replies of its
+      // own.
       this.#isOutOfStep = true;
       return this.#end(reply, "protocol", "mail");
     }

@@ -8,7 +8,10 @@ export interface TransactionSettings {
   readonly deadlines: Deadlines;
   /** The transaction before this one ended in an error: the server has to forget it first. */
   readonly needsReset: boolean;
-  /** The content before this mail's envelope is not answered yet: a reply too many to that one would be read as this one's. */
+  /**
+   * The content before this mail's envelope is not answered yet: a reply too many to that one would be read as this
+   * one's.
+   */
   readonly isBehind: boolean;
 }
 

@@ -3,8 +3,9 @@ import type { TlsPolicy } from "./opening.ts";
 import { OUR_CERTIFICATE, TLS_ADVICE } from "./tls_advice.ts";
 
 /**
- * DESIGN: what to change when a route is out, as one closed table. The keys are all codes of `RouteTrouble`; the first row
- * of a code that fits counts, and the last one fits always. `{host}`, `{port}` and `{code}` (of the reply) are filled in.
+ * DESIGN: what to change when a route is out, as one closed table. The keys are all codes of `RouteTrouble`; the first
+ * row of a code that fits counts, and the last one fits always. `{host}`, `{port}` and `{code}` (of the reply) are
+ * filled in.
  */
 
 /** One row: what is left out fits everything. */

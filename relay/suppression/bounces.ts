@@ -11,7 +11,9 @@ export interface BounceRules {
     | undefined;
 }
 
-/** What the statement that settles is told of one recipient. `ended`: it expired, and what had delayed it is on record. */
+/**
+ * What the statement that settles is told of one recipient. `ended`: it expired, and what had delayed it is on record.
+ */
 interface Counted {
   readonly seq: string;
   readonly position: number;
@@ -21,7 +23,8 @@ interface Counted {
 /**
  * Finds in what is settled what the rules count.
  *
- * @returns the last two values of SETTLE_BOUNCES; nearly always undefined, and then nothing more is asked of the database
+ * @returns the last two values of SETTLE_BOUNCES; nearly always undefined, and then nothing more is asked of the
+ * database
  */
 export function bouncesInput(
   settlements: readonly Settlement[],

@@ -6,10 +6,11 @@ import { listCopied, type Origin, readCopy, type StoredCopy, writeCopy } from ".
 import type { SuppressionHome } from "./home.ts";
 import { afterPage, isOnRecord, type Pass, passOf } from "./pass.ts";
 
-// DESIGN: one for each database of a relay but its home. It keeps there a copy of home's suppressions of scope `all`: at once when home rings, and
-// otherwise by RELAY_POLL, with one small question to home while nothing has changed. Nobody waits for it. While one of the two does not answer, what was
-// copied last holds. Relays with the same home share a copy: each page names the state that it goes on from, and of two the slower writes nothing,
-// reads the state again and goes on from there.
+// DESIGN: one for each database of a relay but its home. It keeps there a copy of home's suppressions of scope `all`:
+// at once when home rings, and otherwise by RELAY_POLL, with one small question to home while nothing has changed.
+// Nobody waits for it. While one of the two does not answer, what was copied last holds. Relays with the same home
+// share a copy: each page names the state that it goes on from, and of two the slower writes nothing, reads the state
+// again and goes on from there.
 
 /** What a copier needs. */
 export interface SuppressionCopierOptions {

@@ -20,8 +20,9 @@ const READ =
 const BEGIN = "insert into mailchute.suppression_copy (origin, home) values ($1, $2) on conflict do nothing";
 
 /**
- * Index: suppression_copy_pkey, suppression_pkey. Nothing is written unless this is the version that was read, and the lock on that row keeps others from
- * writing meanwhile, so copies of one home never wait for each other crosswise. `lower` is this database's own: home may have another locale.
+ * Index: suppression_copy_pkey, suppression_pkey. Nothing is written unless this is the version that was read, and the
+ * lock on that row keeps others from writing meanwhile, so copies of one home never wait for each other crosswise.
+ * `lower` is this database's own: home may have another locale.
  */
 export const WRITE_COPY: string = `
 with mine as materialized (
@@ -62,7 +63,10 @@ export async function readCopy(sql: Statements, { id, display }: Origin): Promis
   return toCopy(row as Record<string, unknown>);
 }
 
-/** Writes a page of rows, as home has written it, and how far the copy is then. @returns undefined: another relay was faster, and nothing was written */
+/**
+ * Writes a page of rows, as home has written it, and how far the copy is then.
+ * @returns undefined: another relay was faster, and nothing was written
+ */
 export async function writeCopy(
   sql: Statements,
   { id, display }: Origin,

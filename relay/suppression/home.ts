@@ -1,13 +1,16 @@
 import type { Statements } from "../database/statements.ts";
 import type { HomeHead, PagePlace, Pass } from "./pass.ts";
 
-// What the home database says of its suppressions of scope `all`. Rows are handed on as the JSON text that the database has written, and never
-// become objects here: a list may have a million of them.
+// What the home database says of its suppressions of scope `all`. Rows are handed on as the JSON text that the database
+// has written, and never become objects here: a list may have a million of them.
 
 /** Rung in the home database when its list has changed. */
 export const SUPPRESSION_CHANNEL = "mailchute_suppression";
 
-/** Rows of one page, as `[[address, reason, until, created_at, created_by], …]`; without a reason: it is not on the list any more. */
+/**
+ * Rows of one page, as `[[address, reason, until, created_at, created_by], …]`; without a reason: it is not on the list
+ * any more.
+ */
 export interface Page {
   readonly rows: string;
   readonly count: number;
@@ -27,17 +30,18 @@ const WRITTEN = {
 const REMOVED = { stamp: "s.removed", rows: "mailchute.suppression_removal s where" } as const;
 
 /**
- * Whether there is anything that the snapshot $1 did not see: of a transaction that ran then, or began later. (Stamps that a restored dump has brought along are
- * above all that runs now, and were copied with the rest.) Not asked with pg_visible_in_snapshot: while a transaction stays open, that would be called for
- * each row of all that came after it.
+ * Whether there is anything that the snapshot $1 did not see: of a transaction that ran then, or began later. (Stamps
+ * that a restored dump has brought along are above all that runs now, and were copied with the rest.) Not asked with
+ * pg_visible_in_snapshot: while a transaction stays open, that would be called for each row of all that came after it.
  */
 const hasUnseen = ({ stamp, rows }: typeof WRITTEN | typeof REMOVED): string =>
   `exists (select from pg_snapshot_xip($1::pg_snapshot) x(id) where (select true from ${rows} ${stamp} = x.id limit 1))
   or (select true from ${rows} ${stamp} >= pg_snapshot_xmax($1::pg_snapshot) and ${stamp} < pg_snapshot_xmax(pg_current_snapshot()) limit 1) is true`;
 
 /**
- * The newest removal that is recorded no more. A restored dump may have brought one along that is above all that runs now: of the life before, which another
- * epoch tells of. Taken as it is, no copy would ever have seen it, and each look would compare the whole list.
+ * The newest removal that is recorded no more. A restored dump may have brought one along that is above all that runs
+ * now: of the life before, which another epoch tells of. Taken as it is, no copy would ever have seen it, and each look
+ * would compare the whole list.
  */
 const FORGOTTEN = "case when h.forgotten < pg_snapshot_xmax(pg_current_snapshot()) then h.forgotten else '0'::xid8 end";
 
@@ -70,7 +74,10 @@ with touched as materialized (
   order by s.changed, s.address limit $3::int
 )${PAGE_OF_TOUCHED}`;
 
-/** The next addresses that the snapshot $4 did not see, up to the end of $5; those of each transaction that ran then by themselves, so that none is sorted. */
+/**
+ * The next addresses that the snapshot $4 did not see, up to the end of $5; those of each transaction that ran then by
+ * themselves, so that none is sorted.
+ */
 const unseen = ({ stamp, rows }: typeof WRITTEN | typeof REMOVED): string => {
   const next = `and (${stamp}, s.address) > ($1::xid8, $2::text) order by ${stamp}, s.address limit $3::int`;
   return `(select u.at, u.address from pg_snapshot_xip($4::pg_snapshot) x(id)
@@ -80,7 +87,10 @@ const unseen = ({ stamp, rows }: typeof WRITTEN | typeof REMOVED): string => {
     ${next})`;
 };
 
-/** Index: suppression_changed, suppression_removal_pkey, suppression_pkey. What was written or removed, behind $1 and $2. */
+/**
+ * Index: suppression_changed, suppression_removal_pkey, suppression_pkey. What was written or removed, behind $1 and
+ * $2.
+ */
 export const READ_NEW: string = `
 with touched as materialized (
   ${unseen(WRITTEN)}
@@ -107,7 +117,9 @@ export async function forgetRemovals(sql: Statements): Promise<void> {
   await sql.unsafe(FORGET);
 }
 
-/** The list of the home database, for all who copy it. One statement at a time: the claims at home need the connections. */
+/**
+ * The list of the home database, for all who copy it. One statement at a time: the claims at home need the connections.
+ */
 export class SuppressionHome {
   /** `host/name`. */
   readonly display: string;

@@ -1,12 +1,13 @@
-// DESIGN: what is new in the home database is told by its transactions. A snapshot of Postgres, `xmin:xmax:running`, sees every transaction below `xmin`, and
-// of those below `xmax` all that were not running. A database that has a copy keeps the last snapshot (`seen`) of which everything was copied, and what
-// a later one (`upto`) sees and `seen` did not is what it lacks, however late a transaction came to its end.
+// DESIGN: what is new in the home database is told by its transactions. A snapshot of Postgres, `xmin:xmax:running`,
+// sees every transaction below `xmin`, and of those below `xmax` all that were not running. A database that has a copy
+// keeps the last snapshot (`seen`) of which everything was copied, and what a later one (`upto`) sees and `seen` did
+// not is what it lacks, however late a transaction came to its end.
 //
 //   in step ──home has changed──▶ rows ──all were read──▶ in step
 //   nothing is known, or `seen` says nothing ──▶ sweep (drop what home has no more) ──▶ rows (all of them) ──▶ in step
 //
-// A pass goes page by page, each written together with the place that it has come to, so that a restart goes on there. What changes meanwhile is
-// not seen by `upto`, and so belongs to the next pass.
+// A pass goes page by page, each written together with the place that it has come to, so that a restart goes on there.
+// What changes meanwhile is not seen by `upto`, and so belongs to the next pass.
 
 /** Where a page ends: the next one begins behind it. */
 export interface PagePlace {

@@ -23,9 +23,9 @@ export interface StoredSuppression extends SuppressionRow {
 }
 
 /**
- * Index: suppression_pkey. The database makes the case of the address, as it does when it looks for one. The same address twice in one statement would be
- * an error: the last one counts. Another reason is the word of whoever gives it: an app takes off what it has put there itself, and no complaint that a person
- * has made of it.
+ * Index: suppression_pkey. The database makes the case of the address, as it does when it looks for one. The same
+ * address twice in one statement would be an error: the last one counts. Another reason is the word of whoever gives
+ * it: an app takes off what it has put there itself, and no complaint that a person has made of it.
  */
 const SAVE = `
 with saved as (

@@ -1,5 +1,6 @@
 import { languageKey } from "../../src/stored_template.ts";
-// Templates as files, so that they lie beside the app's code: NAME/subject.txt, NAME/body.txt and NAME/body.html, and NAME/LANGUAGE/… for each language.
+// Templates as files, so that they lie beside the app's code: NAME/subject.txt, NAME/body.txt and NAME/body.html, and
+// NAME/LANGUAGE/… for each language.
 
 /** A template as files have it; what has no file is undefined. */
 export interface FolderTemplate {
@@ -29,7 +30,9 @@ export function isTemplatePath(path: string): boolean {
   return parts.length > 1 && parts.every((part) => !part.startsWith("."));
 }
 
-/** Reads the files of a folder of templates, and says which of them are none; the order is that of names and languages. */
+/**
+ * Reads the files of a folder of templates, and says which of them are none; the order is that of names and languages.
+ */
 export function readTemplateFolder(
   files: readonly FolderFile[],
 ): { readonly templates: readonly FolderTemplate[]; readonly faults: readonly string[] } {
@@ -57,7 +60,8 @@ export function readTemplateFolder(
       continue;
     }
     const known = found.get(key) ?? { name, language, subject: undefined, text: undefined, html: undefined };
-    // Editors begin a file with a mark of its encoding, which a reader would see, and end it with a line break, while a subject is one line.
+    // Editors begin a file with a mark of its encoding, which a reader would see, and end it with a line break, while a
+    // subject is one line.
     const content = text.replace(/^\uFEFF/, "");
     found.set(key, { ...known, [field]: field === "subject" ? content.replace(/\r?\n$/, "") : content });
   }
@@ -70,7 +74,10 @@ export interface LanguageNames {
   readonly names: readonly string[];
 }
 
-/** Says which variables some languages of a template have, and others have not: a mail in those would lack what the app gives, or refuse what it does not. */
+/**
+ * Says which variables some languages of a template have, and others have not: a mail in those would lack what the app
+ * gives, or refuse what it does not.
+ */
 export function nameDifferences(languages: readonly LanguageNames[]): readonly string[] {
   const all = [...new Set(languages.flatMap(({ names }) => names))].toSorted();
   return all.flatMap((name) => {

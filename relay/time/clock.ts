@@ -20,7 +20,10 @@ export const systemClock: Clock = {
   },
 };
 
-/** By how much another clock is ahead of ours. It was read somewhere between: what lies within the round trip is no difference. */
+/**
+ * By how much another clock is ahead of ours. It was read somewhere between: what lies within the round trip is no
+ * difference.
+ */
 export function aheadMs(
   { beforeMs, nowMs, afterMs }: { readonly beforeMs: number; readonly nowMs: number; readonly afterMs: number },
 ): number {
@@ -28,9 +31,10 @@ export function aheadMs(
 }
 
 /**
- * A clock that is never set back. Waits, leases, limits and the ends of pauses are told by differences of it: with one that goes back an hour, a lease
- * that is over would look whole, and what was to wait for a moment would wait for an hour. One that is set forward, or wakes from a
- * suspended machine, says so: leases have run out meanwhile. It may be ahead afterwards, so it is not for people to read.
+ * A clock that is never set back. Waits, leases, limits and the ends of pauses are told by differences of it: with one
+ * that goes back an hour, a lease that is over would look whole, and what was to wait for a moment would wait for an
+ * hour. One that is set forward, or wakes from a suspended machine, says so: leases have run out meanwhile. It may be
+ * ahead afterwards, so it is not for people to read.
  */
 export function steadyClock(clock: Clock): Clock {
   let aheadMs = 0;

@@ -1,6 +1,7 @@
 import type { Clock } from "./clock.ts";
 
-// Waits that end early leave nothing behind: a race with a promise that lasts as long as the process keeps each of its losers for as long.
+// Waits that end early leave nothing behind: a race with a promise that lasts as long as the process keeps each of its
+// losers for as long.
 
 /**
  * Resolves after a time, or at once when the signal says so.

@@ -7,7 +7,8 @@ import { startScriptedServer } from "../../tests/scripted_server.ts";
 import type { BuiltImage } from "./builder.ts";
 import { type Container, type ContainerOptions, startContainer } from "./container.ts";
 
-// Runs in namespaces of its own (container_check.ts makes them), in which nothing else listens: checks.ts FOLDER IMAGE-AS-JSON.
+// Runs in namespaces of its own (container_check.ts makes them), in which nothing else listens: checks.ts FOLDER
+// IMAGE-AS-JSON.
 
 const CHECK_TIMEOUT_MS = 20_000;
 const GRACE_MS = 25_000;

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import type { BuiltImage } from "./builder.ts";
 
-// DESIGN: what a container engine does, with the programs of Debian's base: a process namespace whose process 1 is the image's own
-// program, a read-only root file system, a volume for the state, the image's user and environment. The network is the caller's.
+// DESIGN: what a container engine does, with the programs of Debian's base: a process namespace whose process 1 is the
+// image's own program, a read-only root file system, a volume for the state, the image's user and environment. The
+// network is the caller's.
 
 /** How to run an image. */
 export interface ContainerOptions {

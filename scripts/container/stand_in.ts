@@ -8,8 +8,8 @@ const PROGRAMS = ["sh", "env", "mkdir", "chown", "ln"];
 const CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt";
 
 /**
- * Builds an image that stands in for Bun's official one (Debian, `bun` in /usr/local/bin, the user `bun` with uid 1000, an entrypoint
- * of its own that has to be replaced) out of the files of this machine.
+ * Builds an image that stands in for Bun's official one (Debian, `bun` in /usr/local/bin, the user `bun` with uid 1000,
+ * an entrypoint of its own that has to be replaced) out of the files of this machine.
  */
 export async function buildStandIn(
   builder: Builder,

@@ -1,8 +1,9 @@
 import type { Connection, Method } from "../connection.ts";
 
-// DESIGN: postgres.js waits for an answer for ever. A connection that a firewall has forgotten, or that the driver (3.4.9) itself will never write to
-// again, gives none, and stays in the pool: with each of them there is one less for the mails that come, until there is none. So the pool is replaced
-// when an answer does not come in time; whoever waits for one from the old pool gets a while to have it.
+// DESIGN: postgres.js waits for an answer for ever. A connection that a firewall has forgotten, or that the driver
+// (3.4.9) itself will never write to again, gives none, and stays in the pool: with each of them there is one less for
+// the mails that come, until there is none. So the pool is replaced when an answer does not come in time; whoever waits
+// for one from the old pool gets a while to have it.
 
 /** What postgres.js opens, as far as it is used. */
 export interface Pool {

@@ -9,7 +9,10 @@ import type { Mailer, MailerOptions } from "../mailer.ts";
 import { lastingPool } from "./lasting_pool.ts";
 import { openUrl } from "./url.ts";
 
-/** `AsyncDisposable` where TypeScript's `lib` has it, esnext or esnext.disposable, and nothing where it has not: es2022 alone compiles too. */
+/**
+ * `AsyncDisposable` where TypeScript's `lib` has it, esnext or esnext.disposable, and nothing where it has not: es2022
+ * alone compiles too.
+ */
 export type KnownDisposable = typeof Symbol extends { readonly asyncDispose: infer Key extends symbol }
   ? { readonly [_ in Key]: () => Promise<void> }
   : object;
@@ -26,11 +29,13 @@ const CONNECT_SECONDS = 10;
 const CLOSE_SECONDS = 5;
 
 /**
- * Makes a mailer with a small pool: at most 3 connections, opened when needed and closed when idle for 20 seconds. It works through
- * PgBouncer and Hyperdrive. When a call ends in `timeout` its connections are replaced, since a firewall may have forgotten them.
+ * Makes a mailer with a small pool: at most 3 connections, opened when needed and closed when idle for 20 seconds. It
+ * works through PgBouncer and Hyperdrive. When a call ends in `timeout` its connections are replaced, since a firewall
+ * may have forgotten them.
  *
- * It runs each call on its own. To send inside the app's transactions give the app's own `postgres(url)` to `createMailer`. On
- * Cloudflare Workers a connection belongs to one request: make a mailer in the request and close it with `ctx.waitUntil(mail.close())`.
+ * It runs each call on its own. To send inside the app's transactions give the app's own `postgres(url)` to
+ * `createMailer`. On Cloudflare Workers a connection belongs to one request: make a mailer in the request and close it
+ * with `ctx.waitUntil(mail.close())`.
  *
  * @example
  * ```ts

@@ -4,7 +4,8 @@ import { MailchuteError } from "../error.ts";
 /**
  * Opens a driver with a URL that looks like one of Postgres.
  *
- * @throws {MailchuteError} `connection_unsupported`; the drivers' own errors are left out, since they may show the password
+ * @throws {MailchuteError} `connection_unsupported`; the drivers' own errors are left out, since they may show the
+ * password
  */
 export function openUrl<T>(url: string, open: (url: string) => T): T {
   try {

@@ -3,15 +3,18 @@ import { HeaderLine } from "./header_line.ts";
 
 /** A phrase of atoms (RFC 5322 section 3.2.3) that needs no quotes. */
 const ATOMS = /^[\w!#$%&'*+\-/=?^`{|}~]+(?: [\w!#$%&'*+\-/=?^`{|}~]+)*$/;
-/** ASCII words of at most 70, one blank between: between quotes it can be folded at its blanks, and every line keeps to 78. */
+/**
+ * ASCII words of at most 70, one blank between: between quotes it can be folded at its blanks, and every line keeps to
+ * 78.
+ */
 const QUOTABLE = /^[!-~]{1,70}(?: [!-~]{1,70})*$/;
 
 /**
  * Writes a header field of mailboxes (RFC 5322 section 3.4), folded, with its CRLF.
  *
- * A local part that is not ASCII stays as it is, the one thing in a header that cannot be encoded (RFC 6532): such a mail
- * needs a server with SMTPUTF8. For others it can be written as the name of an empty group, which readers show and nobody
- * can answer to (RFC 6857 section 3.1.8).
+ * A local part that is not ASCII stays as it is, the one thing in a header that cannot be encoded (RFC 6532): such a
+ * mail needs a server with SMTPUTF8. For others it can be written as the name of an empty group, which readers show and
+ * nobody can answer to (RFC 6857 section 3.1.8).
  *
  * @example
  * ```ts
@@ -34,14 +37,16 @@ export function addressHeader(
       return line.token(`:;${comma}`);
     }
     if (name !== undefined) writePhrase(line, name);
-    // Without brackets some readers drop the quotes of a local part, and take the colon of an IPv6 address for the end of a group's name.
+    // Without brackets some readers drop the quotes of a local part, and take the colon of an IPv6 address for the end
+    // of a group's name.
     line.token((name === undefined && !/^"|]$/.test(email) ? email : `<${email}>`) + comma);
   });
   return line.end();
 }
 
 /**
- * Tells whether an address can stand in a header only as UTF-8: its local part is not ASCII. Domains are written in their ASCII form.
+ * Tells whether an address can stand in a header only as UTF-8: its local part is not ASCII. Domains are written in
+ * their ASCII form.
  *
  * @example
  * ```ts

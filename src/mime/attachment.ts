@@ -37,7 +37,10 @@ export interface MediaType {
 
 /** Ours: file systems stop at 255, and a header stays a header. */
 const MAX_FILENAME_CHARS = 255;
-/** They turn the order of what is shown: `invoice` + U+202E + `fdp.exe` looks like `invoiceexe.pdf` (UTR 36 section 2.5). */
+/**
+ * They turn the order of what is shown: `invoice` + U+202E + `fdp.exe` looks like `invoiceexe.pdf` (UTR 36 section
+ * 2.5).
+ */
 const DIRECTIONS = /[\u202a-\u202e\u2066-\u2069]/g;
 const MAX_CONTENT_TYPE_CHARS = 500;
 const MAX_CONTENT_ID_CHARS = 250;
@@ -69,7 +72,8 @@ export function attachmentOf(
 }
 
 /**
- * Says why an attachment cannot be written, or undefined when it can. For the relay: the client checks name and type of a file by itself (src/attachment.ts), and the database again.
+ * Says why an attachment cannot be written, or undefined when it can. For the relay: the client checks name and type of
+ * a file by itself (src/attachment.ts), and the database again.
  *
  * @example
  * ```ts

@@ -25,8 +25,8 @@ export function base64Bytes(rawBytes: number): number {
  * Writes bytes as base64 lines into `target` and returns the offset behind them. For a stream: give it multiples of 57
  * octets, and the lines join up.
  *
- * A table, and not `Uint8Array.prototype.toBase64`: cutting that one's string into lines and encoding them costs more than it
- * saves (10 MB on Bun: 8.5 ms here, 10.4 ms there), and there is one way for every runtime.
+ * A table, and not `Uint8Array.prototype.toBase64`: cutting that one's string into lines and encoding them costs more
+ * than it saves (10 MB on Bun: 8.5 ms here, 10.4 ms there), and there is one way for every runtime.
  *
  * @example
  * ```ts

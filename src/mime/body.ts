@@ -115,8 +115,8 @@ function multipart(subtype: string, parts: readonly Part[], boundary: string): P
 }
 
 /**
- * Finds a stem that no text sent as it is contains: a text may quote an earlier copy of its mail. Attachments need no look:
- * base64 has no `=_`, and a message that travels as it is has no line that begins like ours (see `SevenBitScan`).
+ * Finds a stem that no text sent as it is contains: a text may quote an earlier copy of its mail. Attachments need no
+ * look: base64 has no `=_`, and a message that travels as it is has no line that begins like ours (see `SevenBitScan`).
  */
 function freeStem(stem: string, texts: readonly string[]): string {
   let free = stem;

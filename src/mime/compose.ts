@@ -28,7 +28,11 @@ export interface Mail {
   readonly attachments: readonly MailAttachment[];
   /** An https or mailto URL, written as List-Unsubscribe. */
   readonly unsubscribe?: string;
-  /** For a server without SMTPUTF8: addresses in To, Cc and Reply-To that are not ASCII can be read there, and not answered to. @default {false} */
+  /**
+   * For a server without SMTPUTF8: addresses in To, Cc and Reply-To that are not ASCII can be read there, and not
+   * answered to.
+   * @default {false}
+   */
   readonly isAsciiOnly?: boolean;
 }
 
@@ -40,8 +44,8 @@ const MAX_DATE_MS = Date.UTC(10_000) - 1;
 /**
  * Writes a mail in wire format: CRLF, 7-bit, not dot-stuffed. The same mail always makes the same bytes.
  *
- * The one exception to 7-bit is an address whose local part is not ASCII: it stands in its header as UTF-8 (RFC 6532), and
- * the next hop needs SMTPUTF8. Everything is checked again here, since rows may have other writers than our client.
+ * The one exception to 7-bit is an address whose local part is not ASCII: it stands in its header as UTF-8 (RFC 6532),
+ * and the next hop needs SMTPUTF8. Everything is checked again here, since rows may have other writers than our client.
  *
  * @example
  * ```ts
@@ -80,8 +84,8 @@ export function compose(mail: Mail): Uint8Array {
 }
 
 /**
- * Writes a mail in pieces: text, and slots that say which attachment's content belongs there and how. {@linkcode compose}
- * joins them; a writer that streams attachments needs their sizes only, and holds none of them whole.
+ * Writes a mail in pieces: text, and slots that say which attachment's content belongs there and how. {@linkcode
+ * compose} joins them; a writer that streams attachments needs their sizes only, and holds none of them whole.
  *
  * @example
  * ```ts
@@ -99,8 +103,8 @@ export function mailPieces(mail: Mail): readonly MailPiece[] {
 }
 
 /**
- * Tells whether the header of a mail holds an address whose local part is not ASCII: such a mail needs a server with SMTPUTF8
- * (RFC 6531 section 3.4), even when all addresses of its envelope are ASCII.
+ * Tells whether the header of a mail holds an address whose local part is not ASCII: such a mail needs a server with
+ * SMTPUTF8 (RFC 6531 section 3.4), even when all addresses of its envelope are ASCII.
  *
  * @example
  * ```ts

@@ -23,7 +23,8 @@ const HEADING = 'style="margin:24px 0 8px;font-size:18px"';
 /**
  * Lays out a digest: each item under its subject, as text, and as HTML if one of them has HTML.
  *
- * Each item is a table of its own, which together with `embeddedHtml` keeps what is broken in one from reaching the next.
+ * Each item is a table of its own, which together with `embeddedHtml` keeps what is broken in one from reaching the
+ * next.
  *
  * @example
  * ```ts

@@ -3,8 +3,8 @@ const LF = 10;
 const DOT = 46;
 
 /**
- * Doubles the dot at the start of each line of a mail that comes in chunks (RFC 5321 section 4.5.2). Cut where it may, the
- * bytes are those of `dotStuff`.
+ * Doubles the dot at the start of each line of a mail that comes in chunks (RFC 5321 section 4.5.2). Cut where it may,
+ * the bytes are those of `dotStuff`.
  *
  * A dot behind a bare LF is doubled too: a server that takes LF for a line end must not see the end of data there
  * (CVE-2023-51764). Mails that `compose` made have none.

@@ -1,8 +1,9 @@
 import { escapeHtml } from "../template.ts";
 import { type Attributes, htmlTokens } from "./html_token.ts";
 
-// DESIGN: what comes out is written anew from the tokens of a browser, so it holds nothing but elements that are named here, each of them closed. It
-// can close nothing that it has not opened, and leaves nothing open: no quote, no comment, no element.
+// DESIGN: what comes out is written anew from the tokens of a browser, so it holds nothing but elements that are named
+// here, each of them closed. It can close nothing that it has not opened, and leaves nothing open: no quote, no
+// comment, no element.
 
 const VOID = new Set(["br", "hr", "img", "wbr", "col"]);
 const TABLE_PARTS = new Set(["caption", "col", "colgroup", "tbody", "td", "tfoot", "th", "thead", "tr"]);
@@ -27,8 +28,8 @@ const URLS = new Set(["cite", "href", "src"]);
 const MAX_DEPTH = 200;
 
 /**
- * Makes the HTML of one mail fit to stand inside of another: links, pictures, tables and `style` attributes stay; style sheets, scripts, forms, comments,
- * ids and classes go, and nothing of it reaches beyond itself, however broken it is.
+ * Makes the HTML of one mail fit to stand inside of another: links, pictures, tables and `style` attributes stay; style
+ * sheets, scripts, forms, comments, ids and classes go, and nothing of it reaches beyond itself, however broken it is.
  *
  * @example
  * ```ts

@@ -9,9 +9,9 @@ const MIN_ROOM = FRAME + 12;
 const Q_LITERAL = /[A-Za-z0-9!*+\-/]/;
 
 /**
- * Encodes text as encoded-words (RFC 2047): each at most 75 characters, none splits a character, and a reader that drops the
- * blanks between them, as it must, gets the text back with all of its own. "Q", which people can read in a log, unless most
- * of it would be escapes.
+ * Encodes text as encoded-words (RFC 2047): each at most 75 characters, none splits a character, and a reader that
+ * drops the blanks between them, as it must, gets the text back with all of its own. "Q", which people can read in a
+ * log, unless most of it would be escapes.
  *
  * @example
  * ```ts

@@ -20,7 +20,10 @@ const RESERVED: ReadonlyMap<string, string> = new Map([
   ["return-path", "use `returnPath`"],
   ["list-unsubscribe-post", "use `unsubscribe`"],
 ]);
-/** Families of headers: those of MIME, of people who pass a mail on, and of the servers on its way, which sign and judge it. */
+/**
+ * Families of headers: those of MIME, of people who pass a mail on, and of the servers on its way, which sign and judge
+ * it.
+ */
 const NOT_FOR_CALLERS = /^(?:(?:mime|content|resent|received|dkim|arc|authentication)-|received$)/;
 
 /** RFC 5322 section 3.6 and RFC 2369: at most one of each, so that no two readers see different ones. */
@@ -31,12 +34,16 @@ const ONCE: ReadonlySet<string> = new Set([
   "list-unsubscribe",
 ]);
 
-/** Fields that programs read: no encoded-word may stand there but in names and comments (RFC 2047 section 5), and a blank more says nothing. */
+/**
+ * Fields that programs read: no encoded-word may stand there but in names and comments (RFC 2047 section 5), and a
+ * blank more says nothing.
+ */
 const FOR_PROGRAMS =
   /^(?:in-reply-to|references|list-.+|auto-submitted|precedence|importance|priority|x-priority|feedback-id|disposition-notification-to)$/i;
 
 /**
- * Says why callers may not set this header field, or undefined when they may. The client asks at enqueue, the relay again.
+ * Says why callers may not set this header field, or undefined when they may. The client asks at enqueue, the relay
+ * again.
  *
  * @example
  * ```ts
@@ -85,7 +92,8 @@ export function repeatedHeader(names: readonly string[]): string | undefined {
 }
 
 /**
- * Writes a header field, folded, with its CRLF: its value is text for people, encoded where it must be, but in the fields that programs read.
+ * Writes a header field, folded, with its CRLF: its value is text for people, encoded where it must be, but in the
+ * fields that programs read.
  *
  * @example
  * ```ts

@@ -14,7 +14,8 @@ const ENCODED_WORD = /=\?[^?]+\?[^?]+\?[^?]*\?=/;
 
 /**
  * One header field, written token by token and folded before the token that no longer fits (RFC 5322 section 2.2.3).
- * Never folds right behind the colon, where some readers take the value for empty, unless an encoded-word leaves no choice.
+ * Never folds right behind the colon, where some readers take the value for empty, unless an encoded-word leaves no
+ * choice.
  *
  * @example
  * ```ts
@@ -63,7 +64,9 @@ export class HeaderLine {
     if (run.length > 0) this.encoded(run.join(" "));
   }
 
-  /** Adds what programs read: blanks only part its words, and these go as they are, but for what a reader would decode. */
+  /**
+   * Adds what programs read: blanks only part its words, and these go as they are, but for what a reader would decode.
+   */
   words(value: string): void {
     const words = value.split(" ").filter((word) => word !== "");
     const mustEncode = words.some((word) => !/^[!-~]+$/.test(word) || this.#isTooLong(word));

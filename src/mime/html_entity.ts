@@ -1,6 +1,6 @@
 /**
- * The names in use, each with its character: those of HTML 4, of ASCII, of Latin Extended-A (the names of people and towns), of
- * spaces, arrows and signs. The other 1,600 of the standard are for formulas.
+ * The names in use, each with its character: those of HTML 4, of ASCII, of Latin Extended-A (the names of people and
+ * towns), of spaces, arrows and signs. The other 1,600 of the standard are for formulas.
  */
 const NAMED: ReadonlyMap<string, string> = new Map(pairs([
   "Tab \x09 NewLine \x0a excl ! QUOT,quot \" num # dollar $ percnt % AMP,amp & apos ' lpar ( rpar )",
@@ -60,13 +60,17 @@ const BARE: ReadonlySet<string> = new Set(
 const MIN_BARE_CHARS = 2;
 const MAX_BARE_CHARS = 6;
 
-/** What `&#128;` to `&#159;` mean: the characters of windows-1252 (HTML standard, section 13.2.5.80); five of them are none there. */
+/**
+ * What `&#128;` to `&#159;` mean: the characters of windows-1252 (HTML standard, section 13.2.5.80); five of them are
+ * none there.
+ */
 const WINDOWS_1252 = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ";
 
 const REFERENCE = /&(?:#[xX]([\da-fA-F]+)|#(\d+)|([A-Za-z][A-Za-z\d]*))(;?)/g;
 
 /**
- * Replaces the character references of HTML as browsers do; what is none stays as it is. Takes time linear in the input.
+ * Replaces the character references of HTML as browsers do; what is none stays as it is. Takes time linear in the
+ * input.
  *
  * @example
  * ```ts
@@ -79,7 +83,8 @@ export function decodeEntities(text: string, place: "text" | "attribute" = "text
   return text.replace(REFERENCE, (whole, hex, decimal, name = "", semicolon, offset: number) => {
     if (hex !== undefined) return characterOf(parseInt(hex, 16));
     if (decimal !== undefined) return characterOf(parseInt(decimal, 10));
-    // One that we do not know might begin like another that needs no semicolon: `&parallel;` is not `&para` and "llel;".
+    // One that we do not know might begin like another that needs no semicolon: `&parallel;` is not `&para` and
+    // "llel;".
     if (semicolon !== "") return NAMED.get(name) ?? whole;
     const bare = bareName(name);
     if (bare === undefined) return whole;

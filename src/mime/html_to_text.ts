@@ -18,7 +18,9 @@ const LISTS = new Set(["ul", "ol", "menu", "dir"]);
 /** An end tag inside of one of these closes nothing outside of it. */
 const SCOPES = new Set(["table", "td", "th", "caption", ...UNSEEN]);
 const TABLE_PARTS = new Set(["td", "th", "tr", "thead", "tbody", "tfoot", "caption"]);
-/** A start tag that ends elements whose end tag may be left out, as far as none of `within`, and no scope, is between. */
+/**
+ * A start tag that ends elements whose end tag may be left out, as far as none of `within`, and no scope, is between.
+ */
 interface Implied {
   readonly ends: readonly string[];
   readonly within: readonly string[];
@@ -51,9 +53,10 @@ const CUT = "\n[…]\n";
 const HALF = /[\ud800-\udbff]$|&[^;\s]{0,31}$/;
 
 /**
- * Makes the text of a mail that was given as HTML only, for readers and filters that want one: headings, paragraphs, lists, quotes and tables by
- * their line breaks, a link as `text (url)`, an image by its alt. What a mail hides (a preheader with `display: none`) is left
- * out. Lines are not wrapped. Takes time linear in the input, however it is nested or broken; of very much it makes the beginning, and ends with `[…]`.
+ * Makes the text of a mail that was given as HTML only, for readers and filters that want one: headings, paragraphs,
+ * lists, quotes and tables by their line breaks, a link as `text (url)`, an image by its alt. What a mail hides (a
+ * preheader with `display: none`) is left out. Lines are not wrapped. Takes time linear in the input, however it is
+ * nested or broken; of very much it makes the beginning, and ends with `[…]`.
  *
  * @example
  * ```ts
@@ -256,7 +259,10 @@ class HtmlReader {
   }
 }
 
-/** What a reader can use of a link: no anchor, no script, no path without its host; without the scheme of an address or a number. */
+/**
+ * What a reader can use of a link: no anchor, no script, no path without its host; without the scheme of an address or
+ * a number.
+ */
 function readableUrl(href: string): string {
   // URLs lose these wherever they stand (URL standard, section 4.4).
   const url = href.replaceAll(/[\t\n\r]/g, "").trim().replaceAll(" ", "%20");

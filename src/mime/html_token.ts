@@ -9,12 +9,18 @@ export type HtmlToken =
 /** Names in lower case, values with their character references replaced. */
 export type Attributes = ReadonlyMap<string, string>;
 
-/** Elements whose content is no HTML: it ends at their end tag and nowhere else (HTML standard, section 13.2.5). Nobody reads it. */
+/**
+ * Elements whose content is no HTML: it ends at their end tag and nowhere else (HTML standard, section 13.2.5). Nobody
+ * reads it.
+ */
 const RAW: ReadonlyMap<string, RegExp> = new Map(
   ["script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp"]
     .map((name) => [name, new RegExp(`</${name}(?=[\\t\\n\\f\\r />])`, "gi")]),
 );
-/** Of a tag, and of an attribute's value: nobody reads more (of the latter an image, as a URL), and all other mails would wait for it. */
+/**
+ * Of a tag, and of an attribute's value: nobody reads more (of the latter an image, as a URL), and all other mails
+ * would wait for it.
+ */
 const MOST_ATTRIBUTES = 1_000;
 const MOST_CHARACTERS = 100_000;
 /** What is no text: a tag, a comment, a declaration. */
@@ -27,8 +33,9 @@ const NOT_BLANK = /[^\t\n\f\r ]/g;
 const UNQUOTED_END = /[\t\n\f\r >]/g;
 
 /**
- * Splits HTML into text and tags as the tokenizer of the HTML standard does (section 13.2.5); comments, declarations and the
- * content of scripts and the like are left out. It never goes back, so it takes time linear in the input, and what is not closed reaches to the end.
+ * Splits HTML into text and tags as the tokenizer of the HTML standard does (section 13.2.5); comments, declarations
+ * and the content of scripts and the like are left out. It never goes back, so it takes time linear in the input, and
+ * what is not closed reaches to the end.
  *
  * @example
  * ```ts

@@ -28,8 +28,8 @@ export function needsContent(attachment: Pick<MailAttachment, "contentType" | "c
 }
 
 /**
- * Finds the invitation among attachments: the first `text/calendar` with a method. Gmail, Outlook and Apple show an invitation that is an
- * alternative of the text (RFC 6047 section 2.4); as a file it is there for all others.
+ * Finds the invitation among attachments: the first `text/calendar` with a method. Gmail, Outlook and Apple show an
+ * invitation that is an alternative of the text (RFC 6047 section 2.4); as a file it is there for all others.
  *
  * @returns undefined when there is none, or its content is not there or no UTF-8: then it is a file only
  */

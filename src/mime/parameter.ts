@@ -12,8 +12,8 @@ const QUOTABLE = /^(?! )[ !#-[\]-~]*(?<! )$/;
 const ATTR_CHAR = /[\w!#$&+\-.^`|~]/;
 
 /**
- * Writes a parameter of Content-Type or Content-Disposition, on a line of its own: `;\r\n name=value`. What is not plain ASCII, or
- * long, goes in the extended form of RFC 2231: `name*=UTF-8''…`, or its continuations `name*0*=…`.
+ * Writes a parameter of Content-Type or Content-Disposition, on a line of its own: `;\r\n name=value`. What is not
+ * plain ASCII, or long, goes in the extended form of RFC 2231: `name*=UTF-8''…`, or its continuations `name*0*=…`.
  *
  * @example
  * ```ts

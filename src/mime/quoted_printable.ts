@@ -13,9 +13,9 @@ const HEX: readonly string[] = Array.from(
 /**
  * Encodes text as quoted-printable UTF-8 (RFC 2045 section 6.7).
  *
- * Beyond the rule: a "." and a "From " at the start of a line are encoded, because some hops change them (RFC 5321 section
- * 4.5.2, mbox files), and the octets of one character stay on one line. Line breaks of the text must be CRLF; a lone CR
- * or LF is encoded as any other control character is.
+ * Beyond the rule: a "." and a "From " at the start of a line are encoded, because some hops change them (RFC 5321
+ * section 4.5.2, mbox files), and the octets of one character stay on one line. Line breaks of the text must be CRLF; a
+ * lone CR or LF is encoded as any other control character is.
  *
  * @example
  * ```ts

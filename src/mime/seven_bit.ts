@@ -12,13 +12,14 @@ const ID_DIGITS = 32;
 const DELIMITER_BYTES = HEAD.length + ID_DIGITS + MARK.length;
 
 /**
- * Finds out, chunk by chunk, whether an attached message may travel as it is, in 7bit (RFC 2045 section 2.7): ASCII, CRLF only, no NUL, no
- * line over 998 octets, and no line that could end the part that carries it.
+ * Finds out, chunk by chunk, whether an attached message may travel as it is, in 7bit (RFC 2045 section 2.7): ASCII,
+ * CRLF only, no NUL, no line over 998 octets, and no line that could end the part that carries it.
  *
- * That last one is why a mail that carries a message needs no look into it when its boundaries are chosen, and so none of its
- * bytes in memory. All its boundaries begin with `=_`, its id and a mark that is in no other mail's; a message with such a
- * line, whatever its id, travels as a file in base64, which has no `=_`. So nobody who knows a mail's id in advance can write a
- * message that breaks out of its part, and all that it costs is that a carrier inside a carrier is a file to open.
+ * That last one is why a mail that carries a message needs no look into it when its boundaries are chosen, and so none
+ * of its bytes in memory. All its boundaries begin with `=_`, its id and a mark that is in no other mail's; a message
+ * with such a line, whatever its id, travels as a file in base64, which has no `=_`. So nobody who knows a mail's id in
+ * advance can write a message that breaks out of its part, and all that it costs is that a carrier inside a carrier is
+ * a file to open.
  *
  * @example
  * ```ts

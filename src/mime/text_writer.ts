@@ -1,6 +1,9 @@
 /** Beyond it quotes and lists are not indented further: a line's prefix stays short, whatever the depth. */
 const MAX_LEVELS = 8;
-/** A million lines in eight quotes would be many times as long as their HTML: behind so much indentation there is no more of it. */
+/**
+ * A million lines in eight quotes would be many times as long as their HTML: behind so much indentation there is no
+ * more of it.
+ */
 const MAX_INDENT_CHARS = 1_000_000;
 /** More of a link's text is never compared. */
 const MAX_CAPTURED_CHARS = 2_048;
@@ -19,8 +22,8 @@ interface Row {
 }
 
 /**
- * Writes plain text as HTML shows it: blanks collapse, blocks ask for line breaks of which the largest counts, and lines get the
- * prefix of the quotes and list items around them.
+ * Writes plain text as HTML shows it: blanks collapse, blocks ask for line breaks of which the largest counts, and
+ * lines get the prefix of the quotes and list items around them.
  *
  * @example
  * ```ts

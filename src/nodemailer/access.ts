@@ -2,8 +2,9 @@ import { entriesOf } from "./attachments.ts";
 import type { AddFault, Data } from "./composed_mail.ts";
 
 /**
- * Finds content of files and URLs that the app has closed to its messages (`disableFileAccess`, `disableUrlAccess`). nodemailer 10 keeps to
- * these when it reads for a transport like ours; 6 and 7 do not, and would read any file that a message names.
+ * Finds content of files and URLs that the app has closed to its messages (`disableFileAccess`, `disableUrlAccess`).
+ * nodemailer 10 keeps to these when it reads for a transport like ours; 6 and 7 do not, and would read any file that a
+ * message names.
  */
 export function checkAccess(data: Data, add: AddFault): void {
   const check = (path: string, value: unknown) => {

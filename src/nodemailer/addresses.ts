@@ -20,8 +20,8 @@ interface Parsed {
 }
 
 /**
- * Reads the addresses. nodemailer has parsed them, so that each means here what it means to its SMTP transport; but what it leaves out
- * without a word (`to: "nobody"`), and groups, are faults.
+ * Reads the addresses. nodemailer has parsed them, so that each means here what it means to its SMTP transport; but
+ * what it leaves out without a word (`to: "nobody"`), and groups, are faults.
  *
  * @param data with its addresses parsed
  * @param envelope the app's own: once nodemailer has parsed, `data` has one in any case
@@ -51,7 +51,10 @@ export function addressesOf(
   };
 }
 
-/** Leaves out whom an earlier field names: nodemailer's envelope has everybody once, and the queue a recipient for each address that it is given. */
+/**
+ * Leaves out whom an earlier field names: nodemailer's envelope has everybody once, and the queue a recipient for each
+ * address that it is given.
+ */
 function unseen(list: readonly Mailbox[], seen: Set<string>): readonly Mailbox[] {
   return list.filter(({ email }) => {
     const address = normalizeAddress(email);
@@ -60,8 +63,8 @@ function unseen(list: readonly Mailbox[], seen: Set<string>): readonly Mailbox[]
 }
 
 /**
- * Reads an envelope of the app's own. Who is in it and in no header is a bcc; who is in a header and not in it cannot be left out, since
- * whom a mail of the queue names gets it.
+ * Reads an envelope of the app's own. Who is in it and in no header is a bcc; who is in a header and not in it cannot
+ * be left out, since whom a mail of the queue names gets it.
  */
 function envelopeOf(
   mail: ComposedMail,

@@ -117,7 +117,10 @@ function contentOf({ content, encoding }: Data): Content {
   return { content, encoding: encoding === "base64" ? "base64" : "utf-8" };
 }
 
-/** The lines of a message end with CRLF (RFC 5322 section 2.1), as nodemailer writes them: with LF alone, as in files, the relay would send it as a file and no message. */
+/**
+ * The lines of a message end with CRLF (RFC 5322 section 2.1), as nodemailer writes them: with LF alone, as in files,
+ * the relay would send it as a file and no message.
+ */
 function asMessage(given: Content): Content {
   const bytes = bytesOf(given);
   const loneLfs = bytes.reduce((count, octet, at) => count + (octet === LF && bytes[at - 1] !== CR ? 1 : 0), 0);

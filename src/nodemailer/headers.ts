@@ -25,8 +25,8 @@ const ENCODED_WORD = /=\?[^?\s]+\?[bq]\?[^?\s]*\?=/i;
 const ONE_CLICK = "list-unsubscribe=one-click";
 
 /**
- * Collects the header fields: the app's own, and those that nodemailer writes for `sender`, `inReplyTo`, `references`, `priority`, `list`,
- * `xMailer` and `otp`.
+ * Collects the header fields: the app's own, and those that nodemailer writes for `sender`, `inReplyTo`, `references`,
+ * `priority`, `list`, `xMailer` and `otp`.
  *
  * @param data with its `list` formatted
  */
@@ -63,7 +63,10 @@ export function subjectOf(mail: ComposedMail, add: AddFault): string {
   return textOf("subject", String(mail.message.getHeader("subject") || ""), add);
 }
 
-/** All that nodemailer takes: an object of values, a list of `{ key, value }`, or one of these; a value may be a list, or `{ prepared, value }`. */
+/**
+ * All that nodemailer takes: an object of values, a list of `{ key, value }`, or one of these; a value may be a list,
+ * or `{ prepared, value }`.
+ */
 function ownHeaders(given: unknown, add: AddFault): readonly Pair[] {
   const single = Object(given) as { readonly key?: unknown; readonly value?: unknown };
   const entries = Array.isArray(given)
@@ -86,7 +89,10 @@ function valueOf(value: unknown): string {
   return String((isPrepared ? (value as { readonly value?: unknown }).value : value) || "");
 }
 
-/** The List-* fields. Several values of one are one field here (RFC 2369 section 2: at most one of each), where nodemailer writes several. */
+/**
+ * The List-* fields. Several values of one are one field here (RFC 2369 section 2: at most one of each), where
+ * nodemailer writes several.
+ */
 function listHeaders(data: Data): readonly Pair[] {
   const values = Object(data.normalizedHeaders) as Readonly<Record<string, unknown>>;
   return Object.keys(Object(data.list)).flatMap((key) => {
@@ -97,8 +103,9 @@ function listHeaders(data: Data): readonly Pair[] {
 }
 
 /**
- * Gives the text that nodemailer has encoded in a comment or a name, as the relay is to encode it anew. A comment stands apart from its
- * brackets, which would be encoded with the word that they stand at and be none any more (RFC 2047 section 5 rule 2).
+ * Gives the text that nodemailer has encoded in a comment or a name, as the relay is to encode it anew. A comment
+ * stands apart from its brackets, which would be encoded with the word that they stand at and be none any more (RFC
+ * 2047 section 5 rule 2).
  */
 function withPlainText(value: string): string {
   const comments = value.replaceAll(

@@ -1,6 +1,7 @@
 import { type Finding, refuse } from "../finding.ts";
 import type { SendOptions } from "../mailer.ts";
-import { type MessageInput, SEND } from "../message.ts";
+import { SEND } from "../message.ts";
+import type { MessageInput } from "../message_input.ts";
 import { checkAccess } from "./access.ts";
 import { addressesOf } from "./addresses.ts";
 import { attachmentsOf, checkAttachments, entriesOf } from "./attachments.ts";
@@ -18,10 +19,12 @@ export interface Converted {
 }
 
 /**
- * Turns a message of nodemailer into one of ours. Whatever it says arrives, or is a fault that names its field: nothing that a reader could miss
- * is dropped. What only concerns how bytes are written (`encoding`, `textEncoding`, `newline`, boundaries) is the relay's, and not looked at.
+ * Turns a message of nodemailer into one of ours. Whatever it says arrives, or is a fault that names its field: nothing
+ * that a reader could miss is dropped. What only concerns how bytes are written (`encoding`, `textEncoding`, `newline`,
+ * boundaries) is the relay's, and not looked at.
  *
- * @throws {MailchuteError} `validation_error`; nodemailer's own error when it may not or cannot read a file, a URL or a stream
+ * @throws {MailchuteError} `validation_error`; nodemailer's own error when it may not or cannot read a file, a URL or a
+ * stream
  */
 export async function messageOf(mail: ComposedMail): Promise<Converted> {
   const findings: Finding[] = [];
@@ -48,7 +51,8 @@ export async function messageOf(mail: ComposedMail): Promise<Converted> {
   const html = textOf(data.html) || undefined;
   const text = textOf(data.text);
   refuse(SEND, findings);
-  // A mail without a body is one with an empty text to nodemailer; beside HTML the relay makes one. A template has them all, and the client refuses them beside it.
+  // A mail without a body is one with an empty text to nodemailer; beside HTML the relay makes one. A template has them
+  // all, and the client refuses them beside it.
   const body = fields.template === undefined
     ? { subject, ...(html === undefined ? { text: text ?? "" } : { text, html }) }
     : { subject: subject || undefined, text: text || undefined, html };

@@ -1,6 +1,6 @@
 import { quote } from "../field.ts";
 import type { SendOptions } from "../mailer.ts";
-import type { MessageFields } from "../message.ts";
+import type { MessageFields } from "../message_input.ts";
 import type { FilledTemplate } from "../stored_template.ts";
 import type { AddFault, Data } from "./composed_mail.ts";
 
@@ -39,7 +39,10 @@ const FIELDS = [
   "template",
 ] as const;
 
-/** Those that nothing but a queue could mean: beside the field `mailchute` they would be lost, and a mail with them would not wait, or outlive its transaction. */
+/**
+ * Those that nothing but a queue could mean: beside the field `mailchute` they would be lost, and a mail with them
+ * would not wait, or outlive its transaction.
+ */
 const OURS = ["tx", "idempotencyKey", "scheduledAt", "expiresAt", "onUncertain", "overrideSuppression"] as const;
 
 /** Finds those that stand beside the field `mailchute` and not in it. */
@@ -54,7 +57,10 @@ export function isQueueField(name: string): boolean {
   return [...OPTIONS, ...FIELDS].some((known) => known === name);
 }
 
-/** Parts the field `mailchute` into what belongs to the mail and what to its sending; their values are the client's to check. */
+/**
+ * Parts the field `mailchute` into what belongs to the mail and what to its sending; their values are the client's to
+ * check.
+ */
 export function queueFieldsOf(
   given: unknown,
   add: AddFault,

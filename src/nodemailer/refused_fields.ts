@@ -1,6 +1,9 @@
 import type { AddFault, ComposedMail, Data } from "./composed_mail.ts";
 
-/** Fields that ask for what no mail of the queue can carry. Dropped, they would change what the app meant; so they say what to do instead. */
+/**
+ * Fields that ask for what no mail of the queue can carry. Dropped, they would change what the app meant; so they say
+ * what to do instead.
+ */
 const REFUSED: Readonly<Record<string, string>> = {
   raw: "a finished mail cannot be queued: give subject, text, html and attachments, of which the relay writes it",
   dkim: "the relay's SMTP server is where mails are signed: leave it out",
@@ -22,8 +25,8 @@ export function findRefusedFields(data: Data, add: AddFault): void {
 }
 
 /**
- * Finds what a plugin (`transporter.use("stream", …)`) would do to the finished mail, which is another one here: unencrypted, where a plugin
- * for OpenPGP or S/MIME was to encrypt it.
+ * Finds what a plugin (`transporter.use("stream", …)`) would do to the finished mail, which is another one here:
+ * unencrypted, where a plugin for OpenPGP or S/MIME was to encrypt it.
  */
 export function findTransforms({ message, data }: Pick<ComposedMail, "message" | "data">, add: AddFault): void {
   // That of dkim, which is refused by its name.

@@ -1,7 +1,7 @@
 -- The tables. `migrate` has created the schema, this is run as its owner, and search_path is pg_catalog, mailchute.
 --
--- No foreign keys between the tables of a mail: rows are written only by the functions of this schema and by the relay, purged
--- together, and a key check on each insert would cost the apps a lock and a lookup per mail.
+-- No foreign keys between the tables of a mail: rows are written only by the functions of this schema and by the relay,
+-- purged together, and a key check on each insert would cost the apps a lock and a lookup per mail.
 
 -- The version that the schema has, and the oldest program that may still work on it.
 create table mailchute.schema_info (
@@ -11,8 +11,9 @@ create table mailchute.schema_info (
   changed_at timestamptz not null default now()
 );
 
--- Where this queue is drained, so that a copy of the database (a branch, a restored dump, a template) sends nothing a second time. Written by
--- the first relay that serves it; a relay that finds itself in another place claims nothing until `mailchute adopt-copy` has decided.
+-- Where this queue is drained, so that a copy of the database (a branch, a restored dump, a template) sends nothing a
+-- second time. Written by the first relay that serves it; a relay that finds itself in another place claims nothing
+-- until `mailchute adopt-copy` has decided.
 create table mailchute.place (
   only_row boolean primary key default true check (only_row),
   -- Of the cluster; null where the relay's role may not call pg_control_system().
@@ -26,16 +27,16 @@ create table mailchute.place (
   since timestamptz not null default now()
 );
 
--- What a column may hold. Domains and no CHECK of the tables: Postgres reads the text of a CHECK anew in every statement, which took half of the time of
--- an insert.
+-- What a column may hold. Domains and no CHECK of the tables: Postgres reads the text of a CHECK anew in every
+-- statement, which took half of the time of an insert.
 create domain mailchute.lane as smallint check (value between 0 and 2);
 create domain mailchute.on_uncertain as text check (value in ('retry', 'hold'));
 create domain mailchute.recipient_kind as text check (value in ('to', 'cc', 'bcc'));
 create domain mailchute.recipient_state as text check (value in
   ('queued', 'deferred', 'held', 'sent', 'bounced', 'failed', 'expired', 'suppressed', 'canceled'));
 
--- Address patterns as patterns of LIKE; `*` stands for any run of characters. Folds ASCII only: in most locales lower() makes an i of U+0130 and a k
--- of U+212A, which are letters of another domain.
+-- Address patterns as patterns of LIKE; `*` stands for any run of characters. Folds ASCII only: in most locales lower()
+-- makes an i of U+0130 and a k of U+212A, which are letters of another domain.
 create function mailchute.like_patterns(patterns text[]) returns text[]
 language sql immutable parallel safe
 return array(
@@ -50,7 +51,8 @@ create table mailchute.app (
   senders text[] not null check (cardinality(senders) > 0),
   -- Patterns for recipients; null means anybody.
   recipients text[] check (cardinality(recipients) > 0),
-  -- Whether its mails may ask to go to addresses that want none of them: suppressed as `unsubscribe` or `manual`, never as `bounce` or `complaint`.
+  -- Whether its mails may ask to go to addresses that want none of them: suppressed as `unsubscribe` or `manual`, never
+  -- as `bounce` or `complaint`.
   may_override_suppression boolean not null default false,
   -- Made ready for every enqueue.
   senders_like text[] not null generated always as (mailchute.like_patterns(senders)) stored,
@@ -113,7 +115,8 @@ create table mailchute.message (
   -- How long after it is due that is, in seconds, where its stream has said it; null: the app has, or nobody.
   expires_after integer,
   created_at timestamptz not null default statement_timestamp(),
-  -- Of a bulk send: which, and who in it. Its content is shared, and has {{names}} for these values ({"name": "value"}).
+  -- Of a bulk send: which, and who in it. Its content is shared, and has {{names}} for these values ({"name":
+  -- "value"}).
   batch bigint,
   batch_key text collate "C",
   variables jsonb,
@@ -123,7 +126,8 @@ create table mailchute.message (
 -- Ids and idempotency keys belong to an app. `id` first, so that an operator finds a message by its id alone.
 create unique index message_id on mailchute.message (id, app);
 create unique index message_idempotency_key on mailchute.message (app, idempotency_key) where idempotency_key is not null;
--- Most contents are of one message, or of one batch, which knows its messages. Beside them there are tests of a batch: one message with its content.
+-- Most contents are of one message, or of one batch, which knows its messages. Beside them there are tests of a batch:
+-- one message with its content.
 create index message_borrowed on mailchute.message (content_id) where batch is null and variables is not null;
 -- Who has a mail of a batch has no second one of it: a bulk send that is run again adds who is missing.
 create unique index message_batch on mailchute.message (batch, batch_key) where batch is not null;
@@ -183,7 +187,8 @@ create table mailchute.attempt (
   primary key (seq, number, position)
 );
 
--- What was heard of a recipient after its mail was sent: by a report that came back as a mail (RFC 3464, RFC 5965, RFC 8098). One row for each kind of news.
+-- What was heard of a recipient after its mail was sent: by a report that came back as a mail (RFC 3464, RFC 5965, RFC
+-- 8098). One row for each kind of news.
 create table mailchute.feedback (
   seq bigint not null,
   position smallint not null,
@@ -202,7 +207,8 @@ create table mailchute.feedback (
 create table mailchute.queue (
   seq bigint primary key,
   lane smallint not null,
-  -- The schedule, the time of the next attempt, or while claimed the end of the lease; 'infinity' while held for a person.
+  -- The schedule, the time of the next attempt, or while claimed the end of the lease; 'infinity' while held for a
+  -- person.
   due timestamptz not null,
   -- Counts the claims. Every write of a relay names the lease that it holds (the fence).
   lease bigint not null default 0,
@@ -210,10 +216,11 @@ create table mailchute.queue (
   attempts integer not null default 0,
   -- The relay that holds it; null unless claimed. Not indexed: it changes with every claim.
   leased_by bigint,
-  -- Of a message that must not be sent twice (hold): its holder may have written its final dot. Said before it is, so that whoever takes
-  -- over from a holder that is lost knows.
+  -- Of a message that must not be sent twice (hold): its holder may have written its final dot. Said before it is, so
+  -- that whoever takes over from a holder that is lost knows.
   intent boolean not null default false,
-  -- Taken over from a holder that was lost and may have sent it, and no attempt says so yet: the claim that took it over may not have been answered.
+  -- Taken over from a holder that was lost and may have sent it, and no attempt says so yet: the claim that took it
+  -- over may not have been answered.
   unrecorded boolean not null default false,
   -- Nothing else is in flight in its relay: should that die now, this mail is to blame.
   alone boolean not null default false,
@@ -221,8 +228,9 @@ create table mailchute.queue (
   crashes smallint not null default 0,
   -- When a person last asked to try again: its age counts from there.
   retried_at timestamptz,
-  -- The throttle that it waits for, such as 'domain:example.com=300/m'. Claimed as soon as that has a token, and at the latest when it is due.
-  -- Or the pauses, such as 'paused:stream=bulk': it is due when they end, or when it expires. Or, after 'relay:', why a Worker leaves it to a relay.
+  -- The throttle that it waits for, such as 'domain:example.com=300/m'. Claimed as soon as that has a token, and at the
+  -- latest when it is due. Or the pauses, such as 'paused:stream=bulk': it is due when they end, or when it expires.
+  -- Or, after 'relay:', why a Worker leaves it to a relay.
   throttle text
 ) with (
   fillfactor = 80,
@@ -241,7 +249,8 @@ create table mailchute.suppression (
   until timestamptz,
   created_at timestamptz not null default now(),
   created_by text not null default session_user,
-  -- 'here', or the id of the home database from which relays have copied it. What was written here stays beside a copy, and holds as well.
+  -- 'here', or the id of the home database from which relays have copied it. What was written here stays beside a copy,
+  -- and holds as well.
   origin text not null default 'here',
   -- The transaction that wrote it last; relays find by it what to copy.
   changed xid8 not null default pg_current_xact_id(),
@@ -257,8 +266,9 @@ create table mailchute.throttle (
   granted float8 not null
 ) with (fillfactor = 50);
 
--- What is not to be begun for now: 'all', 'app=shop', 'stream=bulk', 'domain=example.com' or a batch, by its id, since its name belongs to an app and may be any
--- text. Relays read those of their home database, and keep them in all databases that they serve.
+-- What is not to be begun for now: 'all', 'app=shop', 'stream=bulk', 'domain=example.com' or a batch, by its id, since
+-- its name belongs to an app and may be any text. Relays read those of their home database, and keep them in all
+-- databases that they serve.
 create table mailchute.pause (
   key text primary key
     check (key ~ '^(all|app=[A-Za-z0-9][A-Za-z0-9_.-]{0,62}|stream=[a-z0-9][a-z0-9._-]{0,62}|batch=[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|domain=[^, ]{1,255})$'),
@@ -277,12 +287,13 @@ create table mailchute.relay (
   pid integer not null,
   version text not null,
   started_at timestamptz not null default now(),
-  -- Until when it is known to live: the last heartbeat, or, of a relay that lets the database sleep, the end of its rest.
+  -- Until when it is known to live: the last heartbeat, or, of a relay that lets the database sleep, the end of its
+  -- rest.
   heartbeat_at timestamptz not null default now(),
   -- True while it waits for the bell: only then does enqueue pay for NOTIFY.
   asleep boolean not null default false,
-  -- Until when enqueue refuses because the queue is longer than RELAY_MAX_QUEUE. A time and no flag: when the relay that counts is gone, nobody
-  -- would open the queue again.
+  -- Until when enqueue refuses because the queue is longer than RELAY_MAX_QUEUE. A time and no flag: when the relay
+  -- that counts is gone, nobody would open the queue again.
   full_until timestamptz,
   stopped_at timestamptz
 );

@@ -10,8 +10,9 @@ create function mailchute.utf16_length(value text) returns integer
 language sql immutable parallel safe
 return char_length(value) + char_length(regexp_replace(value, '[^\U00010000-\U0010ffff]', '', 'g'));
 
--- Tells whether a text is one mail address, with the rules of the relay (src/address.ts): RFC 5321 sections 4.1.2 and 4.1.3 with UTF-8 (RFC 6531),
--- sizes of section 4.5.3.1; no @ < > in quotes; no invisible characters; no name that ends in a number (RFC 3696 section 2).
+-- Tells whether a text is one mail address, with the rules of the relay (src/address.ts): RFC 5321 sections 4.1.2 and
+-- 4.1.3 with UTF-8 (RFC 6531), sizes of section 4.5.3.1; no @ < > in quotes; no invisible characters; no name that ends
+-- in a number (RFC 3696 section 2).
 create function mailchute.is_utf8_address(value text) returns boolean
 language sql immutable parallel safe
 return value ~ ('^([A-Za-z0-9_!#$%&''*+/=?^`{|}~\u0080-\U0010ffff-]+(\.[A-Za-z0-9_!#$%&''*+/=?^`{|}~\u0080-\U0010ffff-]+)*|"[^"\\<>@\u0001-\u001f\u007f]+")'
@@ -23,13 +24,14 @@ return value ~ ('^([A-Za-z0-9_!#$%&''*+/=?^`{|}~\u0080-\U0010ffff-]+(\.[A-Za-z0-
   and (octet_length(value) < 64 or (octet_length(value) <= 254
     and octet_length(regexp_replace(value, '@[^@]*$', '')) <= 64 and value !~ '[^.@]{64}[^@]*$'));
 
--- The same for an address that mail goes to or comes from: its domain is in ASCII, as the client writes it (IDNA). In two spellings, whoever has unsubscribed by one
--- would get mail by the other.
+-- The same for an address that mail goes to or comes from: its domain is in ASCII, as the client writes it (IDNA). In
+-- two spellings, whoever has unsubscribed by one would get mail by the other.
 create function mailchute.is_address(value text) returns boolean
 language sql immutable parallel safe
 return mailchute.is_utf8_address(value) and value !~ '@[^@]*[^\u0001-\u007f][^@]*$';
 
--- The name and the address in 'Ann <a@b>' (RFC 5322 section 3.4), its name in quotes or without specials, as it stands there; null: it is no such mailbox.
+-- The name and the address in 'Ann <a@b>' (RFC 5322 section 3.4), its name in quotes or without specials, as it stands
+-- there; null: it is no such mailbox.
 create function mailchute.split_mailbox(value text) returns text[]
 language sql immutable parallel safe
 return regexp_match(value, '^\s*("(?:[^"\\]|\\.)*"|[^]"(),:;<>@[\\]*)\s*<([^<>]*)>\s*$');
@@ -132,7 +134,8 @@ begin
     for field, address in
       select 'from', request -> 'from' ->> 'email'
       union all select 'returnPath', request ->> 'returnPath' where request ->> 'returnPath' <> ''
-      -- One mailbox (RFC 5322 section 3.6.2), its name in quotes or without specials: what is no such mailbox matches nobody.
+      -- One mailbox (RFC 5322 section 3.6.2), its name in quotes or without specials: what is no such mailbox matches
+      -- nobody.
       union all select 'headers.Sender', mailchute.mailbox_email(h ->> 1)
         from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
     loop
@@ -143,12 +146,14 @@ begin
       end if;
     end loop;
   end if;
-  -- After the allow-list, so that a foreign sender is told first. Only one mailbox is sure to be read alike by everybody (RFC 5322 section 3.6.2).
+  -- After the allow-list, so that a foreign sender is told first. Only one mailbox is sure to be read alike by
+  -- everybody (RFC 5322 section 3.6.2).
   if exists (select from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
     having count(*) > 1 or not bool_and(mailchute.is_utf8_address(mailchute.mailbox_email(h ->> 1)))) then
     perform mailchute.refuse('[{"path": "headers.Sender", "message": "is not one mail address"}]');
   end if;
-  -- As src/address.ts, by which the relay reads it: it would fail there. What a header says else may be of any length that header_bytes allows.
+  -- As src/address.ts, by which the relay reads it: it would fail there. What a header says else may be of any length
+  -- that header_bytes allows.
   if exists (select from jsonb_array_elements(coalesce(nullif(request -> 'headers', 'null'), '[]')) as h where lower(h ->> 0) = 'sender'
     and (mailchute.utf16_length(trim(h ->> 1)) > 998 + 254 or mailchute.utf16_length(mailchute.to_mailbox(h -> 1) ->> 'name') > 998)) then
     perform mailchute.refuse('[{"path": "headers.Sender", "message": "has a name of more than 998 characters"}]');
@@ -168,8 +173,8 @@ begin
   end if;
 end $$;
 
--- Reads an ISO 8601 time whose form has been checked; a month 13 is an issue of its field, and so is a zone that makes the year 10000 of it, which the
--- Date of a mail has no place for.
+-- Reads an ISO 8601 time whose form has been checked; a month 13 is an issue of its field, and so is a zone that makes
+-- the year 10000 of it, which the Date of a mail has no place for.
 create function mailchute.to_time(value text, field text) returns timestamptz
 language plpgsql stable as $$
 begin

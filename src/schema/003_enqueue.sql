@@ -1,10 +1,11 @@
 -- What apps call. SECURITY DEFINER with a pinned search_path: a role needs EXECUTE here and no right on any table.
 --
--- A body that is a text (as $$ … $$) is read by the session that runs it, and where standard_conforming_strings is off, a backslash in '…' is gone then. So none stands
--- there: what needs one is in quotes of dollars ($re$ … $re$), or says [0-9]. A body after `return` is read once, by `migrate`, which sees to that setting.
+-- A body that is a text (as $$ … $$) is read by the session that runs it, and where standard_conforming_strings is off,
+-- a backslash in '…' is gone then. So none stands there: what needs one is in quotes of dollars ($re$ … $re$), or says
+-- [0-9]. A body after `return` is read once, by `migrate`, which sees to that setting.
 
--- The app of a login role without one: the schema's owner and its members, superusers among them, act for an app of their own name.
--- session_user and not current_user: in the functions that apps call, the latter is the owner.
+-- The app of a login role without one: the schema's owner and its members, superusers among them, act for an app of
+-- their own name. session_user and not current_user: in the functions that apps call, the latter is the owner.
 create function mailchute.owner_app() returns name
 language plpgsql stable as $$
 begin
@@ -22,8 +23,9 @@ begin
   return coalesce((select r.app from mailchute.app_role r where r.role = session_user), mailchute.owner_app());
 end $$;
 
--- Tells of a relay's row whether somebody has to ring for it. Its heart beats every 15 s, or is known until the end of a rest. Twice as long as people are told that
--- it lives (relay/queue/relay_row.ts): to ring for a dead one costs a NOTIFY, and not to ring for a slow one lets a mail lie for RELAY_POLL.
+-- Tells of a relay's row whether somebody has to ring for it. Its heart beats every 15 s, or is known until the end of
+-- a rest. Twice as long as people are told that it lives (relay/queue/relay_row.ts): to ring for a dead one costs a
+-- NOTIFY, and not to ring for a slow one lets a mail lie for RELAY_POLL.
 create function mailchute.sleeps(asleep boolean, heartbeat_at timestamptz) returns boolean
 language sql stable parallel safe
 return asleep and heartbeat_at > statement_timestamp() - interval '2 minutes';
@@ -45,8 +47,8 @@ begin
     using errcode = 'MC001', detail = issues::text;
 end $$;
 
--- Tells of most requests that what every mail has (sender, one recipient, subject, text) is in order, in a tenth of the time of the checks that name
--- every fault. Never true when those find one; false says nothing.
+-- Tells of most requests that what every mail has (sender, one recipient, subject, text) is in order, in a tenth of the
+-- time of the checks that name every fault. Never true when those find one; false says nothing.
 create function mailchute.is_plain(request jsonb) returns boolean
 language sql stable parallel safe
 return coalesce(case when jsonb_typeof(request) = 'object' then

@@ -52,8 +52,9 @@ begin
   return is_open;
 end $$;
 
--- When a mail goes out, how soon and until when: what it says itself and, where it does not, its stream. Of one mail or of all of a batch. An item's time is the latest
--- end of its window, and its digest expires by the stream: an item has no such time of its own.
+-- When a mail goes out, how soon and until when: what it says itself and, where it does not, its stream. Of one mail or
+-- of all of a batch. An item's time is the latest end of its window, and its digest expires by the stream: an item has
+-- no such time of its own.
 create function mailchute.terms_of(mail jsonb, app text, out scheduled timestamptz, out expires timestamptz, out expires_after integer, out lane smallint,
   out on_uncertain text)
 language plpgsql stable as $$
@@ -93,7 +94,8 @@ begin
   end if;
 end $$;
 
--- The app's mail that is in the way of a new one: by its idempotency key, which must have been used for the same request, or by its id. Null: there is none.
+-- The app's mail that is in the way of a new one: by its idempotency key, which must have been used for the same
+-- request, or by its id. Null: there is none.
 create function mailchute.known_mail(app text, new_id uuid, key text, hash bytea) returns uuid
 language plpgsql as $$
 declare
@@ -110,15 +112,16 @@ begin
   return (select m.id from mailchute.message m where m.id = new_id and m.app = known_mail.app);
 end $$;
 
--- Puts one mail into the queue, in the caller's transaction. `created` is false when the id or the idempotency key was there.
--- It waits for nobody, except a transaction that has just inserted the same id or the same key.
+-- Puts one mail into the queue, in the caller's transaction. `created` is false when the id or the idempotency key was
+-- there. It waits for nobody, except a transaction that has just inserted the same id or the same key.
 --
--- Written to be short in Postgres' time: each SQL statement in here costs as much as dozens of expressions, so the common mail makes one look at the
--- tables and four inserts, and what few mails have is read only from those.
+-- Written to be short in Postgres' time: each SQL statement in here costs as much as dozens of expressions, so the
+-- common mail makes one look at the tables and four inserts, and what few mails have is read only from those.
 --
--- A session keeps the plans of what it asks again and again. enable_seqscan: one that was made while a table was empty would read all of it when it
--- has grown; the functions of 005_status.sql say so too. plan_cache_mode: else the first five mails of a session are planned anew each, which takes
--- as long as all the rest, and an edge app may send no more over a connection.
+-- A session keeps the plans of what it asks again and again. enable_seqscan: one that was made while a table was empty
+-- would read all of it when it has grown; the functions of 005_status.sql say so too. plan_cache_mode: else the first
+-- five mails of a session are planned anew each, which takes as long as all the rest, and an edge app may send no more
+-- over a connection.
 create function mailchute.enqueue_v1(request jsonb, out id uuid, out created boolean)
 language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off
 set plan_cache_mode = force_generic_plan as $$
@@ -205,7 +208,8 @@ begin
     perform mailchute.check_allowed(request, app_name, senders, recipients);
   end if;
 
-  -- What few mails have. What it says of time and stream is read as for a batch; the rest goes into the columns of that name.
+  -- What few mails have. What it says of time and stream is read as for a batch; the rest goes into the columns of that
+  -- name.
   if has_options then
     key := request ->> 'idempotencyKey';
     select o.scheduled, o.expires, o.expires_after, o.lane, o.on_uncertain into scheduled, expires, expires_after, priority, on_uncertain
@@ -233,7 +237,8 @@ begin
 
   -- Before anything is written, since much comes when this refuses. A mail that is there already is no further one.
   if is_full then
-    -- Not one condition with the line above: one that calls such a function takes a snapshot for each mail, a tenth of all its time.
+    -- Not one condition with the line above: one that calls such a function takes a snapshot for each mail, a tenth of
+    -- all its time.
     if mailchute.known_mail(app_name, new_id, key, hash) is null then
       raise exception 'Cannot enqueue the mail: the queue is full' using errcode = 'MC005',
         hint = 'Try again later; RELAY_MAX_QUEUE, a setting of the relay, says how many messages may wait';

@@ -74,8 +74,9 @@ begin
   return (select mailchute.describe(m.seq) from mailchute.message m where m.id = message_id and m.app = caller_app);
 end $$;
 
--- Takes a row out of the queue; false: it is claimed, or gone. Who has waited for a claim has a lock on the claimed row then, and would keep it while the app's transaction
--- is open: its relay could neither settle nor prolong that mail, nor all those that it names with it. So the wait is undone.
+-- Takes a row out of the queue; false: it is claimed, or gone. Who has waited for a claim has a lock on the claimed row
+-- then, and would keep it while the app's transaction is open: its relay could neither settle nor prolong that mail,
+-- nor all those that it names with it. So the wait is undone.
 create function mailchute.take_from_queue(message_seq bigint) returns boolean
 language plpgsql as $$
 begin
@@ -101,7 +102,8 @@ begin
   return true;
 end $$;
 
--- Takes a message out of the queue. Answers `canceled`, `too_late` (being sent, or final) or `unknown`; a second cancel is `canceled` too.
+-- Takes a message out of the queue. Answers `canceled`, `too_late` (being sent, or final) or `unknown`; a second cancel
+-- is `canceled` too.
 create function mailchute.cancel_message(message_seq bigint, why text) returns text
 language plpgsql as $$
 begin
@@ -170,9 +172,9 @@ begin
   return 'rescheduled';
 end $$;
 
--- Tries a message again that waits, is held, or ended without being sent; for people, not for apps. Answers `retried`, `too_late` (being
--- sent, or put into a digest meanwhile), `unknown`, `expired` (its expiresAt has passed), `sent` (nobody is left to try) or `may_duplicate`: the server may
--- have it already, and accept_duplicate was not given.
+-- Tries a message again that waits, is held, or ended without being sent; for people, not for apps. Answers `retried`,
+-- `too_late` (being sent, or put into a digest meanwhile), `unknown`, `expired` (its expiresAt has passed), `sent`
+-- (nobody is left to try) or `may_duplicate`: the server may have it already, and accept_duplicate was not given.
 create function mailchute.retry_message(message_seq bigint, accept_duplicate boolean) returns text
 language plpgsql as $$
 declare
@@ -181,7 +183,8 @@ declare
 begin
   -- Of an item, its digest is tried again.
   message_seq := coalesce((select i.digest from mailchute.digest_item i where i.seq = message_seq), message_seq);
-  -- Locks the row against a claim; without a row, a second retry waits at the insert below. First the row of the queue and then the message, as all who lock both.
+  -- Locks the row against a claim; without a row, a second retry waits at the insert below. First the row of the queue
+  -- and then the message, as all who lock both.
   perform from mailchute.queue q where q.seq = message_seq and q.leased_by is null for update;
   if not found and exists (select from mailchute.queue q where q.seq = message_seq) then
     return 'too_late';
@@ -206,7 +209,8 @@ begin
     where r.seq = message_seq and r.state not in ('sent', 'bounced', 'suppressed') and a.outcome = 'uncertain') then
     return 'may_duplicate';
   end if;
-  -- Of a mail that had left the queue no lease is remembered, and none may come a second time: what its last holder says once more, or has in its journal, is of another claim.
+  -- Of a mail that had left the queue no lease is remembered, and none may come a second time: what its last holder
+  -- says once more, or has in its journal, is of another claim.
   insert into mailchute.queue (seq, lane, due, lease, attempts, retried_at)
   values (message_seq, priority, statement_timestamp(), (extract(epoch from clock_timestamp()) * 1000000)::bigint,
     (select coalesce(max(a.number), 0) from mailchute.attempt a where a.seq = message_seq), statement_timestamp())
@@ -226,8 +230,9 @@ begin
   return 'retried';
 end $$;
 
--- Ends what nobody knew the end of, when a person has found out that the server did take it: recipients who are held, or whose last attempt was uncertain, become `sent`.
--- Answers `settled`, `too_late` (being sent), `not_uncertain` (there is no such recipient) or `unknown`. The attempts stay what they were; the reason says who has said so.
+-- Ends what nobody knew the end of, when a person has found out that the server did take it: recipients who are held,
+-- or whose last attempt was uncertain, become `sent`. Answers `settled`, `too_late` (being sent), `not_uncertain`
+-- (there is no such recipient) or `unknown`. The attempts stay what they were; the reason says who has said so.
 create function mailchute.settle_as_sent(message_seq bigint, why text) returns text
 language plpgsql as $$
 declare

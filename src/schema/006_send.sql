@@ -8,7 +8,8 @@ return encode(
     overlay(uuid_send(gen_random_uuid()) placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
     52, 1), 53, 1), 'hex')::uuid;
 
--- Reads 'a@b' or 'Ann <a@b>' or {"email", "name"} into {"email", "name"}; what it cannot read, such as two addresses, goes through for the checks to name.
+-- Reads 'a@b' or 'Ann <a@b>' or {"email", "name"} into {"email", "name"}; what it cannot read, such as two addresses,
+-- goes through for the checks to name.
 create function mailchute.to_mailbox(value jsonb) returns jsonb
 language sql immutable parallel safe
 return case when jsonb_typeof(value) <> 'string' then value else (
@@ -27,9 +28,10 @@ return case
   else jsonb_build_array(mailchute.to_mailbox(value))
 end;
 
--- Puts one mail into the queue, in the caller's transaction, and returns its id. Addresses may be written as people write them,
--- headers as an object; all other fields are those of enqueue_v1. It runs as its caller, so its names are bound here and now: as a text they would be looked up in
--- the caller's search_path, where another app may have put a function or an operator of that name.
+-- Puts one mail into the queue, in the caller's transaction, and returns its id. Addresses may be written as people
+-- write them, headers as an object; all other fields are those of enqueue_v1. It runs as its caller, so its names are
+-- bound here and now: as a text they would be looked up in the caller's search_path, where another app may have put a
+-- function or an operator of that name.
 create function mailchute.send(request jsonb) returns uuid
 language sql volatile
 return (

@@ -1,12 +1,15 @@
--- Bulk sends: one content, many messages with a recipient and values each. How a batch begins, and what it may say, is in 008_batches.sql.
+-- Bulk sends: one content, many messages with a recipient and values each. How a batch begins, and what it may say, is
+-- in 008_batches.sql.
 
--- How a batch knows who has a mail of it: the domain's case says nothing, the local part's might (src/address.ts). An address has one @ (is_address).
+-- How a batch knows who has a mail of it: the domain's case says nothing, the local part's might (src/address.ts). An
+-- address has one @ (is_address).
 create function mailchute.batch_key(address text) returns text
 language sql immutable parallel safe
 return split_part(address, '@', 1) || '@' || lower(split_part(address, '@', 2) collate "C");
 
--- Tells of most recipients that they have no fault, in a fraction of the time of the checks that name it. Never true when those find one; false says
--- nothing. In the text of a jsonb value every control character but DEL stands behind a backslash.
+-- Tells of most recipients that they have no fault, in a fraction of the time of the checks that name it. Never true
+-- when those find one; false says nothing. In the text of a jsonb value every control character but DEL stands behind a
+-- backslash.
 create function mailchute.is_plain_recipient(item jsonb, names text[]) returns boolean
 language sql immutable parallel safe
 return coalesce(case when jsonb_typeof(item) = 'array' then octet_length(item::text) < 1000
@@ -60,9 +63,10 @@ language sql stable as $$
   ) x
 $$;
 
--- Puts a part of a bulk send into the queue, in the caller's transaction: `recipients` is a list of [email, name, key, {"variable": "value"}] or null, `first` the
--- place of its first in the whole list, `id` the same UUID for all parts of one call. Who is in the batch already (by the key, else by the address) gets
--- no second mail. `refused`: with `skip` those with a fault, as [{"index", "path", "message"}, …]; else the first fault is an error.
+-- Puts a part of a bulk send into the queue, in the caller's transaction: `recipients` is a list of [email, name, key,
+-- {"variable": "value"}] or null, `first` the place of its first in the whole list, `id` the same UUID for all parts of
+-- one call. Who is in the batch already (by the key, else by the address) gets no second mail. `refused`: with `skip`
+-- those with a fault, as [{"index", "path", "message"}, …]; else the first fault is an error.
 create function mailchute.enqueue_many_v1(request jsonb, out batch text, out created integer, out existing integer, out refused jsonb)
 language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_column
@@ -170,7 +174,8 @@ begin
   select (select count(*) from stored), (select count(*) from asked) - (select count(*) from stored), (select count(*) from waiting)
   into created, existing, queued;
 
-  -- The same person twice in one call is hardly meant: whoever has two invoices gets two keys, and must not lose one in silence.
+  -- The same person twice in one call is hardly meant: whoever has two invoices gets two keys, and must not lose one in
+  -- silence.
   if existing > 0 then
     refused := refused || mailchute.repeated_recipients(given, the_batch.seq, first, id_head, refused);
     existing := existing - (select count(*) from jsonb_array_elements(refused) as f where f ->> 'code' = 'twice');
@@ -188,7 +193,8 @@ begin
   end if;
 end $$;
 
--- Those of a call that got no mail because another of the same call has the same key, but for those that were refused before.
+-- Those of a call that got no mail because another of the same call has the same key, but for those that were refused
+-- before.
 create function mailchute.repeated_recipients(recipients jsonb, batch_seq bigint, first integer, id_head text, refused jsonb) returns jsonb
 language sql stable as $$
   select coalesce(jsonb_agg(jsonb_build_object('index', first + r.place - 1, 'path', 'recipients.' || (first + r.place - 1) || '.to',

@@ -1,11 +1,13 @@
--- What the messages of a batch share and how it begins; what an app may ask about its batches, and do with many of its messages at once.
+-- What the messages of a batch share and how it begins; what an app may ask about its batches, and do with many of its
+-- messages at once.
 
 -- The {{names}} in a text. Blanks of ASCII only, as in src/template.ts: what else is one depends on the locale.
 create function mailchute.template_names(value text) returns text[]
 language sql immutable parallel safe
 return array(select distinct m[1] from regexp_matches(value, '\{\{[\t-\r ]*([A-Za-z_][A-Za-z0-9_]*)[\t-\r ]*\}\}', 'g') as m order by 1);
 
--- Tells whether every {{ in a text begins a name: what is meant for another template language would go out as it is, to everybody.
+-- Tells whether every {{ in a text begins a name: what is meant for another template language would go out as it is, to
+-- everybody.
 create function mailchute.is_template(value text) returns boolean
 language sql immutable parallel safe
 return coalesce(strpos(value, '{{{') = 0 and strpos(regexp_replace(value, '\{\{[\t-\r ]*[A-Za-z_][A-Za-z0-9_]*[\t-\r ]*\}\}', '', 'g'), '{{') = 0, true);
@@ -45,7 +47,8 @@ begin
   return issues;
 end $$;
 
--- Finds the batch of a request, or begins it: `mail` comes with the first request of a bulk send, and may be left out of the others.
+-- Finds the batch of a request, or begins it: `mail` comes with the first request of a bulk send, and may be left out
+-- of the others.
 create function mailchute.batch_of(request jsonb, app_name text, senders text[]) returns mailchute.batch
 language plpgsql as $$
 declare
@@ -118,8 +121,8 @@ language sql stable as $$
   limit 1
 $$;
 
--- How far a batch is: {"batch", "createdAt", "total", "states": {"sent": 7, …}, "events": {"delivered": 5, …}}, of the messages that retention has left; null
--- if there is none.
+-- How far a batch is: {"batch", "createdAt", "total", "states": {"sent": 7, …}, "events": {"delivered": 5, …}}, of the
+-- messages that retention has left; null if there is none.
 create function mailchute.batch_status_v1(batch_name text) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 declare
@@ -161,7 +164,8 @@ exception when sqlstate 'MC000' then
   return;
 end $$;
 
--- Takes all messages of a batch ({"batch": "name"}) or with a tag ({"tag": "name"}) out of the queue that are not being sent and not final. Answers how many.
+-- Takes all messages of a batch ({"batch": "name"}) or with a tag ({"tag": "name"}) out of the queue that are not being
+-- sent and not final. Answers how many.
 create function mailchute.cancel_many_v1(request jsonb) returns integer
 language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 declare
@@ -197,7 +201,8 @@ begin
         returning 1
       )
       select count(*) into canceled from ended;
-      -- Those that somebody is at just now. They are waited for with the others in hand: a relay would send these meanwhile.
+      -- Those that somebody is at just now. They are waited for with the others in hand: a relay would send these
+      -- meanwhile.
       for straggler in select q.seq from mailchute.queue q where q.seq = any (wanted) and q.leased_by is null order by q.seq loop
         canceled := canceled + mailchute.cancel_waiting(straggler, 'Canceled by the app')::integer;
       end loop;
@@ -215,7 +220,8 @@ begin
   end loop;
 end $$;
 
--- Pauses a batch that fails too often; for relays, whose role may pause nothing else. One that is paused stays as it is.
+-- Pauses a batch that fails too often; for relays, whose role may pause nothing else. One that is paused stays as it
+-- is.
 create function mailchute.pause_batch(batch_id uuid, why text) returns void
 language sql security definer set search_path = pg_catalog, mailchute, pg_temp as $$
   insert into mailchute.pause (key, reason) values ('batch=' || batch_id, why) on conflict (key) do nothing

@@ -10,22 +10,25 @@ begin
   return lower(value);
 end $$;
 
--- What on the list keeps the mails of an app from an address, which is in lower case. Postgres reads it as a part of the statement that asks, as long as it is one plain
--- query; its arguments are of the default collation, since beside another (a `name` has C) no index would fit. Enqueue looks by it; a claim looks again, with the scopes
--- of a stream and of senders too, which would cost each enqueue more (relay/suppression/rule.ts).
+-- What on the list keeps the mails of an app from an address, which is in lower case. Postgres reads it as a part of
+-- the statement that asks, as long as it is one plain query; its arguments are of the default collation, since beside
+-- another (a `name` has C) no index would fit. Enqueue looks by it; a claim looks again, with the scopes of a stream
+-- and of senders too, which would cost each enqueue more (relay/suppression/rule.ts).
 create function mailchute.listed_for(wanted_address text, wanted_app text) returns setof mailchute.suppression
 language sql stable as $$
   select s.* from mailchute.suppression s
   where s.address = wanted_address and s.scope in ('all', 'app:' || wanted_app) and (s.until is null or s.until > statement_timestamp())
 $$;
 
--- Tells whether a mail that must go may pass a suppression: no word of the address's owner or of a person can be, and never what a server or a reader has
--- said of us, since further mail would cost all of us our name. For the client's tests src/suppression.ts says the same.
+-- Tells whether a mail that must go may pass a suppression: no word of the address's owner or of a person can be, and
+-- never what a server or a reader has said of us, since further mail would cost all of us our name. For the client's
+-- tests src/suppression.ts says the same.
 create function mailchute.is_overridable(reason text) returns boolean
 language sql immutable parallel safe
 return reason in ('unsubscribe', 'manual');
 
--- Refuses what only an app with the right may ask. Who has no app acts for the owner of the schema, who could change the list.
+-- Refuses what only an app with the right may ask. Who has no app acts for the owner of the schema, who could change
+-- the list.
 create function mailchute.check_override(app text) returns void
 language plpgsql stable as $$
 begin
@@ -36,8 +39,9 @@ begin
   end if;
 end $$;
 
--- Puts an address on the list, for this app; one that is there gets the new reason. A bounce or a complaint stays one: else an app could make of it what it
--- may override. One whose time is over is as if it were not there: else a reader's word would be a bounce for good.
+-- Puts an address on the list, for this app; one that is there gets the new reason. A bounce or a complaint stays one:
+-- else an app could make of it what it may override. One whose time is over is as if it were not there: else a reader's
+-- word would be a bounce for good.
 create function mailchute.suppress_v1(address text, reason text) returns void
 language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_variable

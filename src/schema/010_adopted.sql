@@ -1,5 +1,5 @@
--- Rows of another queue's table that are sent from this one (`mailchute adopt`), until they are final there too. The row and its message are
--- written in one transaction, so that nothing is taken twice, whoever dies when.
+-- Rows of another queue's table that are sent from this one (`mailchute adopt`), until they are final there too. The
+-- row and its message are written in one transaction, so that nothing is taken twice, whoever dies when.
 create table mailchute.adopted (
   -- The table, such as 'public.email_relay_message'.
   source text not null,

@@ -1,10 +1,12 @@
--- What RELAY_ON_BOUNCE counts: mails that an address has refused, or kept waiting. Written only while that setting asks for it.
+-- What RELAY_ON_BOUNCE counts: mails that an address has refused, or kept waiting. Written only while that setting asks
+-- for it.
 create table mailchute.bounce (
   seq bigint not null,
   position smallint not null,
   app text not null,
   address text not null check (address = lower(address)),
-  -- `hard`: there is no such mailbox; `soft`: it took this mail not, and may take another; `delayed`: it may yet take this one.
+  -- `hard`: there is no such mailbox; `soft`: it took this mail not, and may take another; `delayed`: it may yet take
+  -- this one.
   kind text not null check (kind in ('hard', 'soft', 'delayed')),
   at timestamptz not null default now(),
   primary key (seq, position)
@@ -12,18 +14,20 @@ create table mailchute.bounce (
 create index bounce_address on mailchute.bounce (address, app, at);
 create index bounce_at on mailchute.bounce (at);
 
--- The soft bounces of an address that RELAY_ON_BOUNCE counts together. Postgres reads it as a part of the statement that asks. Index: bounce_address.
+-- The soft bounces of an address that RELAY_ON_BOUNCE counts together. Postgres reads it as a part of the statement
+-- that asks. Index: bounce_address.
 create function mailchute.soft_bounces(wanted_address text, wanted_app text, within_ms float8) returns setof mailchute.bounce
 language sql stable as $$
   select b.* from mailchute.bounce b
   where b.address = wanted_address and b.app = wanted_app and b.kind = 'soft' and b.at > now() - make_interval(secs => within_ms / 1000)
 $$;
 
--- Puts addresses on the list of their apps that have refused mail for good, or too often: [{"address", "app", "hard", "seconds": for so long; null: for good,
--- "reason": bounce, if it is left out}, …].
--- What is there for good, or for longer, stays as it is; but a mail that must go passes no address that does not exist, so a hard bounce takes the place of a
--- reason that it could pass, and only a person takes it off. Waits a moment for who else writes such an address, and no longer: an app may have it in a
--- transaction that is open for hours, and the outcomes of other mails are written with this. Such an address is listed when it refuses the next mail.
+-- Puts addresses on the list of their apps that have refused mail for good, or too often: [{"address", "app", "hard",
+-- "seconds": for so long; null: for good, "reason": bounce, if it is left out}, …]. What is there for good, or for
+-- longer, stays as it is; but a mail that must go passes no address that does not exist, so a hard bounce takes the
+-- place of a reason that it could pass, and only a person takes it off. Waits a moment for who else writes such an
+-- address, and no longer: an app may have it in a transaction that is open for hours, and the outcomes of other mails
+-- are written with this. Such an address is listed when it refuses the next mail.
 create function mailchute.list_bounced(bounced jsonb) returns void
 language plpgsql set lock_timeout = '100ms' as $$
 declare
@@ -49,10 +53,12 @@ begin
   end loop;
 end $$;
 
--- Takes in what reports say of recipients of a mail: [{"position", "kind", "code", "enhanced", "reply", "reporter", "says": what a refusal says about the address, as in
--- bounce.kind; null: nothing that counts}, …]. rules: {"hardFor", "softFor": milliseconds, "after", "within": milliseconds} as RELAY_ON_BOUNCE has them; null: nobody comes
--- onto the list. Answers in the same order with [{"isNews", "state": of the recipient now}, …]: a report that comes twice is news once; null: retention has deleted the mail.
--- That one came back who is being sent to just now is an error (55006): it is to be said again later.
+-- Takes in what reports say of recipients of a mail: [{"position", "kind", "code", "enhanced", "reply", "reporter",
+-- "says": what a refusal says about the address, as in bounce.kind; null: nothing that counts}, …]. rules: {"hardFor",
+-- "softFor": milliseconds, "after", "within": milliseconds} as RELAY_ON_BOUNCE has them; null: nobody comes onto the
+-- list. Answers in the same order with [{"isNews", "state": of the recipient now}, …]: a report that comes twice is
+-- news once; null: retention has deleted the mail. That one came back who is being sent to just now is an error
+-- (55006): it is to be said again later.
 create function mailchute.note_feedback(message_seq bigint, reports jsonb, rules jsonb) returns jsonb
 language plpgsql set enable_seqscan = off as $$
 declare
@@ -63,8 +69,9 @@ declare
   counts boolean;
   noted jsonb := '[]';
 begin
-  -- First the row of the queue, then the message, then the recipients, as all who lock them: who settles, cancels or retries this mail waits at the first. The message
-  -- is held against retention too, which would leave these rows without it.
+  -- First the row of the queue, then the message, then the recipients, as all who lock them: who settles, cancels or
+  -- retries this mail waits at the first. The message is held against retention too, which would leave these rows
+  -- without it.
   perform from mailchute.queue q where q.seq = message_seq for update;
   perform from mailchute.message m where m.seq = message_seq for no key update;
   if not found then
@@ -76,7 +83,8 @@ begin
     select lower(r.email) as address, m.app, r.state into recipient
     from mailchute.recipient r join mailchute.message m on m.seq = r.seq
     where r.seq = message_seq and r.position = report.position for update of r;
-    -- Its relay has had an answer that is not on record yet: the recipient would become `sent` behind the report, and stay so.
+    -- Its relay has had an answer that is not on record yet: the recipient would become `sent` behind the report, and
+    -- stay so.
     if report.kind = 'bounced' and recipient.state in ('queued', 'deferred')
       and exists (select from mailchute.queue q where q.seq = message_seq and q.leased_by is not null) then
       raise exception 'The mail is being sent just now: its report is taken in when what became of it is on record' using errcode = 'object_in_use';
@@ -97,7 +105,8 @@ begin
     end if;
 
     is_listed := report.kind = 'complained';
-    -- Taken in before without rules, it has not counted yet. What has counted does so once: a person may have taken the address off since.
+    -- Taken in before without rules, it has not counted yet. What has counted does so once: a person may have taken the
+    -- address off since.
     counts := rules is not null and (is_news or is_listed or report.says is not null and not exists (
       select from mailchute.bounce b where b.seq = message_seq and b.position = report.position and b.kind <> 'delayed'));
     if counts and report.says is not null then

@@ -1,15 +1,19 @@
--- Digests: many notifications for one recipient, sent as one mail. Here is what an app says and what waits; 013_digests.sql makes the mails.
+-- Digests: many notifications for one recipient, sent as one mail. Here is what an app says and what waits;
+-- 013_digests.sql makes the mails.
 --
--- An item is a message as any other, with a row of `digest_item` that says what it waits for; its row of `queue` is due at infinity. Enqueue adds these
--- rows and touches none that another item has, so it waits for nobody. A relay closes a window (close_digests): over what is committed then,
--- in one transaction, it makes the mail and takes its items out of the queue, so that each is in exactly one digest whatever dies when.
+-- An item is a message as any other, with a row of `digest_item` that says what it waits for; its row of `queue` is due
+-- at infinity. Enqueue adds these rows and touches none that another item has, so it waits for nobody. A relay closes a
+-- window (close_digests): over what is committed then, in one transaction, it makes the mail and takes its items out of
+-- the queue, so that each is in exactly one digest whatever dies when.
 
--- An item that is in a digest: what becomes of it, the digest's own recipient says. Not validated: no row has the new value, and to look costs a scan.
+-- An item that is in a digest: what becomes of it, the digest's own recipient says. Not validated: no row has the new
+-- value, and to look costs a scan.
 alter domain mailchute.recipient_state drop constraint recipient_state_check;
 alter domain mailchute.recipient_state add constraint recipient_state_check check (value in
   ('queued', 'deferred', 'held', 'sent', 'bounced', 'failed', 'expired', 'suppressed', 'canceled', 'digested')) not valid;
 
--- What a digest says: {"items": [{"subject", "text", "html"}, …], "more": "and 3 more"}; its text and html are made of it when it is composed.
+-- What a digest says: {"items": [{"subject", "text", "html"}, …], "more": "and 3 more"}; its text and html are made of
+-- it when it is composed.
 alter table mailchute.content add column digest jsonb;
 
 create table mailchute.digest_item (
@@ -34,7 +38,8 @@ create table mailchute.digest_item (
   -- The message that it went out in, which is its own when it was alone; null while it waits.
   digest bigint
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
--- Two conditions that do not follow from each other: no index is taken for the other, whatever the statistics say of how few items wait.
+-- Two conditions that do not follow from each other: no index is taken for the other, whatever the statistics say of
+-- how few items wait.
 create index digest_item_look on mailchute.digest_item (look_at) where look_at is not null;
 create index digest_item_group on mailchute.digest_item (app, address, key) where digest is null;
 create index digest_item_digest on mailchute.digest_item (digest) where digest is not null;
@@ -51,7 +56,8 @@ create table mailchute.digest (
 );
 create index digest_closed on mailchute.digest (app, address, key, closed_at);
 
--- Reads '90s', '15m', '1h' or '7d', up to 31 days; null: it is none of them. In seconds, since a day of Postgres may have 23 hours.
+-- Reads '90s', '15m', '1h' or '7d', up to 31 days; null: it is none of them. In seconds, since a day of Postgres may
+-- have 23 hours.
 create function mailchute.digest_span(value text) returns interval
 language sql immutable parallel safe
 return (
@@ -74,8 +80,8 @@ exception when invalid_parameter_value then
   return false;
 end $$;
 
--- When a window ends that begins at `base`: after the wait, or at the next such time of day. A time that the clocks skip is as much later, and one
--- that they show twice is the second.
+-- When a window ends that begins at `base`: after the wait, or at the next such time of day. A time that the clocks
+-- skip is as much later, and one that they show twice is the second.
 create function mailchute.digest_end(wait interval, clock_time time, time_zone text, base timestamptz) returns timestamptz
 language sql stable parallel safe
 return case
@@ -180,7 +186,8 @@ return case when (digest ->> 'debounce') = 'true'
   then base + coalesce(mailchute.digest_span(digest ->> 'atMost'), least(mailchute.digest_span(digest ->> 'wait') * 10, mailchute.digest_span('31d')))
   else mailchute.digest_end(mailchute.digest_span(digest ->> 'wait'), (digest ->> 'at')::time, digest ->> 'timeZone', base) end;
 
--- Lets a new message wait for its digest. True when a relay has to know: no item that waits already ends the window as soon.
+-- Lets a new message wait for its digest. True when a relay has to know: no item that waits already ends the window as
+-- soon.
 create function mailchute.add_to_digest(new_seq bigint, new_app text, request jsonb, latest timestamptz) returns boolean
 language plpgsql as $$
 declare

@@ -1,7 +1,8 @@
 -- How the items of 012_digest_items.sql become mails, and what is told of them.
 
--- Closes windows that have ended, of at most so many digests, for a second or so: what is due waits for it. Answers how many were looked at, and when the next may
--- have ended. Only one may do so at a time: a second one would make a second digest of what was committed meanwhile. Who finds another at it answers 0.
+-- Closes windows that have ended, of at most so many digests, for a second or so: what is due waits for it. Answers how
+-- many were looked at, and when the next may have ended. Only one may do so at a time: a second one would make a second
+-- digest of what was committed meanwhile. Who finds another at it answers 0.
 create function mailchute.close_digests(most integer, moment timestamptz default statement_timestamp(), out looked integer, out next_at timestamptz)
 language plpgsql set enable_seqscan = off as $$
 declare
@@ -10,7 +11,8 @@ begin
   looked := 0;
   if exists (select from mailchute.digest_item i where i.look_at <= moment) then
     begin
-      -- Of the table, on which apps have no right, and in a mode that nobody else takes but a vacuum: anybody may take an advisory lock.
+      -- Of the table, on which apps have no right, and in a mode that nobody else takes but a vacuum: anybody may take
+      -- an advisory lock.
       lock table mailchute.digest in share update exclusive mode nowait;
     exception when lock_not_available then
       next_at := moment + interval '1 second';
@@ -37,8 +39,9 @@ begin
   next_at := (select i.look_at from mailchute.digest_item i where i.look_at < 'infinity' order by i.look_at limit 1);
 end $$;
 
--- Closes the window of one digest if it has ended; for close_digests, which keeps others from doing the same. At most 20,000 items go into one digest, and what is
--- written at a time is bounded: of millions with one key, the rest has a window of its own, and other digests go out in between.
+-- Closes the window of one digest if it has ended; for close_digests, which keeps others from doing the same. At most
+-- 20,000 items go into one digest, and what is written at a time is bounded: of millions with one key, the rest has a
+-- window of its own, and other digests go out in between.
 create function mailchute.close_digest(wanted_app text, wanted_address text, wanted_key text, moment timestamptz) returns void
 language plpgsql set enable_seqscan = off as $$
 declare

@@ -1,5 +1,6 @@
--- Templates that lie in the database. A mail that names one is made when it is enqueued, in the app's transaction: what is in the queue is a finished mail
--- (or the content of a batch), which no later version changes. Merging puts values in the place of {{names}} and does nothing else, as in src/template.ts.
+-- Templates that lie in the database. A mail that names one is made when it is enqueued, in the app's transaction: what
+-- is in the queue is a finished mail (or the content of a batch), which no later version changes. Merging puts values
+-- in the place of {{names}} and does nothing else, as in src/template.ts.
 
 -- Every version that was saved. A version counts within a name and a language.
 create table mailchute.template (
@@ -33,7 +34,8 @@ create function mailchute.escape_html(value text) returns text
 language sql immutable parallel safe
 return replace(replace(replace(replace(replace(value, '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;');
 
--- Puts values in the place of the names of a text, in which every {{ begins one (is_template). What stands in a value is not read again.
+-- Puts values in the place of the names of a text, in which every {{ begins one (is_template). What stands in a value
+-- is not read again.
 create function mailchute.merge_template(template text, variables jsonb, in_html boolean) returns text
 language sql immutable parallel safe
 return case when strpos(template, '{{') = 0 then template else (
@@ -93,7 +95,8 @@ begin
   return chosen;
 end $$;
 
--- The faults of the values that a mail brings for a template. What it does not use may be there too: one set of values serves all languages and versions.
+-- The faults of the values that a mail brings for a template. What it does not use may be there too: one set of values
+-- serves all languages and versions.
 create function mailchute.variable_issues(template mailchute.template, variables jsonb) returns jsonb
 language sql stable as $$
   select coalesce(jsonb_agg(jsonb_build_object('path', 'template.variables' || f.path, 'message', f.message)), '[]')
@@ -115,7 +118,8 @@ language sql stable as $$
   ) f
 $$;
 
--- Makes a mail of a request that names a template: its subject, text and HTML stand in the place of the name. `variables` of null keeps the {{names}}.
+-- Makes a mail of a request that names a template: its subject, text and HTML stand in the place of the name.
+-- `variables` of null keeps the {{names}}.
 create function mailchute.with_template(request jsonb, chosen mailchute.template, variables jsonb) returns jsonb
 language plpgsql stable as $$
 declare
@@ -142,7 +146,8 @@ return case when jsonb_typeof(request) <> 'object' then request when (request ->
   else mailchute.with_template(request, mailchute.find_template(app_name, request -> 'template'),
     coalesce(nullif(request -> 'template' -> 'variables', 'null'), '{}')) end;
 
--- What the mails of a batch share, with the content of its template; `template` says which version that is. A batch that has begun keeps its content.
+-- What the mails of a batch share, with the content of its template; `template` says which version that is. A batch
+-- that has begun keeps its content.
 create function mailchute.batch_of_template(mail jsonb, app_name text, batch_id uuid, batch_name text) returns jsonb
 language plpgsql stable as $$
 declare
@@ -194,16 +199,17 @@ language sql immutable as $$
   ) f
 $$;
 
--- Tells whether somebody may send as this app. Who owns the schema does so without a row there, as the app of its own name (owner_app); the name of
--- any other role is no app's, though it may be taken for one.
+-- Tells whether somebody may send as this app. Who owns the schema does so without a row there, as the app of its own
+-- name (owner_app); the name of any other role is no app's, though it may be taken for one.
 create function mailchute.is_app(wanted text) returns boolean
 language sql stable
 return exists (select from mailchute.app a where a.name = wanted) or exists (
   select from pg_roles g join pg_namespace n on n.nspname = 'mailchute'
   where g.rolname = wanted and pg_has_role(g.oid, n.nspowner, 'member') and not exists (select from mailchute.app_role r where r.role = g.rolname));
 
--- Saves a template, as a new version unless it says what the newest says, and answers its version. `app`: null is the caller's own. For the owner of the schema and
--- mailchute_admin; an app's role that is allowed to EXECUTE it saves for its own app.
+-- Saves a template, as a new version unless it says what the newest says, and answers its version. `app`: null is the
+-- caller's own. For the owner of the schema and mailchute_admin; an app's role that is allowed to EXECUTE it saves for
+-- its own app.
 create function mailchute.save_template(app text, name text, subject text, text text default null, html text default null, language text default '') returns integer
 language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 declare
@@ -246,7 +252,8 @@ begin
   return newest.version;
 end $$;
 
--- What a template makes of values, as {"name", "language", "version", "subject", "text", "html"}: for people, before they send it.
+-- What a template makes of values, as {"name", "language", "version", "subject", "text", "html"}: for people, before
+-- they send it.
 create function mailchute.preview_template(app text, template jsonb) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 declare

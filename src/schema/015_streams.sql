@@ -1,5 +1,5 @@
--- Streams with settings: what a mail of them has that does not say otherwise. A name without a row here is a flow with its own pause, rate and route, and
--- nothing more.
+-- Streams with settings: what a mail of them has that does not say otherwise. A name without a row here is a flow with
+-- its own pause, rate and route, and nothing more.
 create table mailchute.stream (
   name text not null check (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
   -- 'all', or 'app:shop': for the mails of that app, instead of the one for all.
@@ -8,7 +8,8 @@ create table mailchute.stream (
   lane mailchute.lane,
   -- From when a mail is due; in seconds, since a day of Postgres may have 23 hours.
   expires_after integer check (expires_after between 1 and 2678400),
-  -- The waits after the first, second, … attempt, in seconds. The last one repeats, and an attempt is a row: so not each second for days.
+  -- The waits after the first, second, … attempt, in seconds. The last one repeats, and an attempt is a row: so not
+  -- each second for days.
   backoff integer[] check (cardinality(backoff) between 1 and 20 and array_position(backoff, null) is null
     and 1 <= all (backoff) and 86400 >= all (backoff) and backoff[cardinality(backoff)] >= 60),
   on_uncertain mailchute.on_uncertain,
@@ -26,7 +27,8 @@ insert into mailchute.stream (name, lane, expires_after, backoff, on_uncertain, 
   ('bulk', 2, 259200, '{900,1800,3600,7200,14400,28800}', null, true),
   ('alert', 0, 86400, '{5,15,30,60,300,900}', 'retry', true);
 
--- The settings of a stream for the mails of an app; no row: it has none. Postgres reads it as a part of the statement that asks.
+-- The settings of a stream for the mails of an app; no row: it has none. Postgres reads it as a part of the statement
+-- that asks.
 create function mailchute.stream_of(wanted_name text, wanted_app text) returns setof mailchute.stream
 language sql stable
 as $$
@@ -39,8 +41,9 @@ create function mailchute.stream_life(stream_name text, app text) returns intege
 language sql stable
 return (select s.expires_after from mailchute.stream_of(stream_name, app) s);
 
--- Sets a stream for the mails of this app, as {"priority": "high", "expires": "10m", "backoff": ["5s", "30s", "1m"], "onUncertain": "retry", "digest":
--- false}: what is left out is as without a stream. null takes it away: the one for all, if there is one, holds again.
+-- Sets a stream for the mails of this app, as {"priority": "high", "expires": "10m", "backoff": ["5s", "30s", "1m"],
+-- "onUncertain": "retry", "digest": false}: what is left out is as without a stream. null takes it away: the one for
+-- all, if there is one, holds again.
 create function mailchute.set_stream_v1(name text, settings jsonb) returns void
 language plpgsql security definer set search_path = pg_catalog, mailchute, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_variable

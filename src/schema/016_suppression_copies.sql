@@ -1,7 +1,9 @@
--- Suppressions of scope `all` that are written in a home database hold in every database that its relays serve: relays copy them there.
+-- Suppressions of scope `all` that are written in a home database hold in every database that its relays serve: relays
+-- copy them there.
 --
--- What is new is told by transactions and not by times: a relay keeps, in the database that has the copy, the last snapshot of home from which
--- everything was copied, and asks for what it did not see. So a transaction that commits late is not missed, and no clock matters.
+-- What is new is told by transactions and not by times: a relay keeps, in the database that has the copy, the last
+-- snapshot of home from which everything was copied, and asks for what it did not see. So a transaction that commits
+-- late is not missed, and no clock matters.
 
 -- What a database is to others as their home; made by the first relay whose home it is.
 create table mailchute.suppression_home (
@@ -41,8 +43,8 @@ create table mailchute.suppression_copy (
 
 create index suppression_changed on mailchute.suppression (changed, address) where scope = 'all' and origin = 'here';
 
--- In which life a database is. Its transactions are counted anew in a restored dump, and back to where they were after a restore to an earlier time or
--- a failover that has lost some: then a snapshot that was taken before says nothing.
+-- In which life a database is. Its transactions are counted anew in a restored dump, and back to where they were after
+-- a restore to an earlier time or a failover that has lost some: then a snapshot that was taken before says nothing.
 create function mailchute.suppression_epoch() returns text
 language plpgsql stable security definer set search_path = pg_catalog, mailchute, pg_temp as $$
 declare

@@ -3,10 +3,12 @@ import { createMailer } from "../client.ts";
 import type { Connection } from "../connection.ts";
 import { MailchuteError } from "../error.ts";
 import type { Mailer } from "../mailer.ts";
-import type { MessageFields, MessageInput, TextBody } from "../message.ts";
+import type { MessageFields, MessageInput, TextBody } from "../message_input.ts";
 import type { Statement } from "../statement.ts";
 
-/** How to reach a database through a driver. Its role needs no more than any app's: `mailchute grants ROLE --from …`. */
+/**
+ * How to reach a database through a driver. Its role needs no more than any app's: `mailchute grants ROLE --from …`.
+ */
 export interface ConnectionContractOptions<C extends Connection = Connection> {
   /** An address that the role may send as. */
   readonly from: Address;
@@ -17,8 +19,8 @@ export interface ConnectionContractOptions<C extends Connection = Connection> {
   /** Closes it. @default nothing is closed */
   readonly close?: ((db: C) => unknown) | undefined;
   /**
-   * Runs work in a transaction: commits when it resolves; rolls back when it rejects, and rejects with the same error. Left out by drivers without open
-   * transactions, and its cases with it.
+   * Runs work in a transaction: commits when it resolves; rolls back when it rejects, and rejects with the same error.
+   * Left out by drivers without open transactions, and its cases with it.
    */
   readonly transaction?: ((db: C, work: (tx: Connection) => Promise<void>) => Promise<unknown>) | undefined;
   /** Runs statements in one transaction. Left out by drivers that have no such thing, and its cases with it. */
@@ -53,8 +55,9 @@ const NOBODY = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
 const TEXT = "Grüße 👩‍👩‍👧 «\"'\\» \\u0041 \u2028 العربية $1 {} %s ?";
 
 /**
- * Returns the cases that a connection must pass for `createMailer`, for drivers that we do not list. They need a migrated database and a role that
- * may send; no superuser, and nobody else's quiet: what they queue is due in an hour, and canceled before that.
+ * Returns the cases that a connection must pass for `createMailer`, for drivers that we do not list. They need a
+ * migrated database and a role that may send; no superuser, and nobody else's quiet: what they queue is due in an hour,
+ * and canceled before that.
  *
  * @example Any test runner will do
  * ```ts

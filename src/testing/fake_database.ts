@@ -9,8 +9,9 @@ import type { FakeTemplate } from "./fake_template.ts";
 import { Refused, refuseIssue } from "./refused.ts";
 import { timestampMs } from "./timestamp.ts";
 
-// DESIGN: the client is the real one, and only what its statements call is here: the functions of src/schema, on mails in memory, for one app
-// that may send as anybody. A test runs the same cases on both (tests/testing/behaviour.ts), so a change of one that the other has not fails there.
+// DESIGN: the client is the real one, and only what its statements call is here: the functions of src/schema, on mails
+// in memory, for one app that may send as anybody. A test runs the same cases on both (tests/testing/behaviour.ts), so
+// a change of one that the other has not fails there.
 
 /** The queue in memory. */
 export class FakeDatabase {

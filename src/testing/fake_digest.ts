@@ -79,7 +79,9 @@ function nextTimeOfDayMs(at: string, timeZone: string, nowMs: number): number {
   return todayMs > nowMs ? todayMs : atWallMs(wallMs + DAY_MS, timeZone);
 }
 
-/** When clocks there show this time: one that they skip is as much later, and one that they show twice is the second. */
+/**
+ * When clocks there show this time: one that they skip is as much later, and one that they show twice is the second.
+ */
 function atWallMs(wallMs: number, timeZone: string): number {
   const [before, after] = [offsetMs(wallMs - DAY_MS, timeZone), offsetMs(wallMs + DAY_MS, timeZone)];
   return offsetMs(wallMs - after, timeZone) === after ? wallMs - after : wallMs - before;

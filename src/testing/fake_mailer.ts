@@ -15,7 +15,10 @@ import { simulate, type Simulated, type SimulatedReply } from "./simulate.ts";
 export interface SentMail {
   /** As `send` has answered it. */
   readonly id: string;
-  /** As it was checked: lists of `{ email, name }`, HTML rendered, the mailer's defaults merged, attachments in base64; `template` as it was asked for, beside what it makes. */
+  /**
+   * As it was checked: lists of `{ email, name }`, HTML rendered, the mailer's defaults merged, attachments in base64;
+   * `template` as it was asked for, beside what it makes.
+   */
   readonly message: FakeMessage;
   /** How it was sent. */
   readonly options: {
@@ -37,7 +40,10 @@ export interface MailFilter {
 export interface FakeMailerOptions extends MailerOptions {
   /** The time, in milliseconds since 1970. @default {Date.now} */
   readonly now?: (() => number) | undefined;
-  /** The templates of the app; the later of one name and language is the newer. @default any name will do, and nothing is merged */
+  /**
+   * The templates of the app; the later of one name and language is the newer.
+   * @default any name will do, and nothing is merged
+   */
   readonly templates?: readonly FakeTemplate[] | undefined;
 }
 
@@ -54,8 +60,9 @@ export interface FakeMailer extends Mailer {
   /** Where the mails are kept: give it to code that asks for a connection, or run a statement on it. */
   readonly connection: FakeConnection;
   /**
-   * Runs work in a transaction: the mails of the `tx` that it hands out exist if and only if the work resolves. Whatever else is given as `tx` must be a
-   * connection, as ever; its mails are kept at once, since nobody tells the fake of its commit.
+   * Runs work in a transaction: the mails of the `tx` that it hands out exist if and only if the work resolves.
+   * Whatever else is given as `tx` must be a connection, as ever; its mails are kept at once, since nobody tells the
+   * fake of its commit.
    */
   transaction<T>(work: (tx: Connection) => Promise<T>): Promise<T>;
   /**
@@ -68,7 +75,8 @@ export interface FakeMailer extends Mailer {
     options?: { readonly timeoutMs?: number | undefined },
   ): Promise<SentMail>;
   /**
-   * Does what a relay would do with a mail, so that `get` and `wait` tell of it: to its open recipients, or to those with an address in all mails.
+   * Does what a relay would do with a mail, so that `get` and `wait` tell of it: to its open recipients, or to those
+   * with an address in all mails.
    *
    * @throws {MailchuteError} `validation_error` when nobody is open there
    */
@@ -95,8 +103,8 @@ const DEFAULT_WAIT_MS = 5_000;
 const WAIT = "Cannot find the mail";
 
 /**
- * Makes a mailer that keeps mails in memory, for the tests of an app. It is the real client on a database that is not there: what that
- * refuses it refuses, with the same errors; keys, cancel and reschedule work as ever.
+ * Makes a mailer that keeps mails in memory, for the tests of an app. It is the real client on a database that is not
+ * there: what that refuses it refuses, with the same errors; keys, cancel and reschedule work as ever.
  *
  * @example The app under test has sent its receipt, and it bounces
  * ```ts
@@ -142,7 +150,10 @@ export function fakeMailer(options: FakeMailerOptions = {}): FakeMailer {
     };
   }
 
-  /** The same options, with a connection to the mails instead of one of the app's own. What is none goes on as it is, to be refused. */
+  /**
+   * The same options, with a connection to the mails instead of one of the app's own. What is none goes on as it is, to
+   * be refused.
+   */
   function redirected<T>(given: T): T {
     const { tx } = Object(given) as { readonly tx?: Connection };
     if (typeof given !== "object" || !isConnection(tx) || transactions.has(tx)) return given;

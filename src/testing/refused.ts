@@ -1,6 +1,9 @@
 import type { Issue } from "../error.ts";
 
-/** What the database throws when it refuses a request: a SQLSTATE, and the issues in its detail, as a driver hands them on. */
+/**
+ * What the database throws when it refuses a request: a SQLSTATE, and the issues in its detail, as a driver hands them
+ * on.
+ */
 export class Refused extends Error {
   override readonly name = "Refused";
   readonly code: string;

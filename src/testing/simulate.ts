@@ -6,8 +6,9 @@ import { type FakeAttempt, type FakeMail, type FakeRecipient, isOpen } from "./f
 import { STREAMS } from "./fake_streams.ts";
 
 /**
- * What a relay does with a mail. `sending`: it holds it, and `cancel` comes too late. `sent`, `deferred`, `bounced`, `uncertain`: an attempt that ends
- * so; who is `uncertain` is tried again later, or held when the mail asks for it. `failed`: it cannot be handed over. `expired`: its time is over.
+ * What a relay does with a mail. `sending`: it holds it, and `cancel` comes too late. `sent`, `deferred`, `bounced`,
+ * `uncertain`: an attempt that ends so; who is `uncertain` is tried again later, or held when the mail asks for it.
+ * `failed`: it cannot be handed over. `expired`: its time is over.
  */
 export type Simulated = "sending" | "sent" | "deferred" | "bounced" | "uncertain" | "failed" | "expired";
 

@@ -1,5 +1,6 @@
 /**
- * For the tests of apps: a mailer that keeps mails in memory, and cases that a database driver must pass to be used as a connection.
+ * For the tests of apps: a mailer that keeps mails in memory, and cases that a database driver must pass to be used as
+ * a connection.
  *
  * @module
  */

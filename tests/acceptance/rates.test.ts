@@ -19,8 +19,8 @@ async function startClockedServer(): Promise<{ readonly server: ScriptedServer; 
 }
 
 /**
- * How many mails came too early, if the limit's bucket was full at the start. A slow machine makes mails late and lets some come together, which no
- * count from the start minds.
+ * How many mails came too early, if the limit's bucket was full at the start. A slow machine makes mails late and lets
+ * some come together, which no count from the start minds.
  */
 function early(atMs: readonly number[], startMs: number, limit: Limit = LIMIT): number {
   return atMs.filter((time, index) => index + 1 > capacityOf(limit) + (time - startMs) / tokenMs(limit) + 1).length;

@@ -256,7 +256,8 @@ for (const [kind, on] of KINDS) {
       // Three more probes, where there are some: after 200, 400, 800 ms and so on.
       if (internal.openCount === 0) await internal.whenConnections(internal.transcripts.length + 3);
       const seconds = (Date.now() - startedMs) / 1_000;
-      // Each was claimed once, and then once for each wait of the breaker, or as often as room was to be expected: ever more rarely.
+      // Each was claimed once, and then once for each wait of the breaker, or as often as room was to be expected: ever
+      // more rarely.
       expect((await claims(database)).claims).toBeLessThan(500 * (2 + Math.log2(1 + seconds / 0.2)));
     },
     60_000,

@@ -8,8 +8,8 @@ import { startNeonStandin } from "../neon_standin.ts";
 import { openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 
-// The whole way, from the public client on a real driver to a real SMTP dialogue: a transaction that rolls back sends nothing, one that
-// commits sends exactly one mail.
+// The whole way, from the public client on a real driver to a real SMTP dialogue: a transaction that rolls back sends
+// nothing, one that commits sends exactly one mail.
 
 const MAIL = { from: "shop@example.com", to: "ann@example.com", text: "Hello" };
 

@@ -3,7 +3,8 @@ import { refusalOf } from "../../src/refusal.ts";
 import { connectionContract } from "../../src/testing/testing.ts";
 import type { Kind, OpenKind } from "./kinds/kind.ts";
 
-// Cases without a test framework, so that they can run wherever the client does: Bun, Node, Deno, workerd, edge-runtime.
+// Cases without a test framework, so that they can run wherever the client does: Bun, Node, Deno, workerd,
+// edge-runtime.
 
 /** What a case is given: a connection as an app's role, and a look at the database that no app has. */
 export interface Bench {

@@ -25,7 +25,8 @@ test("HTML that fails to render ends no process, though an option or another fie
   const mail = () => ({ ...MESSAGE, html: Promise.reject(new Error("no template")) });
   const template = () => ({ ...mail(), to: undefined });
   const bad = { key: "a" } as object;
-  // A rejection that nobody has taken care of fails this test, as it ends a process of Node: each has a turn of the event loop for it.
+  // A rejection that nobody has taken care of fails this test, as it ends a process of Node: each has a turn of the
+  // event loop for it.
   const turn = () => new Promise((resolve) => setImmediate(resolve));
   for (
     const send of [

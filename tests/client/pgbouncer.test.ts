@@ -12,7 +12,8 @@ import { postgresUnprepared } from "./kinds/postgres.ts";
 import { PGBOUNCER, startPgBouncer } from "./pgbouncer.ts";
 import { grantShop } from "./shop.ts";
 
-// Behind PgBouncer in transaction mode the next statement of an app runs on another server, unless both are of one transaction.
+// Behind PgBouncer in transaction mode the next statement of an app runs on another server, unless both are of one
+// transaction.
 
 const NEEDED = { program: PGBOUNCER, package: "pgbouncer" };
 /** Fewer than the app has connections, so that each transaction gets whichever is free. */

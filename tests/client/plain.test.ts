@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
 import { type Prng, prng } from "../mime/prng.ts";
 
-// enqueue_v1 asks `is_plain` first, in one pass, and only what that does not know goes through the checks that name every fault.
+// enqueue_v1 asks `is_plain` first, in one pass, and only what that does not know goes through the checks that name
+// every fault.
 
 type Values = readonly unknown[];
 

@@ -5,7 +5,8 @@ import { parseAddress } from "../../src/address.ts";
 import { headerProblem } from "../../src/mime/header.ts";
 import { createDatabase } from "../database.ts";
 
-// Not every caller is our client: a trigger in plain SQL, psql, another language. What the client refuses, SQL refuses too.
+// Not every caller is our client: a trigger in plain SQL, psql, another language. What the client refuses, SQL refuses
+// too.
 
 type Request = Readonly<Record<string, unknown>>;
 

@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-// What the compiler says of code that is wrong is read by whoever wrote it: the first line has to name the fault, in one look. What must not
-// compile at all stands in what_compiles.ts.
+// What the compiler says of code that is wrong is read by whoever wrote it: the first line has to name the fault, in
+// one look. What must not compile at all stands in what_compiles.ts.
 
 const ROOT = join(import.meta.dir, "../..");
 const MAX_CHARS = 160;
@@ -118,7 +118,10 @@ const SAID: Readonly<Record<string, string>> = {
   'export const s1: State = "delivered";': `Type '"delivered"' is not assignable to type 'State'.`,
 };
 
-/** Compiles all of it in one program, each piece on a line of its own. @returns the first line of each piece's first error */
+/**
+ * Compiles all of it in one program, each piece on a line of its own.
+ * @returns the first line of each piece's first error
+ */
 async function firstLines(pieces: readonly string[]): Promise<readonly string[]> {
   // In the repository, so that its packages are found.
   mkdirSync(join(ROOT, ".cache"), { recursive: true });

@@ -109,7 +109,10 @@ test("connections that were cut just as they stood are replaced, since the drive
     statementMs: 2_000,
     clock,
   });
-  /** That it stands and that it is cut are told in one turn of the event loop, which stands still until both have happened. */
+  /**
+   * That it stands and that it is cut are told in one turn of the event loop, which stands still until both have
+   * happened.
+   */
   const askOfShut = async () => {
     const answer = pool.unsafe("select").catch((error: unknown) => error);
     await nextTurn();
@@ -171,7 +174,9 @@ function nextTurn(delayMs = 0): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
-/** A TCP server in a process of its own, which shuts every connection as it comes until it is told where to lead them. */
+/**
+ * A TCP server in a process of its own, which shuts every connection as it comes until it is told where to lead them.
+ */
 async function startDoor() {
   const directory = mkdtempSync(join(tmpdir(), "mailchute-door-"));
   const log = join(directory, "shut");

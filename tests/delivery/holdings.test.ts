@@ -38,7 +38,8 @@ for (const isWritten of [false, true]) {
     holding.started = true;
     if (isWritten) holdings.ended(holding, settlement(message(), "deferred", 1_000));
     expect(holdings.add([{ ...message(), lease: "4" }], ENDS_MS + 1)).toEqual([]);
-    // Its lease is over: nothing is begun on it, and no final dot written; and what is said of it is said of that claim alone.
+    // Its lease is over: nothing is begun on it, and no final dot written; and what is said of it is said of that claim
+    // alone.
     expect(holding).toMatchObject({ lease: "2", leaseEndsMs: -Infinity });
     expect(holdings.current(settlement(message(), "deferred", 1_000)).lease).toBe("2");
     expect(moved).toEqual([]);

@@ -33,7 +33,10 @@ export async function age(database: TestDatabase, by: string, ids?: readonly str
   } or m.id::text = any (array(select jsonb_array_elements_text(${JSON.stringify(ids ?? [])}::text::jsonb))))`;
 }
 
-/** Closes what has ended by then. @returns the number of digests looked at, and how many seconds after that the next may end */
+/**
+ * Closes what has ended by then.
+ * @returns the number of digests looked at, and how many seconds after that the next may end
+ */
 export async function closeAt(
   database: TestDatabase,
   later = "0",

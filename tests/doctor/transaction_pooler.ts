@@ -13,10 +13,12 @@ export interface TransactionPooler extends AsyncDisposable {
 }
 
 /**
- * Starts a pooler that lends server processes for one transaction, the one that was given back last first, as PgBouncer does.
+ * Starts a pooler that lends server processes for one transaction, the one that was given back last first, as PgBouncer
+ * does.
  *
  * Each client logs in to a process of its own, which then belongs to all. A notification to a process that nobody has
- * borrowed is lost. A connection that begins with a parameter that is not its own business is refused, as PgBouncer refuses it.
+ * borrowed is lost. A connection that begins with a parameter that is not its own business is refused, as PgBouncer
+ * refuses it.
  */
 export async function startTransactionPooler(target: string): Promise<TransactionPooler> {
   const pooled = new URL(target);

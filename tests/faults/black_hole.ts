@@ -4,8 +4,8 @@ import { connect } from "node:net";
 const ANSWER_MS = 500;
 
 /**
- * Opens a port that answers no SYN: a process listens there and is stopped, and its backlog is filled, so that the kernel drops
- * what comes. Both end with this process.
+ * Opens a port that answers no SYN: a process listens there and is stopped, and its backlog is filled, so that the
+ * kernel drops what comes. Both end with this process.
  *
  * @returns the port
  */

@@ -3,11 +3,12 @@ import type { SmtpOptions } from "../../relay/smtp/smtp.ts";
 import type { Answer, ScriptedServer, ScriptedServerOptions } from "../scripted_server.ts";
 
 /**
- * DESIGN: one thing that goes wrong between us and a mail server, as data: what the server does, what is sent, what must come out.
+ * DESIGN: one thing that goes wrong between us and a mail server, as data: what the server does, what is sent, what
+ * must come out.
  *
- * The same data is run twice: `run_fault.ts` runs it against our transport (each is a test, see faults.test.ts), `compare.ts`
- * against nodemailer. What only a whole relay can show is a `RelayFault`, which brings its own test.
- * The numbers C01 to S12 name the faults; several entries may share a number.
+ * The same data is run twice: `run_fault.ts` runs it against our transport (each is a test, see faults.test.ts),
+ * `compare.ts` against nodemailer. What only a whole relay can show is a `RelayFault`, which brings its own test. The
+ * numbers C01 to S12 name the faults; several entries may share a number.
  */
 export interface TransportFault {
   readonly id: string;

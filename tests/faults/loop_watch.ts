@@ -7,7 +7,8 @@ export interface LoopWatch {
 /**
  * Starts to watch.
  *
- * What counts is time on the processor: a turn that takes long because other processes had the processors is none of ours.
+ * What counts is time on the processor: a turn that takes long because other processes had the processors is none of
+ * ours.
  */
 export function watchLoop(): LoopWatch {
   let longestMs = 0;

@@ -2,7 +2,10 @@ import { Readable } from "node:stream";
 import { createTransport } from "nodemailer";
 import { startScriptedServer } from "../scripted_server.ts";
 
-/** 20 mails in nodemailer's pool, with one connection, to a server that restarts in the middle. @returns what came out */
+/**
+ * 20 mails in nodemailer's pool, with one connection, to a server that restarts in the middle.
+ * @returns what came out
+ */
 export async function restartUnderNodemailer(): Promise<string> {
   const { promise: gone, resolve: leave } = Promise.withResolvers<void>();
   const first = await startScriptedServer({

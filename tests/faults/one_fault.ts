@@ -5,8 +5,8 @@ import { runFault } from "./run_fault.ts";
 import { runNodemailer } from "./run_nodemailer.ts";
 
 /**
- * Runs one fault in a process of its own, which may freeze, and whose memory nobody else has used: `one_fault.ts nodemailer 12`.
- * Prints what came out for each mail, as JSON.
+ * Runs one fault in a process of its own, which may freeze, and whose memory nobody else has used: `one_fault.ts
+ * nodemailer 12`. Prints what came out for each mail, as JSON.
  */
 const [, , client, number] = process.argv;
 console.log(

@@ -36,7 +36,8 @@ test("delivery failures that come later are read from a mailbox or a pipe", asyn
 
 test("bounces with plain SMTP: VERP, IMAP or a pipe", async () => {
   const { mail, database } = stage;
-  // The envelope id of the mail, or the Message-ID of what came back: either is enough, whatever address the mail was passed on to.
+  // The envelope id of the mail, or the Message-ID of what came back: either is enough, whatever address the mail was
+  // passed on to.
   for (const named of [/^Original-Envelope-Id: .*\n/m, /^Message-ID: .*\n/m]) {
     const id = await taken("alias@example.com");
     const report = reportOf(id, { address: "person@elsewhere.example" }).replace(named, "");

@@ -55,7 +55,8 @@ test("mails can have different priorities", async () => {
     }
   });
   await server.whenMails(before + 60);
-  // But for the few that are begun at the same time, and the small shares of the lower ones, which keep those from waiting for ever.
+  // But for the few that are begun at the same time, and the small shares of the lower ones, which keep those from
+  // waiting for ever.
   const of = (priority: string, from: number) =>
     subjects.slice(before + from, before + from + 20).filter((subject) => subject === priority).length;
   expect(of("high", 0)).toBeGreaterThan(12);

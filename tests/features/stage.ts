@@ -6,7 +6,8 @@ import { createDatabase, type TestDatabase } from "../database.ts";
 import { openTestRelay, type TestRelay, type TestRelayOptions, until } from "../relay.ts";
 import { type ScriptedServer, type Scripts, startScriptedServer } from "../scripted_server.ts";
 
-// What a file of wishes plays on: one database, one SMTP server, one relay that serves all the while, and an app with no rights but to send.
+// What a file of wishes plays on: one database, one SMTP server, one relay that serves all the while, and an app with
+// no rights but to send.
 
 /** Longer than any test: what is sent sooner was rung for. */
 const LONG_POLL_MS = 10 * 60_000;

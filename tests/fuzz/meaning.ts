@@ -4,8 +4,8 @@ import { attachmentOf } from "../../src/mime/attachment.ts";
 import type { Mail } from "../../src/mime/compose.ts";
 import { valueSent } from "../mime/for_programs.ts";
 
-// DESIGN: what an accepted input means, read from it without the client's own code, so that a fault there is not a fault here too. It need not
-// refuse anything: what is no mail has been refused already, or is a finding.
+// DESIGN: what an accepted input means, read from it without the client's own code, so that a fault there is not a
+// fault here too. It need not refuse anything: what is no mail has been refused already, or is a finding.
 
 type Fields = Readonly<Record<string, unknown>>;
 

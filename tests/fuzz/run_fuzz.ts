@@ -6,8 +6,9 @@ import type { Call } from "./call.ts";
 import { messageCall } from "./message_call.ts";
 import { messageDraft } from "./message_draft.ts";
 
-// DESIGN: calls are made and judged in batches, each of which has a seed of its own, one more than the one before: so a finding is run again by the
-// seed of its batch alone. What is made of a seed is the same on every machine; times and ids are not.
+// DESIGN: calls are made and judged in batches, each of which has a seed of its own, one more than the one before: so a
+// finding is run again by the seed of its batch alone. What is made of a seed is the same on every machine; times and
+// ids are not.
 
 /** One way to call the client. */
 interface Kind {

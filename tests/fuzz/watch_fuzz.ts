@@ -17,7 +17,8 @@ export interface WatchOptions {
 }
 
 /**
- * Runs the fuzz in a process of its own, so that even an endless loop is an end: it is killed, and the seed of its batch is told.
+ * Runs the fuzz in a process of its own, so that even an endless loop is an end: it is killed, and the seed of its
+ * batch is told.
  *
  * @throws {Error} when it hangs or ends without a report
  */

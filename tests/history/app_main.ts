@@ -1,8 +1,9 @@
 import { writeSync } from "node:fs";
 import { produce } from "./producer.ts";
 
-// Two producers in a process of their own, as apps are: what becomes of it (a fault of its driver, kill -9) is not the checker's end. Each line that
-// it writes is news for the ledger or a wish, on its way before the next statement is. It ends with its standard input.
+// Two producers in a process of their own, as apps are: what becomes of it (a fault of its driver, kill -9) is not the
+// checker's end. Each line that it writes is news for the ledger or a wish, on its way before the next statement is. It
+// ends with its standard input.
 
 const [seed = 0, first = 0, life = 0, everyMs = 0] = process.argv.slice(2, 6).map(Number);
 const url = process.argv[6] ?? "";

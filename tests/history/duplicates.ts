@@ -2,7 +2,9 @@ import type { Trouble } from "./fleet.ts";
 import type { AttemptRow } from "./rows.ts";
 import type { Copy } from "./sink.ts";
 
-/** Why a copy could be brought a second time with no `uncertain` attempt on record; `unexplained`: nothing that we did. */
+/**
+ * Why a copy could be brought a second time with no `uncertain` attempt on record; `unexplained`: nothing that we did.
+ */
 export type Cause = Trouble["kind"] | "unexplained";
 
 /** What is known about one recipient. */
@@ -26,8 +28,8 @@ export interface Explanations {
 const SLACK_MS = 1_000;
 
 /**
- * Finds for every copy but the one on record as `sent` the attempt that says `uncertain`, or else the trouble that its relay had between this
- * copy and the next.
+ * Finds for every copy but the one on record as `sent` the attempt that says `uncertain`, or else the trouble that its
+ * relay had between this copy and the next.
  */
 export function explain(history: RecipientHistory, troubles: readonly Trouble[], leaseMs: number): Explanations {
   const { copies, attempts, isSent } = history;
@@ -52,7 +54,10 @@ export function explain(history: RecipientHistory, troubles: readonly Trouble[],
   return { recorded, unrecorded };
 }
 
-/** What kept the relay that brought this copy from writing it down in time, or the one that brought the next from knowing. */
+/**
+ * What kept the relay that brought this copy from writing it down in time, or the one that brought the next from
+ * knowing.
+ */
 function causeOf(
   copy: Copy,
   next: Copy | undefined,

@@ -4,8 +4,8 @@ import { runHistory } from "./run_history.ts";
 import { rollingRestart } from "./scenarios.ts";
 import { summarise, tellRun } from "./tell.ts";
 
-// Not a word of this is mocked: relays and apps are processes, Postgres is a Postgres. What fails prints its seed; `npm run soak -- history
-// --seed N --seconds 15` is the way to more of it.
+// Not a word of this is mocked: relays and apps are processes, Postgres is a Postgres. What fails prints its seed; `npm
+// run soak -- history --seed N --seconds 15` is the way to more of it.
 
 const SEEDS = thoroughly ? [1, 2] : [1];
 const LASTS_MS = thoroughly ? 15_000 : 4_000;

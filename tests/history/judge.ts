@@ -4,8 +4,9 @@ import type { Entry } from "./ledger.ts";
 import type { AttemptRow, DatabaseRows, MailRow } from "./rows.ts";
 import type { Copy } from "./sink.ts";
 
-// DESIGN: three witnesses are heard, who know nothing of each other: the apps (ledger), the SMTP server (copies) and the database (rows). Whatever
-// one of them says that the others contradict is a finding. Pure, so that a test can hand it histories that must not be.
+// DESIGN: three witnesses are heard, who know nothing of each other: the apps (ledger), the SMTP server (copies) and
+// the database (rows). Whatever one of them says that the others contradict is a finding. Pure, so that a test can hand
+// it histories that must not be.
 
 /** Everything that is known at the end of a run. */
 export interface History {
@@ -51,7 +52,10 @@ export interface Verdict {
   readonly lookedUp: number;
   /** Recipients by their last state. */
   readonly states: Readonly<Record<string, number>>;
-  /** Copies that are not the one on record as `sent`: those with an `uncertain` attempt, and the others by what may explain them. */
+  /**
+   * Copies that are not the one on record as `sent`: those with an `uncertain` attempt, and the others by what may
+   * explain them.
+   */
   readonly recorded: number;
   readonly unrecorded: Readonly<Record<Cause, number>>;
 }

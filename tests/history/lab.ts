@@ -14,7 +14,10 @@ export interface Lab extends AsyncDisposable {
   readonly apps: DatabaseProxy;
   /** As superuser, past the proxies; another one after a restart. */
   admin(): Sql;
-  /** `fast` ends all sessions; `immediate` is a crash: at its start it recovers from its log. Resolves when it serves again, and not before `whileAway` does. */
+  /**
+   * `fast` ends all sessions; `immediate` is a crash: at its start it recovers from its log. Resolves when it serves
+   * again, and not before `whileAway` does.
+   */
   restart(mode: "fast" | "immediate", whileAway?: () => Promise<void>): Promise<void>;
   /** Ends the sessions of all relays. */
   cutBackends(): Promise<void>;

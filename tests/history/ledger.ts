@@ -1,4 +1,7 @@
-/** What a producer knows about the end of its transaction. `unknown`: the connection was lost in COMMIT, or the app died. */
+/**
+ * What a producer knows about the end of its transaction. `unknown`: the connection was lost in COMMIT, or the app
+ * died.
+ */
 export type Fate = "committed" | "rolled_back" | "unknown";
 
 /** A mail as its producer knows it. */

@@ -4,7 +4,10 @@ import { prng } from "../mime/prng.ts";
 export type MailFault =
   /** Says this, in place of yes. */
   | { readonly phase: "mail" | "rcpt" | "data" | "dot"; readonly says: string; readonly ends?: undefined }
-  /** Ends the connection: FIN or RST. At `body`, before the final dot was read; at `dot`, after it; at `answer`, after its 250 was written. */
+  /**
+   * Ends the connection: FIN or RST. At `body`, before the final dot was read; at `dot`, after it; at `answer`, after
+   * its 250 was written.
+   */
   | { readonly phase: "mail" | "rcpt" | "data" | "body" | "dot" | "answer"; readonly ends: "drop" | "reset" }
   /** Lets its answer to the final dot wait. */
   | { readonly phase: "dot"; readonly waitsMs: number; readonly ends?: undefined };
@@ -13,8 +16,8 @@ export type MailFault =
 const LAST_FAULT = 3;
 
 /**
- * Decides by the seed what becomes of a mail that comes for the `time`th time (counted from 1); undefined: it is taken. It hangs on nothing
- * else, so that one seed treats one mail alike in every run.
+ * Decides by the seed what becomes of a mail that comes for the `time`th time (counted from 1); undefined: it is taken.
+ * It hangs on nothing else, so that one seed treats one mail alike in every run.
  */
 export function faultOf(seed: number, token: string, time: number): MailFault | undefined {
   const { int, pick } = prng(Number(Bun.hash(`${seed}/${token}/${time}`) & 0xffffffffn));

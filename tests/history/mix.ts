@@ -11,8 +11,9 @@ import { type MixWorld, OPERATIONS } from "./mix_operations.ts";
 import { drainAsWorker } from "./mix_worker.ts";
 import { becomes } from "./pause.ts";
 
-// DESIGN: all that apps and operators can do, by many at once, on the same few mails, addresses, tags and batches, while two relays send. Nothing is killed (that
-// is run_history's): what is looked for is two operations that meet. When all is quiet, rows, copies and answers must fit each other.
+// DESIGN: all that apps and operators can do, by many at once, on the same few mails, addresses, tags and batches,
+// while two relays send. Nothing is killed (that is run_history's): what is looked for is two operations that meet.
+// When all is quiet, rows, copies and answers must fit each other.
 
 /** One run. */
 export interface MixOptions {

@@ -1,7 +1,7 @@
 import postgres, { type Sql, type TransactionSql } from "postgres";
 import { createMailer } from "../../src/client.ts";
 import type { Mailer } from "../../src/mailer.ts";
-import type { MessageInput } from "../../src/message.ts";
+import type { MessageInput } from "../../src/message_input.ts";
 import { type Prng, prng } from "../mime/prng.ts";
 import type { Entry, Note } from "./ledger.ts";
 import { pause } from "./pause.ts";
@@ -30,7 +30,10 @@ const TIMEOUT_MS = 5_000;
 const TRANSACTION_MS = 15_000;
 const LARGEST_BULK = 30;
 
-/** An app: enqueues mails in transactions of its own, over one connection, until it is told to stop, and notes what it knows about each. */
+/**
+ * An app: enqueues mails in transactions of its own, over one connection, until it is told to stop, and notes what it
+ * knows about each.
+ */
 export async function produce(options: ProducerOptions): Promise<void> {
   const { seed, number, signal, everyMs } = options;
   const chance = prng(seed * 1_000 + number);
@@ -61,7 +64,8 @@ class App {
     this.#options = options;
     this.#chance = chance;
     this.count = count;
-    // Every second one as behind a transaction pooler: each of its COMMITs crosses the wire in words, and can be cut off.
+    // Every second one as behind a transaction pooler: each of its COMMITs crosses the wire in words, and can be cut
+    // off.
     const prepare = options.number % 2 === 0;
     this.#sql = postgres(options.url, { max: 1, connect_timeout: 5, prepare, onnotice: () => {} });
     this.#mail = createMailer(this.#sql, { timeoutMs: TIMEOUT_MS });

@@ -27,7 +27,10 @@ const TRANSACTION_EVERY_MS = 60;
 /** Until a relay uses its last connection that was forgotten, and finds out. */
 const NOTICED_MS = 10_000;
 
-/** How long the SMTP server thinks about each mail, by the seed. With the last one, it takes fewer than come: a backlog grows. */
+/**
+ * How long the SMTP server thinks about each mail, by the seed. With the last one, it takes fewer than come: a backlog
+ * grows.
+ */
 const LAGS_MS = [0, 10, 40] as const;
 
 /** Lets apps enqueue and two relays deliver while things go wrong, and judges what happened. */

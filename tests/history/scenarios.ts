@@ -15,7 +15,10 @@ export const SETTLE_WITHIN_MS = 120_000;
 /** What a relay has by default. */
 export const CONNECTIONS = 4;
 
-/** A rolling restart, again and again: SIGTERM to one of two relays in turn. Nothing may come twice, whatever is tolerated elsewhere. */
+/**
+ * A rolling restart, again and again: SIGTERM to one of two relays in turn. Nothing may come twice, whatever is
+ * tolerated elsewhere.
+ */
 export async function rollingRestart(
   { mails, restarts, everyMs }: { readonly mails: number; readonly restarts: number; readonly everyMs: number },
 ): Promise<ScenarioRun> {
@@ -35,8 +38,8 @@ export async function rollingRestart(
 }
 
 /**
- * kill -9, again and again, of one relay with one state directory, in the middle of a campaign. What may come twice is what was at its final
- * dot just then: one mail for each connection and kill.
+ * kill -9, again and again, of one relay with one state directory, in the middle of a campaign. What may come twice is
+ * what was at its final dot just then: one mail for each connection and kill.
  */
 export async function killAgainAndAgain(
   { mails, kills }: { readonly mails: number; readonly kills: number },

@@ -31,8 +31,8 @@ export interface ScheduleOptions {
 const EVERY_MS = 1_200;
 
 /**
- * Decides by the seed what goes wrong and when. Kinds are drawn from a bag that is filled anew when it is empty: each comes before one comes
- * a second time.
+ * Decides by the seed what goes wrong and when. Kinds are drawn from a bag that is filled anew when it is empty: each
+ * comes before one comes a second time.
  *
  * @example
  * ```ts

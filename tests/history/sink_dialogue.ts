@@ -5,7 +5,10 @@ import type { Copy } from "./sink.ts";
 
 /** The sink's side of what a connection does. */
 export interface SinkEvents {
-  /** A mail begins. @returns how often this one has, what goes wrong with it, and how long an answer to its final dot takes */
+  /**
+   * A mail begins.
+   * @returns how often this one has, what goes wrong with it, and how long an answer to its final dot takes
+   */
   begin(token: string): Pick<Transaction, "time" | "fault" | "lagMs">;
   /** Its final dot was read. @returns what notes the answer */
   received(
@@ -26,7 +29,10 @@ interface Transaction {
 
 const END = "\r\n.\r\n";
 
-/** One connection to the sink: commands in, replies out, and the fault of each mail at its place. The token of a mail is its reverse-path's local part. */
+/**
+ * One connection to the sink: commands in, replies out, and the fault of each mail at its place. The token of a mail is
+ * its reverse-path's local part.
+ */
 export class SinkDialogue {
   readonly #socket: Socket;
   readonly #events: SinkEvents;

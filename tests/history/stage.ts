@@ -52,7 +52,10 @@ export interface Stage extends AsyncDisposable {
   end(options: EndOptions): Promise<Run>;
 }
 
-/** What may be sent twice without an `uncertain` attempt on record: nothing, whatever had happened. A cause named here is counted and not found fault with. */
+/**
+ * What may be sent twice without an `uncertain` attempt on record: nothing, whatever had happened. A cause named here
+ * is counted and not found fault with.
+ */
 export const TOLERATED: ReadonlySet<Cause> = new Set<Cause>();
 
 /** Opens a stage; resolves when all relays serve. */

@@ -13,8 +13,8 @@ import type { MailServer } from "./mail_server.ts";
 import { POSTFIX, startPostfix } from "./postfix.ts";
 import { addressOf, headersOf, openWay } from "./setup.ts";
 
-// What an app may say, at its oddest, through a real server: each mail is there once, nobody else got one, and two readers that others
-// wrote find in it what was meant.
+// What an app may say, at its oddest, through a real server: each mail is there once, nobody else got one, and two
+// readers that others wrote find in it what was meant.
 
 const NEEDED = {
   program: Bun.which("python3") === null ? undefined : POSTFIX,

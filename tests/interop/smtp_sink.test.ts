@@ -5,8 +5,8 @@ import { testWith } from "../debian.ts";
 import { CONTENT, envelopeTo, NEVER, outcomesOf } from "../smtp/setup.ts";
 import { SINK, startSink } from "./sink.ts";
 
-// Each command of the dialogue refused for good and for now, dropped without a word and with 421, and answered too late:
-// what relay/smtp/outcome.ts and ending.ts say of it, from a server that others wrote.
+// Each command of the dialogue refused for good and for now, dropped without a word and with 421, and answered too
+// late: what relay/smtp/outcome.ts and ending.ts say of it, from a server that others wrote.
 
 const NEEDED = { program: SINK, package: "postfix" };
 const LARGE = new TextEncoder().encode(`Subject: large\r\n\r\n${`${"x".repeat(98)}\r\n`.repeat(50_000)}`);
@@ -86,7 +86,8 @@ for (const isPipelined of [true, false]) {
     const shown = `${options.join(" ")}${content === LARGE ? ", a large mail" : ""}${
       Object.keys(timeouts).map((name) => `, short ${name}`)
     }`;
-    // -f and -r switch PIPELINING off; with it, -w and -W hold back the replies before theirs too, or answer out of turn.
+    // -f and -r switch PIPELINING off; with it, -w and -W hold back the replies before theirs too, or answer out of
+    // turn.
     if (isPipelined && !/^-[qQA]/.test(options[0] as string)) continue;
     testWith(
       NEEDED,

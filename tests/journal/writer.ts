@@ -2,8 +2,9 @@ import { Journal } from "../../relay/journal/journal.ts";
 import type { Mark } from "../../relay/journal/record.ts";
 import { systemClock } from "../../relay/time/clock.ts";
 
-// A process of its own, whose files may not grow beyond a size: as good as a full disk, since a write ends in the middle of a line. Writes
-// until it is refused, waits for a word on its standard input (there is room again), writes once more, and is killed.
+// A process of its own, whose files may not grow beyond a size: as good as a full disk, since a write ends in the
+// middle of a line. Writes until it is refused, waits for a word on its standard input (there is room again), writes
+// once more, and is killed.
 
 const [directory = ""] = process.argv.slice(2);
 const journal = new Journal(directory, systemClock.after);

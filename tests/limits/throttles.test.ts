@@ -6,8 +6,8 @@ import { Throttles } from "../../relay/limits/throttles.ts";
 import { ManualClock } from "../manual_clock.ts";
 import { prng } from "../mime/prng.ts";
 
-// The office of a relay by a clock that the test turns, and a home database that does in memory what the table does; that the table does so
-// too, tests/queue/throttle_table.test.ts shows.
+// The office of a relay by a clock that the test turns, and a home database that does in memory what the table does;
+// that the table does so too, tests/queue/throttle_table.test.ts shows.
 
 const MINUTE: Limit = { count: 60, periodMs: 60_000 };
 const FAST: Limit = { count: 6_000, periodMs: 60_000 };

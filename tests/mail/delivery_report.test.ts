@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { readReport } from "../../relay/mail/delivery_report.ts";
 import { readReportMail } from "../../relay/mail/report_mail.ts";
 
-// What servers write. Whole reports of real ones are in tests/interop, and what becomes of them in tests/queue/bounce_command.test.ts.
+// What servers write. Whole reports of real ones are in tests/interop, and what becomes of them in
+// tests/queue/bounce_command.test.ts.
 
 const ID = "0190d5a0-0000-7000-8000-00000000000f";
 

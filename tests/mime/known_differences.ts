@@ -1,12 +1,14 @@
 import { decodeWords } from "postal-mime";
 import type { Reading } from "./readers.ts";
 
-// Where a reader is known to differ from the standards or from the other one: what is taken out before they are compared.
+// Where a reader is known to differ from the standards or from the other one: what is taken out before they are
+// compared.
 
 /**
- * Python 3.11, in names: puts a blank between the encoded-words of one display name (RFC 2047 section 6.2 says to drop it), and takes
- * several blanks for one, U+0085 and U+2028 among them. In addresses: drops the quotes of `".."`. In file names: drops blanks at
- * the ends, and the brackets of `<x>`. In headers whose name leaves no room for a word on its line: takes the fold behind the colon for a blank of the value.
+ * Python 3.11, in names: puts a blank between the encoded-words of one display name (RFC 2047 section 6.2 says to drop
+ * it), and takes several blanks for one, U+0085 and U+2028 among them. In addresses: drops the quotes of `".."`. In
+ * file names: drops blanks at the ends, and the brackets of `<x>`. In headers whose name leaves no room for a word on
+ * its line: takes the fold behind the colon for a blank of the value.
  */
 export function knownOfPython(reading: Reading): Reading {
   const { from, to, cc, replyTo } = reading;
@@ -28,9 +30,9 @@ export function knownOfPython(reading: Reading): Reading {
 }
 
 /**
- * postal-mime decodes encoded-words in a file name even when RFC 2231 has made them literal, and its TextDecoder takes a
- * U+FEFF at the start of a text, or of an encoded-word, for a byte order mark; a file name that is nothing else becomes the stand-in
- * beside it. It does not tell the tree.
+ * postal-mime decodes encoded-words in a file name even when RFC 2231 has made them literal, and its TextDecoder takes
+ * a U+FEFF at the start of a text, or of an encoded-word, for a byte order mark; a file name that is nothing else
+ * becomes the stand-in beside it. It does not tell the tree.
  */
 export function knownOfPostalMime(reading: Reading): Reading {
   const unmarked = (text: string) => text.replaceAll("\ufeff", "");

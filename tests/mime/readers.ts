@@ -207,7 +207,10 @@ function names(mailboxes: readonly Mailbox[]): Names {
   return mailboxes.map(({ name = "", email }) => [name, email]);
 }
 
-/** Line ends as LF and none at the end: whether the last one belongs to the text or the delimiter, readers see differently. */
+/**
+ * Line ends as LF and none at the end: whether the last one belongs to the text or the delimiter, readers see
+ * differently.
+ */
 function body(text = ""): string {
   return text.replaceAll("\0", "").toWellFormed().replace(/\r\n?/g, "\n").replace(/\n+$/, "");
 }

@@ -153,7 +153,10 @@ const NAMES = [
   "Comments",
 ] as const;
 
-/** Makes mails that break more than those of `corpus` do: every field odd, and every end of a mail that some server knows. */
+/**
+ * Makes mails that break more than those of `corpus` do: every field odd, and every end of a mail that some server
+ * knows.
+ */
 export function wildCorpus(count: number, seed: number): readonly Mail[] {
   const random = prng(seed);
   return Array.from({ length: count }, (_, index) => wildMail(random, index));

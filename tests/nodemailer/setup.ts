@@ -19,7 +19,8 @@ const OWN: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Sends the same messages through nodemailer's own SMTP transport, and through the queue and a relay; returns what arrived, by name.
+ * Sends the same messages through nodemailer's own SMTP transport, and through the queue and a relay; returns what
+ * arrived, by name.
  *
  * @param library a version of nodemailer
  */

@@ -45,8 +45,8 @@ export async function printed(
 }
 
 /**
- * Builds and packs the package in a folder of its own and installs the tarball with npm into a new project, without network: what
- * the package depends on is linked from here.
+ * Builds and packs the package in a folder of its own and installs the tarball with npm into a new project, without
+ * network: what the package depends on is linked from here.
  */
 export async function installPackage(): Promise<Project> {
   const folder = mkdtempSync(join(tmpdir(), "mailchute-package-"));

@@ -8,9 +8,12 @@ import { startScriptedServer } from "../scripted_server.ts";
 import { startWorker } from "../worker/setup.ts";
 import { execute, installPackage, printed, type Project } from "./installed.ts";
 
-// What npm would publish, installed into a fresh project and used from there: by Node, by Bun, in a bundle, and as a command.
+// What npm would publish, installed into a fresh project and used from there: by Node, by Bun, in a bundle, and as a
+// command.
 
-/** What each entry point exports where it runs: all in Node and Bun, but the one that is for Cloudflare's runtime alone. */
+/**
+ * What each entry point exports where it runs: all in Node and Bun, but the one that is for Cloudflare's runtime alone.
+ */
 const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   ".": ["LIMITS", "MailchuteError", "createMailer", "isFinal"],
   "./neon": ["neonMailer"],
@@ -123,7 +126,8 @@ for (
        console.log(text === overHttp.text);`,
     );
     writeFileSync(join(folder, "index.html"), `<script type="module" src="./app.ts"></script>`);
-    // Nothing is left to be found at run time: a server's build would, and Cloudflare's and Vercel's are built like that.
+    // Nothing is left to be found at run time: a server's build would, and Cloudflare's and Vercel's are built like
+    // that.
     const config = { build: { target: "es2022", outDir: "built", modulePreload: false }, ssr: { noExternal: true } };
     writeFileSync(join(folder, "vite.config.mjs"), `export default ${JSON.stringify(config)};`);
     const vite = resolve(import.meta.dir, "../../node_modules/vite/bin/vite.js");

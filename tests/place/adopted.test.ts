@@ -9,9 +9,13 @@ import { describeMessage, enqueue, openTestRelay, type TestRelay, until } from "
 import { temporaryDirectory } from "../relay_process.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 
-// What a relay's journal says of a copy is kept until that is adopted. It is the only one who knows that its mail was sent.
+// What a relay's journal says of a copy is kept until that is adopted. It is the only one who knows that its mail was
+// sent.
 
-/** A relay that waits in a copy, with the word of its predecessor that the one mail there was sent; `adopt` makes it no copy any more. */
+/**
+ * A relay that waits in a copy, with the word of its predecessor that the one mail there was sent; `adopt` makes it no
+ * copy any more.
+ */
 async function withWordOfPredecessor(
   adopted: (world: {
     readonly database: TestDatabase;

@@ -12,7 +12,10 @@ async function age(database: TestDatabase): Promise<void> {
     .sql`update mailchute.queue set due = now() - interval '1 hour' + seq * interval '1 microsecond' where leased_by is null`;
 }
 
-/** Enqueues one mail that was due two hours ago, and commits it when asked to: as a transaction does that was open for long. */
+/**
+ * Enqueues one mail that was due two hours ago, and commits it when asked to: as a transaction does that was open for
+ * long.
+ */
 async function enqueueLate(database: TestDatabase) {
   const connection = openConnection(database);
   const { promise: committing, resolve: commit } = Promise.withResolvers<void>();

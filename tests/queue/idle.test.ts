@@ -6,7 +6,8 @@ import { startScriptedServer } from "../scripted_server.ts";
 import { fastClock } from "./fast_clock.ts";
 import { untilSeen } from "./setup.ts";
 
-// A relay with RELAY_IDLE, on a database that sleeps when nobody asks it. The clock is ten times as fast: a rest begins after 6 seconds.
+// A relay with RELAY_IDLE, on a database that sleeps when nobody asks it. The clock is ten times as fast: a rest begins
+// after 6 seconds.
 
 const HOUR_MS = 3_600_000;
 

@@ -122,7 +122,8 @@ test("a high mail that comes while low ones flow goes before those that wait in 
   const { server, subjects } = await startListeningServer(async ({ length }) => {
     if (length < 700 || subjects.includes("password")) return;
     if (length === 700) await enqueue(database, { subject: "password", priority: "high" });
-    // Each mail takes the server as long as a statement takes, and the relay needs one more for the content of what it has claimed.
+    // Each mail takes the server as long as a statement takes, and the relay needs one more for the content of what it
+    // has claimed.
     const claimed = await database.sql`select from mailchute.queue where lane = 0 and leased_by is not null`;
     if (claimed.length > 0) claimedAfter ??= length;
   });

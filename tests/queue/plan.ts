@@ -63,7 +63,8 @@ export interface NestedStatement extends Access {
 }
 
 /**
- * Runs a statement and answers with what auto_explain saw inside of it: the real plans of the functions' own statements.
+ * Runs a statement and answers with what auto_explain saw inside of it: the real plans of the functions' own
+ * statements.
  *
  * @param options `isAnalyzed`: with the rows that each node has handled
  */
@@ -92,7 +93,8 @@ export async function explainInside(
         ["auto_explain.log_format", "json"],
         ["auto_explain.log_level", "notice"],
         ["auto_explain.log_analyze", String(isAnalyzed)],
-        // Who looks at the work wants the plan that would be taken; who looks at the ways, an index wherever there is one.
+        // Who looks at the work wants the plan that would be taken; who looks at the ways, an index wherever there is
+        // one.
         ["enable_seqscan", String(isAnalyzed)],
         ["plan_cache_mode", "force_generic_plan"],
       ]

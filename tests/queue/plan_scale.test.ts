@@ -11,7 +11,8 @@ import { excessOf, explained, genericConnection, type WorkedNode } from "./plan_
 import { explainInside } from "./plan.ts";
 import { openQueue, settlement } from "./setup.ts";
 
-// What the loop asks of the database, seen at work beside a million mails that wait: before anybody has counted the rows of the new tables, and after.
+// What the loop asks of the database, seen at work beside a million mails that wait: before anybody has counted the
+// rows of the new tables, and after.
 
 const MAILS = 1_000_000;
 /** Of the other tables so many are enough to tell a lookup from a scan. */
@@ -60,7 +61,10 @@ beforeAll(async () => {
 
 afterAll(() => database[Symbol.asyncDispose]());
 
-/** The loop of a relay: claims, contents, leases, settling, sleep and all that is asked meanwhile. @returns how many statements there were */
+/**
+ * The loop of a relay: claims, contents, leases, settling, sleep and all that is asked meanwhile.
+ * @returns how many statements there were
+ */
 async function loop(sql: Sql): Promise<readonly string[]> {
   const excess: string[] = [];
   const seen = new Set<string>();

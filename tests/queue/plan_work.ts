@@ -18,7 +18,10 @@ export interface WorkedNode {
 /** Tables that grow with the mail. */
 const LARGE = ["attachment", "attempt", "content", "message", "queue", "recipient"];
 
-/** What is wrong with a plan that should handle few rows: a large table is read as a whole, or a node (a scan, sort, hash or join) has seen more than `most`. */
+/**
+ * What is wrong with a plan that should handle few rows: a large table is read as a whole, or a node (a scan, sort,
+ * hash or join) has seen more than `most`.
+ */
 export function excessOf(node: WorkedNode, most: number): readonly string[] {
   const { "Node Type": type, "Relation Name": table, "Index Name": index } = node;
   const removed = (["Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck"] as const)

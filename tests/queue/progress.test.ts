@@ -3,7 +3,10 @@ import { createDatabase, type TestDatabase } from "../database.ts";
 import { startRelayProcess } from "../relay_process.ts";
 import { fill, openConnection, waitForLocks } from "./setup.ts";
 
-/** Runs a command that comes to a row which somebody else has locked, until it has said this, and then to its end. @returns all that it said */
+/**
+ * Runs a command that comes to a row which somebody else has locked, until it has said this, and then to its end.
+ * @returns all that it said
+ */
 async function slowly(
   database: TestDatabase,
   words: readonly string[],

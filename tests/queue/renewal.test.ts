@@ -124,7 +124,9 @@ test("a relay that claims its own message again, its lease having ended under wa
   expect(running.relay.counters.settledStale).toBe(0);
 });
 
-/** A relay whose leases nobody renews: the clock of its timers stands still, and that of the time is set by the test. */
+/**
+ * A relay whose leases nobody renews: the clock of its timers stands still, and that of the time is set by the test.
+ */
 function stillClock(): { readonly clock: Clock; pass(ms: number): void } {
   let passedMs = 0;
   const startedMs = systemClock.now();

@@ -124,7 +124,10 @@ export async function everything(database: TestDatabase, seq: string): Promise<s
   return JSON.stringify(row);
 }
 
-/** Resolves when something about a relay in this process is so; each look waits for the database, so that the relay can go on. */
+/**
+ * Resolves when something about a relay in this process is so; each look waits for the database, so that the relay can
+ * go on.
+ */
 export async function untilSeen(database: TestDatabase, seen: () => boolean, what: string): Promise<void> {
   await until(async () => {
     await database.sql`select`;

@@ -5,7 +5,10 @@ import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { openConnection, openQueue } from "./setup.ts";
 
-/** Listens to the bell, and counts its rings once a marker of our own has come through: notices come in the order of the commits. */
+/**
+ * Listens to the bell, and counts its rings once a marker of our own has come through: notices come in the order of the
+ * commits.
+ */
 async function listen(database: TestDatabase): Promise<AsyncDisposable & { rings(): Promise<number> }> {
   let heard = 0;
   let marker = Promise.withResolvers<void>();
@@ -105,7 +108,10 @@ const withoutPolls: Clock = {
   after: (delayMs, callback) => delayMs < 50 ? systemClock.after(delayMs, callback) : () => undefined,
 };
 
-/** A clock that stands still when it is told to; the timers of 10 ms, by which the claim loop looks again, wait for it to go on. */
+/**
+ * A clock that stands still when it is told to; the timers of 10 ms, by which the claim loop looks again, wait for it
+ * to go on.
+ */
 function stoppedClock(): Clock & { stop(): void; go(): void } {
   let stoppedMs: number | undefined;
   let waiting: (() => void)[] = [];

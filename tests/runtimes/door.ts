@@ -2,7 +2,10 @@ import type { Sql } from "postgres";
 import { DOOR } from "./guest.ts";
 import type { Report } from "./task.ts";
 
-/** What the test's process does for its guests: SQL as superuser, and what has to do with `waitUntil`. Listens on loopback. */
+/**
+ * What the test's process does for its guests: SQL as superuser, and what has to do with `waitUntil`. Listens on
+ * loopback.
+ */
 export interface Door extends AsyncDisposable {
   readonly url: string;
   /** Tells the guest that its answer has been read to the end. */

@@ -3,8 +3,8 @@ import { createRequire } from "node:module";
 import { argv, stdin, stdout } from "node:process";
 import { createInterface } from "node:readline";
 
-// Node with Vercel's edge runtime in it: arguments are the repository's package.json and the bundle for the edge. A line of stdin is a
-// request: a path, a space and a body; a line of stdout is the answer's body.
+// Node with Vercel's edge runtime in it: arguments are the repository's package.json and the bundle for the edge. A
+// line of stdin is a request: a path, a space and a body; a line of stdout is the answer's body.
 
 const [, , packageFile = "", bundleFile = ""] = argv;
 const { EdgeVM } = createRequire(packageFile)("@edge-runtime/vm") as typeof import("@edge-runtime/vm");

@@ -6,7 +6,8 @@ import { ISOLATES, startIsolates } from "./isolates.ts";
 import { nodeProgram } from "./node.ts";
 import { TIMEOUT_MS } from "./stage.ts";
 
-// The client by itself, in an isolate that has nothing of Node. How long that takes is printed and not judged: machines differ.
+// The client by itself, in an isolate that has nothing of Node. How long that takes is printed and not judged: machines
+// differ.
 
 const NAMES = Object.keys(client).sort();
 const text = await bundle("tests/runtimes/names_guest.ts", { target: "browser", format: "iife", minify: true });

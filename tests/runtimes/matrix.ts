@@ -8,7 +8,10 @@ type Need = "fetch" | "WebSocket" | "TCP" | "Node" | "Bun" | "Hyperdrive" | "Pri
 
 interface Connection {
   readonly needs: readonly Need[];
-  /** It goes over the same driver as one that runs every case in each runtime, so that it runs those of `TRANSACTIONS` only. */
+  /**
+   * It goes over the same driver as one that runs every case in each runtime, so that it runs those of `TRANSACTIONS`
+   * only.
+   */
   readonly isAnotherWay?: true;
 }
 

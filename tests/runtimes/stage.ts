@@ -11,7 +11,9 @@ import { BROKEN_TLS, TROUBLES } from "./troubles.ts";
 /** For one case, on a machine under load: 10 MB over a WebSocket that is written in JavaScript take seconds then. */
 export const TIMEOUT_MS = 30_000;
 
-/** What a case may have left. One statement, since a database of its own for each of hundreds of cases takes too long. */
+/**
+ * What a case may have left. One statement, since a database of its own for each of hundreds of cases takes too long.
+ */
 const EMPTY = `
   truncate public.orders, mailchute.message, mailchute.content, mailchute.attachment, mailchute.recipient, mailchute.attempt,
     mailchute.queue, mailchute.suppression`;

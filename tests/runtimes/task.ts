@@ -24,6 +24,8 @@ export interface Report {
 /** A runtime that runs, with a bundle of the cases in it. */
 export interface Runtime extends AsyncDisposable {
   readonly run: (task: Task) => Promise<Report>;
-  /** Answers at once, and runs the task in `waitUntil`; the report goes to the door. For runtimes that handle requests. */
+  /**
+   * Answers at once, and runs the task in `waitUntil`; the report goes to the door. For runtimes that handle requests.
+   */
   readonly runLater?: (task: Task) => Promise<void>;
 }

@@ -30,7 +30,8 @@ const NODE_MODULES: BunPlugin = {
 
 /** Starts workerd, the runtime of Cloudflare Workers, with the cases in it. */
 export async function startWorkerd({ nodejsCompat, hyperdriveUrl }: WorkerdOptions): Promise<Runtime> {
-  // Shown only when it does not start: there is a stack for each connection that fails, which tests bring about by the hundred.
+  // Shown only when it does not start: there is a stack for each connection that fails, which tests bring about by the
+  // hundred.
   let errors = "";
   const miniflare = new Miniflare({
     modules: true,

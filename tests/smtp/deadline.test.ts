@@ -20,7 +20,10 @@ function hangingAt(
   return { script: { ...script, on: { [kind]: hang } }, reached };
 }
 
-/** The real connector, and a promise for the moment when the client knows that it is connected: the server knows earlier. */
+/**
+ * The real connector, and a promise for the moment when the client knows that it is connected: the server knows
+ * earlier.
+ */
 function watchedConnector(): { connector: Connector; connected: Promise<void> } {
   const { promise: connected, resolve } = Promise.withResolvers<void>();
   const connector: Connector = (target, events) =>

@@ -21,8 +21,8 @@ export interface Taken {
 }
 
 /**
- * A network in memory with servers behind it, in which all that can happen at a time happens in an order of chance: bytes come in pieces,
- * servers refuse, fall silent, and close. The same seed gives the same run.
+ * A network in memory with servers behind it, in which all that can happen at a time happens in an order of chance:
+ * bytes come in pieces, servers refuse, fall silent, and close. The same seed gives the same run.
  */
 export class ModelNetwork {
   readonly settings: ModelSettings;

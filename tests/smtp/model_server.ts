@@ -7,8 +7,9 @@ export interface ServerEnd {
 }
 
 /**
- * A server that keeps to the letter of RFC 5321, 2920 and 3030, and does at any command what servers do in bad times. What a client must
- * not do is a violation: a command inside of a mail, a content that is taken for commands, an envelope with the content of another mail.
+ * A server that keeps to the letter of RFC 5321, 2920 and 3030, and does at any command what servers do in bad times.
+ * What a client must not do is a violation: a command inside of a mail, a content that is taken for commands, an
+ * envelope with the content of another mail.
  */
 export class ModelServer {
   readonly #network: ModelNetwork;

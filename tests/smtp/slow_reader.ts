@@ -2,7 +2,10 @@ import { createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { createAuthority } from "./certificate.ts";
 
-/** An SMTP server in a process of its own that reads slowly and keeps nothing: memory measured beside it is the client's. */
+/**
+ * An SMTP server in a process of its own that reads slowly and keeps nothing: memory measured beside it is the
+ * client's.
+ */
 const authority = createAuthority();
 const serve = (socket: Socket): void => {
   let isInContent = false;

@@ -30,7 +30,8 @@ for (
     const envelope = envelopeTo("ann@corp.example", "bob@corp.example", "cid@corp.example");
     const delivery = await relay.transport.send(envelope, content, NEVER, told);
     expect(outcomesOf(delivery)).toEqual(["sent final 250", "bounced rcpt recipient 550", "sent final 250"]);
-    // The last line that the server had when the accepted ones, 0 and 2, were about to be committed: never the final dot.
+    // The last line that the server had when the accepted ones, 0 and 2, were about to be committed: never the final
+    // dot.
     expect(log).toEqual([expect.stringMatching(last), "concluded sent,bounced,sent"]);
   });
 

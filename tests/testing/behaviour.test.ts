@@ -83,7 +83,10 @@ async function fake(behaviour: Behaviour): Promise<unknown> {
   return plain(await behaviour(subject));
 }
 
-/** Without what is another at each run: ids, the app's name, and times but for how long something waits, to half a minute. */
+/**
+ * Without what is another at each run: ids, the app's name, and times but for how long something waits, to half a
+ * minute.
+ */
 function plain(seen: unknown): unknown {
   const text = JSON.stringify(seen, (name, value: unknown) => {
     if (name === "app") return "app";

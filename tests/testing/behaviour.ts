@@ -7,7 +7,8 @@ import {
   type MessageStatus,
 } from "../../mod.ts";
 
-// What is done with a mailer and what comes of it, for the real one and the fake one alike. A case returns what it has seen; the test compares both.
+// What is done with a mailer and what comes of it, for the real one and the fake one alike. A case returns what it has
+// seen; the test compares both.
 
 /** A mailer, and what happens to its mails. */
 export interface Subject {
@@ -15,7 +16,10 @@ export interface Subject {
   /** The same with `transaction: "required"`. */
   readonly strict: Mailer;
   transaction<T>(work: (tx: Connection) => Promise<T>): Promise<T>;
-  /** Lets a relay try all that waits; the part of an address before a hyphen says what the server makes of it: `bounced-1@example.com`. */
+  /**
+   * Lets a relay try all that waits; the part of an address before a hyphen says what the server makes of it:
+   * `bounced-1@example.com`.
+   */
   deliver(): Promise<void>;
   /** Lets the windows of all digests end. */
   closeDigests(): Promise<void>;

@@ -13,8 +13,8 @@ import { startNeonStandin } from "../neon_standin.ts";
 import { enqueue } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 
-// Everything that a run asks of the database, by each kind of connection that an app may hand in. The way to the server is the relay's here:
-// worker-mailer is for workerd.
+// Everything that a run asks of the database, by each kind of connection that an app may hand in. The way to the server
+// is the relay's here: worker-mailer is for workerd.
 
 const INSTANCE = randomUUID();
 

@@ -1,6 +1,7 @@
 import { drain, drainWorker, type WorkerSettings } from "../../worker/worker.ts";
 
-// The Worker of the tests: drains with the settings that it is sent, and answers with the report; its cron trigger takes them from a binding.
+// The Worker of the tests: drains with the settings that it is sent, and answers with the report; its cron trigger
+// takes them from a binding.
 
 interface Env {
   readonly SETTINGS: WorkerSettings;

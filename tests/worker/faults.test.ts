@@ -3,7 +3,8 @@ import { describeMessage, enqueue, makeDue, openTestRelay } from "../relay.ts";
 import type { Scripts } from "../scripted_server.ts";
 import { setup as setUp, stopWorker } from "./setup.ts";
 
-// Every fault of worker-mailer 1.2.1 that is known, by its number there, and what the Worker does in its place. In workerd, over real sockets.
+// Every fault of worker-mailer 1.2.1 that is known, by its number there, and what the Worker does in its place. In
+// workerd, over real sockets.
 
 afterAll(stopWorker);
 

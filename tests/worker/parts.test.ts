@@ -7,7 +7,8 @@ import { describeMessage, enqueue, makeDue } from "../relay.ts";
 import type { Answer } from "../scripted_server.ts";
 import { setup, startWorker, stopWorker } from "./setup.ts";
 
-// A Worker has one dialogue for each recipient, and no disk: of a mail to many it writes part after part what has become of them.
+// A Worker has one dialogue for each recipient, and no disk: of a mail to many it writes part after part what has
+// become of them.
 
 afterAll(stopWorker);
 

@@ -1,7 +1,8 @@
 import type { Connection } from "../../../mod.ts";
 import type { NeonTarget } from "../../neon_target.ts";
 
-// A kind imports its driver and nothing else that is not plain code, so that each runtime can take the kinds that work in it.
+// A kind imports its driver and nothing else that is not plain code, so that each runtime can take the kinds that work
+// in it.
 
 /** An app's statement beside the mail's: text and values. */
 export type OwnStatement = readonly [text: string, values: string[]];

@@ -21,7 +21,9 @@ export async function withClient<T>(
   }
 }
 
-/** Lets nothing be thrown into the air: end() does not wait for the connections, and the test's database may go first. */
+/**
+ * Lets nothing be thrown into the air: end() does not wait for the connections, and the test's database may go first.
+ */
 export function quiet(pool: Pool): Pool {
   return pool.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
 }

@@ -2,7 +2,8 @@ import type { PrismaNeon } from "@prisma/adapter-neon";
 import type { PrismaPg } from "@prisma/adapter-pg";
 import { getPrismaClient, type GetPrismaClientConfig } from "@prisma/client/runtime/client";
 
-// What `prisma generate` writes for a schema without models. Written out, since the generator brings 135 packages and downloads an engine.
+// What `prisma generate` writes for a schema without models. Written out, since the generator brings 135 packages and
+// downloads an engine.
 
 /** What Prisma's generated client has for everybody, and an app's own has beside its models. */
 export interface PrismaClient {
