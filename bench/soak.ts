@@ -18,7 +18,7 @@ const USAGE = `usage: bun bench/soak.ts [NAME] [--seed N] [--seconds 60] [--seed
   --seed     the first seed [default: from the clock]
   --seconds  how long each run of history and mix goes on
   --seeds    how many runs of these, each with the next seed
-  --at-once  how many of history go on side by side
+  --at-once  how many of these go on side by side
   --write    write the result into docs/figures.md`;
 
 const NAMES = ["history", "mix", "rolling", "kills", "outage"] as const;
@@ -54,27 +54,35 @@ async function soak({ name, seed, seconds, seeds, atOnce, write }: Wanted): Prom
     runs.push(run);
     console.log(run.verdict.findings.length > 0 ? tellRun(run) : summarise(run));
   };
-  const histories: Run[] = [];
-  if (asked("history")) {
+  const forEachSeed = async (what: string, run: (seed: number) => Promise<void>) => {
     let next = 0;
     const inTurn = async () => {
       for (let count = next++; count < seeds; count = next++) {
-        console.log(`history, seed ${seed + count}, ${seconds} s …`);
-        const run = await runHistory({ seed: seed + count, lastsMs: seconds * 1_000 });
-        histories.push(run);
-        tell(run);
+        console.log(`${what}, seed ${seed + count}, ${seconds} s …`);
+        await run(seed + count);
       }
     };
     await Promise.all(Array.from({ length: atOnce }, inTurn));
+  };
+  const lastsMs = seconds * 1_000;
+  const histories: Run[] = [];
+  if (asked("history")) {
+    await forEachSeed("history", async (seed) => {
+      const run = await runHistory({ seed, lastsMs });
+      histories.push(run);
+      tell(run);
+    });
   }
   const mixes: MixRun[] = [];
-  for (let count = 0; asked("mix") && count < seeds; count++) {
-    console.log(`mix, seed ${seed + count}, ${seconds} s …`);
-    const mix = await runMix({ seed: seed + count, lastsMs: seconds * 1_000 });
-    mixes.push(mix);
-    console.log(
-      [`${mix.mails} mails, ${mix.copies} copies, ${mix.findings.length} findings`, ...mix.findings].join("\n  "),
-    );
+  if (asked("mix")) {
+    await forEachSeed("mix", async (seed) => {
+      const mix = await runMix({ seed, lastsMs });
+      mixes.push(mix);
+      const { mails, copies, findings } = mix;
+      console.log(
+        [`seed ${seed}: ${mails} mails, ${copies} copies, ${findings.length} findings`, ...findings].join("\n  "),
+      );
+    });
   }
   let rolling: ScenarioRun | undefined;
   if (asked("rolling")) {
@@ -111,6 +119,7 @@ async function soak({ name, seed, seconds, seeds, atOnce, write }: Wanted): Prom
   if (write && rolling !== undefined && kills !== undefined) {
     const result: SoakResult = {
       histories,
+      mixes,
       seconds,
       rolling,
       kills,

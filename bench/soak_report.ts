@@ -1,4 +1,5 @@
 import { cpus } from "node:os";
+import type { MixRun } from "../tests/history/mix.ts";
 import type { OutageRun } from "../tests/history/outage.ts";
 import type { ScenarioRun } from "../tests/history/scenarios.ts";
 import type { Run } from "../tests/history/stage.ts";
@@ -8,6 +9,7 @@ import { renderTable } from "./report.ts";
 /** What a whole soak brought. */
 export interface SoakResult {
   readonly histories: readonly Run[];
+  readonly mixes: readonly MixRun[];
   /** How long things went wrong in each of them. */
   readonly seconds: number;
   readonly rolling: ScenarioRun;
@@ -21,7 +23,7 @@ export interface SoakResult {
 
 /** Writes the section of docs/figures.md. */
 export function renderSoak(result: SoakResult, now: Date): string {
-  const { histories, seconds, rolling, restarts, kills, killed, outages, awayMs } = result;
+  const { histories, mixes, seconds, rolling, restarts, kills, killed, outages, awayMs } = result;
   const [cpu] = cpus();
   const seeds = histories.flatMap(({ seed }) => seed ?? []).sort((one, other) => one - other);
   return [
@@ -54,6 +56,11 @@ export function renderSoak(result: SoakResult, now: Date): string {
         row(`Postgres away for ${awayMs / 1_000} s${index === 0 ? "" : ", kill -9 meanwhile"}`, [run])
       ),
     ]),
+    `All operations at once, without a kill (send, cancel, reschedule, suppress, retry, pause, purge, digests, reports, a Worker beside two relays, answers that come late or never): ${mixes.length} ` +
+    `runs of ${seconds} s with the same seeds, ${number(total(mixes, "mails"))} mails, ${
+      number(total(mixes, "copies"))
+    } copies; ` +
+    `${number(mixes.reduce((sum, { findings }) => sum + findings.length, 0))} findings.`,
   ].join("\n\n");
 }
 
@@ -70,6 +77,10 @@ function row(name: string, runs: readonly Run[]): readonly string[] {
     number(sum(({ verdict }) => verdict.recorded)),
     unrecorded || "0",
   ];
+}
+
+function total(mixes: readonly MixRun[], what: "mails" | "copies"): number {
+  return mixes.reduce((sum, mix) => sum + mix[what], 0);
 }
 
 function faults(runs: readonly Run[]): string {
