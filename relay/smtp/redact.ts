@@ -13,13 +13,19 @@ import { MAX_TEXT_CHARACTERS, type ServerReply } from "./reply.ts";
  */
 export function redact(text: string, { user, secret }: Login): string {
   const responses = [base64(`\0${user}\0${secret}`), xoauth2Response(user, secret)];
-  const secrets = [...responses, base64(secret), base64(user), secret, user];
+  const secrets = [...responses, base64(secret), base64(user), secret];
   let clean = text;
   // The longest first: a password may be a part of another of these.
   for (const each of secrets.filter((each) => each !== "").sort((a, b) => b.length - a.length)) {
     clean = clean.replaceAll(each, "****");
   }
-  return clean;
+  return user === "" ? clean : clean.replaceAll(wholeWord(user), "****");
+}
+
+/** A user called `relay` is not to be seen in `relaying denied`. */
+function wholeWord(text: string): RegExp {
+  const literal = text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  return new RegExp(`(?<![\\p{L}\\p{N}])${literal}(?![\\p{L}\\p{N}])`, "gu");
 }
 
 /**

@@ -189,3 +189,15 @@ test("redact() takes out every form of the credentials", () => {
   const forms = ["s3cret", "ann", btoa("s3cret"), btoa("ann"), btoa("\0ann\0s3cret")];
   expect(redact(forms.join(" "), ANNS_LOGIN)).toBe("**** **** **** **** ****");
 });
+
+test("redact() sees a user as a whole word only: of one called relay, or a, the words of the server are left", () => {
+  const said = "554 5.7.1 relaying denied for relay (relay@corp.example), Relay.Log has a note";
+  expect(redact(said, { user: "relay", secret: "s3cret" })).toBe(
+    "554 5.7.1 relaying denied for **** (****@corp.example), Relay.Log has a note",
+  );
+  expect(redact("a bad pass: a", { user: "a", secret: "s3cret" })).toBe("**** bad pass: ****");
+  // What stands for something in a pattern.
+  expect(redact("who is a.b+(c)|[d]\\?", { user: "a.b+(c)|[d]\\", secret: "s3cret" })).toBe("who is ****?");
+  // A password that has the user in it goes as a whole.
+  expect(redact("no ann.1 here", { user: "ann", secret: "ann.1" })).toBe("no **** here");
+});
