@@ -119,7 +119,7 @@ export async function withDatabase<T>(
   work: (sql: Sql, database: ConnectOptions) => Promise<T>,
 ): Promise<T> {
   const database = chooseDatabase(context, options.name);
-  let sql = connect({ ...database, pinsPath: !database.pooled && options.ownPath !== true });
+  let sql = connect({ ...database, pins: !database.pooled && options.ownPath !== true });
   try {
     const state = await schemaState(sql).catch(async (cause: unknown) => {
       if (!isOfPooler(cause)) throw cause;

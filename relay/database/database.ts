@@ -88,20 +88,21 @@ const PLANS = { enable_seqscan: "off", plan_cache_mode: "force_generic_plan" };
 /**
  * What is ours is named with its schema, all else is Postgres'. In the role's own path any app may have put a function
  * that fits an argument better than one of pg_catalog, which then wins: it would run with the rights of this role,
- * which reads all mails.
+ * which reads all mails. And the driver reads times as ISO writes them: of `SQL, DMY`, which an old application may
+ * want for its database, it would take the day for the month.
  */
-const PATH = { search_path: "pg_catalog" };
+const PINNED = { search_path: "pg_catalog", DateStyle: "ISO" };
 
 /**
  * Connects, without looking at the schema.
  *
  * @param keepsPlans for the statements of the queue
- * @param pinsPath looks for nothing in the role's own search_path. Poolers refuse it as they do `keepsPlans`.
+ * @param pins goes by no search_path and DateStyle of the role's own. Poolers refuse it as they do `keepsPlans`.
  */
 export function connect(
-  { url, pooled, keepsPlans, pinsPath, onClose }: Pick<ConnectOptions, "url" | "pooled"> & {
+  { url, pooled, keepsPlans, pins, onClose }: Pick<ConnectOptions, "url" | "pooled"> & {
     readonly keepsPlans?: boolean;
-    readonly pinsPath?: boolean;
+    readonly pins?: boolean;
     readonly onClose?: () => void;
   },
 ): Sql {
@@ -113,7 +114,7 @@ export function connect(
     connection: {
       application_name: APPLICATION,
       ...(keepsPlans === true ? PLANS : {}),
-      ...(pinsPath === true ? PATH : {}),
+      ...(pins === true ? PINNED : {}),
     },
     onnotice: () => {},
     ...(onClose === undefined ? {} : { onclose: onClose }),
@@ -152,7 +153,7 @@ export async function openDatabase(options: ConnectOptions, timing: Timing): Pro
   const { name, display, url } = options;
   const sql = new ConnectionPool({
     // A pooler keeps no plans, and knows no such parameters.
-    open: ({ prepare, onClose }) => connect({ url, pooled: !prepare, keepsPlans: prepare, pinsPath: prepare, onClose }),
+    open: ({ prepare, onClose }) => connect({ url, pooled: !prepare, keepsPlans: prepare, pins: prepare, onClose }),
     prepare: !options.pooled,
     statementMs: statementLimitMs(timing.leaseMs),
     clock: timing.clock,

@@ -52,7 +52,7 @@ const PATIENCE_MS = 20_000;
 
 /** Looks at one database; changes nothing in it. */
 export async function checkDatabase(options: Omit<DatabaseUnderTest, "sql">): Promise<readonly Finding[]> {
-  let sql = connect({ ...options.database, pinsPath: !options.database.pooled });
+  let sql = connect({ ...options.database, pins: !options.database.pooled });
   const connection: DatabaseCheck = async (test) => {
     try {
       return await checkConnection(test);
