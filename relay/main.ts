@@ -80,6 +80,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
+
 function parse(
   command: Command,
   args: readonly string[],
@@ -98,6 +100,11 @@ function parse(
     const twice = names.find((name, index) => names.indexOf(name) < index);
     // Of two streams to pause, one would go on.
     if (twice !== undefined) throw new Error(`--${twice} is given twice: keep one`);
+    const empty = tokens.find((token) => isEmpty(command, token));
+    if (empty !== undefined) {
+      const what = empty.kind === "option" ? empty.rawName : "An argument";
+      throw new Error(`${what} is empty: say which, or leave it out`);
+    }
     if (positionals.length > 0 && command.usage.startsWith("[") && command.takesWords !== true) {
       throw new Error(`Unexpected argument '${positionals[0]}'`);
     }
@@ -109,6 +116,12 @@ function parse(
       }; usage: mailchute ${command.name} ${command.usage}`,
     );
   }
+}
+
+/** What a shell makes of a variable that is not set, such as `cancel --batch "$NAME"`. */
+function isEmpty({ takesEmpty = [] }: Command, token: Token): boolean {
+  if (takesEmpty === "all" || token.kind === "option-terminator" || token.value?.trim() !== "") return false;
+  return token.kind === "positional" || !takesEmpty.includes(token.name);
 }
 
 function isRepeatable(options: NonNullable<Command["options"]>, name: string): boolean {

@@ -43,6 +43,8 @@ export interface Command {
   readonly usage: string;
   /** Takes words though its usage begins with an option. @default {false} */
   readonly takesWords?: boolean;
+  /** The options whose values may be empty; `all`: words too. @default {[]} */
+  readonly takesEmpty?: readonly string[] | "all";
   /** The exit code for a command line that makes no sense. @default {EXIT.usage} */
   readonly usageExit?: number;
   /** One line for `--help`. */

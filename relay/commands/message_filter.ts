@@ -63,10 +63,10 @@ export function filterOf(options: Options, now: Date): MessageFilter {
   return {
     ...{ states, stream, since, until },
     to: recipientOf(options.to),
-    tag: lineOf("--tag", options.tag),
-    batch: lineOf("--batch", options.batch),
-    app: lineOf("--app", options.app),
-    error: lineOf("--error", options.error),
+    tag: textOf(options.tag),
+    batch: textOf(options.batch),
+    app: textOf(options.app),
+    error: textOf(options.error),
   };
 }
 
@@ -139,10 +139,8 @@ cross join lateral (
   where r.seq = m.seq
 ) s`;
 
-function lineOf(option: string, text: Options[string]): string | undefined {
-  if (typeof text !== "string") return undefined;
-  if (text.trim() !== "") return text;
-  throw new UsageError(`${option} is empty: say which, or leave it out`);
+function textOf(text: Options[string]): string | undefined {
+  return typeof text === "string" ? text : undefined;
 }
 
 function recipientOf(text: Options[string]): string | undefined {

@@ -55,6 +55,7 @@ export function sendCommand(machine: SendMachine): Command {
     summary:
       "put one mail into the queue, as sendmail does: a finished one from stdin, to these addresses or with -t to those of its header; or one of a few flags, whose text is stdin without --text. Exits with 64, 65, 75 and 77 as sysexits.h has them",
     takesWords: true,
+    takesEmpty: "all",
     usageExit: SYSEXITS.usage,
     options: {
       "read-recipients": { type: "boolean", short: "t" },

@@ -184,7 +184,5 @@ function spanOf(text: string): number | undefined {
 }
 
 function scopeOf(app: Options[string]): string {
-  if (app === undefined) return "all";
-  if (typeof app === "string" && app !== "") return `app:${app}`;
-  throw new UsageError("--app needs the name of an app");
+  return typeof app === "string" ? `app:${app}` : "all";
 }

@@ -31,6 +31,8 @@ export const templateCommand: Command = {
     "list [--app NAME] | save FOLDER --app NAME [--accept-differences] [--dry-run] | show NAME --app NAME [--language de] [--version 2] | preview NAME --app NAME [--language de] [--version 2] [--var NAME=VALUE…] | remove NAME --app NAME [--language de] [--version 2] [--dry-run | --yes] [--json] [--database NAME]",
   summary:
     "the templates that an app's mails may name: save reads NAME/subject.txt, NAME/body.txt and NAME/body.html of a folder, and NAME/LANGUAGE/… for other languages; all of it is saved or nothing, and what has changed is a new version. It refuses languages whose variables differ, unless --accept-differences. preview shows what a template makes of values",
+  // `--language ''` is the one without a language.
+  takesEmpty: ["language"],
   options: {
     app: { type: "string" },
     language: { type: "string" },

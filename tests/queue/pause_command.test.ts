@@ -76,10 +76,14 @@ test.each([
   [["pause", "--to-domain", "ann@example.com"], "--to-domain ann@example.com is no domain that mail could have"],
   [["pause", "--to-domain", "*.example.com"], "is no domain that mail could have: write example.com"],
   [["pause", "--reason", "why"], "--reason says why something is paused: add --all"],
-  [["pause", "--all", "--reason", " "], "--reason takes one line of 1 to 500 characters"],
+  [["pause", "--all", "--reason", " "], "--reason is empty: say which, or leave it out"],
   [["pause", "--all", "--reason", "a\nb"], "--reason takes one line of 1 to 500 characters"],
   [["pause", "--all", "--reason", "r".repeat(501)], "--reason takes one line of 1 to 500 characters"],
   [["pause", "--all", "--json"], "--json is for the list"],
+  // What a shell makes of a variable that is not set.
+  [["pause", "--stream", ""], "--stream is empty: say which, or leave it out"],
+  [["cancel", "--batch", " ", "--yes"], "--batch is empty: say which, or leave it out"],
+  [["show", ""], "An argument is empty: say which, or leave it out"],
 ])("%p is refused before anything is asked of a database", async (words, sentence) => {
   const ran = await run(words, { DATABASE_URL: "postgres://nobody@127.0.0.1:1/none" });
   expect({ code: ran.code, stdout: ran.stdout }).toEqual({ code: 2, stdout: "" });

@@ -123,7 +123,7 @@ test.each([
   [["settle", UNKNOWN_ID], "settle needs --sent: the server has the mail"],
   [["settle", "--sent"], "settle needs ids or a filter"],
   [["settle", "--sent", "--state", "bounced"], "--state bounced: none of these can be settled as sent"],
-  [["settle", "--sent", UNKNOWN_ID, "--reason", " "], "--reason takes one line"],
+  [["settle", "--sent", UNKNOWN_ID, "--reason", " "], "--reason is empty: say which"],
 ])("%p is a wrong command line", async (words, says) => {
   const { code, stderr } = await run(words, { DATABASE_URL: "postgres://u:p@127.0.0.1:1/a" });
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(says) });

@@ -106,12 +106,12 @@ test.each([
   [["otp", "--expires", "1500ms"], "--expires 1500ms is no time of 1s to 31d"],
   [["otp", "--backoff", "5s"], "the last at least 1m since it repeats"],
   [["otp", "--backoff", "5s soon 1m"], "--backoff 5s soon 1m is not 1 to 20 times"],
-  [["otp", "--backoff", " "], "is not 1 to 20 times"],
+  [["otp", "--backoff", " "], "--backoff is empty: say which"],
   [["otp", "--backoff", "2d"], "is not 1 to 20 times"],
   [["otp", "--backoff", "1m ".repeat(21)], "is not 1 to 20 times"],
   [["otp", "--on-uncertain", "ask"], "--on-uncertain ask is none of retry, hold, none"],
   [["otp", "--digest", "maybe"], "--digest maybe is none of yes, no, none"],
-  [["otp", "--app", ""], "--app needs the name of an app"],
+  [["otp", "--app", ""], "--app is empty: say which"],
 ])("stream %j is a usage error that says why", async (words, says) => {
   const { code, stderr } = await run(["stream", ...words]);
   expect(code).toBe(2);

@@ -167,6 +167,9 @@ test("template list, show, preview and remove tell of templates, for people and 
   expect((await template("remove", "welcome", "--app", "shop", "--language", "de")).stdout).toBe(
     "welcome de: version 1 removed\n",
   );
+  const bare = await template("remove", "welcome", "--app", "shop", "--language", "", "--dry-run");
+  expect(bare.stdout).toBe("welcome: version 1 would be removed\n");
+  expect((await template("remove", "welcome", "--app", "")).stderr).toContain("--app is empty: say which");
   expect((await template("remove", "welcome", "--app", "shop")).stdout).toBe("welcome: version 1 removed\n");
   expect((await template("remove", "welcome", "--app", "shop")).code).toBe(1);
   expect([...await database.sql`select name from mailchute.template`]).toEqual([{ name: "receipt" }]);
