@@ -80,6 +80,8 @@ async function runTests(share: readonly string[], report: string, serverUrl: str
       "test",
       "--reporter=junit",
       `--reporter-outfile=${report}`,
+      "--timeout",
+      "60000",
       // With the dots these are paths, and not parts of names.
       ...share.map((path) => isAlone ? path : `./${path}`),
     ],
