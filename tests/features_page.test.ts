@@ -70,6 +70,16 @@ test("the page's links lead to files, and to sections that they have", async () 
   }
 });
 
+test("each project that is named by the number of an issue has a link to its repository", () => {
+  const repositories = new Map(
+    [...page.matchAll(/\[([^\]]+)\]\(https:\/\/github\.com\/([^)]+)\)/g)].map(([, name, path]) => [name, path]),
+  );
+  const named = new Set([...page.matchAll(/([\w./-]+)#\d+/g)].map(([, name]) => name));
+  expect(named.size).toBeGreaterThan(30);
+  expect([...named].sort()).toEqual([...repositories.keys()].sort());
+  for (const [name = "", path = ""] of repositories) expect(`/${path}`).toEndWith(`/${name}`);
+});
+
 test("every setting and command that the page names is there", async () => {
   const [settings, commands] = await Promise.all(
     ["settings", "commands"].map((name) => Bun.file(join(ROOT, `docs/${name}.md`)).text()),

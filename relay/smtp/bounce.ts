@@ -25,7 +25,7 @@ const BOUNCE_RULES: readonly BounceRule[] = [
   { enhanced: "1.2", says: "hard", because: "RFC 3463 section 3.2: no such domain" },
   { enhanced: "1.3", says: "hard", because: "RFC 3463 section 3.2: no mailbox can be called so" },
   { enhanced: "1.6", says: "hard", because: "RFC 3463 section 3.2: the mailbox has moved, and nobody says where" },
-  { enhanced: "1.10", says: "hard", because: "RFC 7505 section 4.2: its domain takes no mail" },
+  { enhanced: "1.10", says: "hard", because: "RFC 7505 section 4.1: its domain takes no mail" },
   { enhanced: "2.0", says: "soft", because: "RFC 3463 section 3.3: something is wrong with the mailbox" },
   { enhanced: "2.1", says: "soft", because: "RFC 3463 section 3.3: the mailbox is disabled, perhaps for a while" },
   { enhanced: "2.2", says: "soft", because: "RFC 3463 section 3.3: the mailbox is full" },

@@ -50,7 +50,7 @@ const SHUTTING_DOWN: Rule = {
 const OUT_OF_STEP: Rule = {
   code: "503",
   verdict: end("protocol"),
-  because: "RFC 5321 section 4.2.4: the server is at another place in the dialogue than we are; start anew",
+  because: "RFC 5321 section 4.1.4: the server is at another place in the dialogue than we are; start anew",
 };
 const UNEXPECTED: Rule = { code: "any", verdict: end("protocol"), because: "No answer to what we had said" };
 const ROUTE_REFUSES: readonly Rule[] = [

@@ -213,7 +213,7 @@ function codeOf(line: Uint8Array): number | undefined {
   return (a - 0x30) * 100 + (b - 0x30) * 10 + (c - 0x30);
 }
 
-/** RFC 6531 section 3.7.4.2 allows UTF-8; older servers send one byte a character, and those are never refused. */
+/** RFC 6531 section 3.7.4.1 allows UTF-8; older servers send one byte a character, and those are never refused. */
 function decode(bytes: Uint8Array): string {
   let text: string;
   try {

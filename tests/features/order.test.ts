@@ -64,7 +64,7 @@ test("mails can have different priorities", async () => {
   expect(of("low", 40)).toBeGreaterThan(12);
 });
 
-test("newsletters must not hold up transactional mail", async () => {
+test("mails have priorities, and newsletters do not hold up transactional mail", async () => {
   const { mail, server } = stage;
   const before = server.mails.length;
   const gate = gateAt("News");

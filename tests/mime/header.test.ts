@@ -69,7 +69,7 @@ test("headerProblem() takes a name of 76 characters and refuses 77", () => {
   expect(headerProblem("X".repeat(77), "v")).toMatch(/76/);
 });
 
-test("mimetext zele#7: CRLF in a custom header's value is refused, as is every other control character", () => {
+test("MIMEText#81, zele#7: CRLF in a custom header's value is refused, as is every other control character", () => {
   expect(headerProblem("X-A", "1\r\nX-Injected: 1")).toMatch(/line break/);
   for (let code = 0; code < 0x20; code++) expect(valueProblem(`a${String.fromCharCode(code)}b`)).toMatch(/control/);
   expect(valueProblem("a\x7f")).toMatch(/control/);
