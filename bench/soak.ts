@@ -8,8 +8,7 @@ import { summarise, tellRun } from "../tests/history/tell.ts";
 import { rewriteFigures, withSoak } from "./figures_page.ts";
 import { renderSoak, type SoakResult } from "./soak_report.ts";
 
-// The program: `bun bench/soak.ts [history|mix|rolling|kills|outage] [--seed N] [--seconds 60] [--seeds 1] [--at-once
-// 1] [--write]`.
+// The program behind `npm run soak`.
 
 const USAGE = `usage: bun bench/soak.ts [NAME] [--seed N] [--seconds 60] [--seeds 1] [--at-once 1] [--write]
 

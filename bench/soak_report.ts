@@ -25,6 +25,7 @@ export interface SoakResult {
 export function renderSoak(result: SoakResult, now: Date): string {
   const { histories, mixes, seconds, rolling, restarts, kills, killed, outages, awayMs } = result;
   const [cpu] = cpus();
+  const sum = (pick: (mix: MixRun) => number) => number(mixes.reduce((total, mix) => total + pick(mix), 0));
   const seeds = histories.flatMap(({ seed }) => seed ?? []).sort((one, other) => one - other);
   return [
     "## Soak: what is lost, and what is sent twice",
@@ -56,11 +57,10 @@ export function renderSoak(result: SoakResult, now: Date): string {
         row(`Postgres away for ${awayMs / 1_000} s${index === 0 ? "" : ", kill -9 meanwhile"}`, [run])
       ),
     ]),
-    `All operations at once, without a kill (send, cancel, reschedule, suppress, retry, pause, purge, digests, reports, a Worker beside two relays, answers that come late or never): ${mixes.length} ` +
-    `runs of ${seconds} s with the same seeds, ${number(total(mixes, "mails"))} mails, ${
-      number(total(mixes, "copies"))
-    } copies; ` +
-    `${number(mixes.reduce((sum, { findings }) => sum + findings.length, 0))} findings.`,
+    "All operations at once, without a kill (send, cancel, reschedule, suppress, retry, pause, purge, digests, reports, a Worker beside two relays, answers that come " +
+    `late or never): ${mixes.length} runs of ${seconds} s with the same seeds, ${sum(({ mails }) => mails)} mails, ${
+      sum(({ copies }) => copies)
+    } copies; ${sum(({ findings }) => findings.length)} findings.`,
   ].join("\n\n");
 }
 
@@ -77,10 +77,6 @@ function row(name: string, runs: readonly Run[]): readonly string[] {
     number(sum(({ verdict }) => verdict.recorded)),
     unrecorded || "0",
   ];
-}
-
-function total(mixes: readonly MixRun[], what: "mails" | "copies"): number {
-  return mixes.reduce((sum, mix) => sum + mix[what], 0);
 }
 
 function faults(runs: readonly Run[]): string {

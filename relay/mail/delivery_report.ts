@@ -50,8 +50,8 @@ const MOST_CHARACTERS = 1_000;
 const UUID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/;
 
 /**
- * Reads a report. What relays a mail to where no reports are made, or expands a list, says nothing, neither does a
- * complaint that is withdrawn, nor who has thrown a mail away unread.
+ * Reads a report. What relays a mail to where no reports are made, or expands a list, says nothing; nor does a
+ * complaint that is withdrawn, or who has thrown a mail away unread.
  *
  * @example
  * ```ts
@@ -107,7 +107,7 @@ function statusOf(
   block: Block,
   { reporting, notice }: { readonly reporting: string | undefined; readonly notice: string },
 ): readonly Report[] {
-  const addresses = [...addressesOf(block, "original-recipient"), ...addressesOf(block, "final-recipient")];
+  const addresses = recipientOf(block);
   if (addresses.length === 0) return [];
   const status = /[245]\.\d{1,3}\.\d{1,3}/.exec(block.get("status")?.[0] ?? "")?.[0];
   const kind = kindOf(block.get("action")?.[0], status);
@@ -168,10 +168,15 @@ function complaintOf(block: Block): readonly Report[] {
 function readingOf(receipt: Block): readonly Report[] {
   const [disposition = ""] = receipt.get("disposition") ?? [];
   if (!/;\s*displayed\b/i.test(disposition)) return [];
-  const addresses = [...addressesOf(receipt, "original-recipient"), ...addressesOf(receipt, "final-recipient")];
+  const addresses = recipientOf(receipt);
   const reporter = receipt.get("reporting-ua")?.[0] || undefined;
   const reply = `Disposition: ${disposition}`;
   return [{ kind: "opened", addresses, code: undefined, enhanced: undefined, reply, reporter }];
+}
+
+/** By what addresses a recipient is named: as the sender wrote it, then as the last server did. */
+function recipientOf(block: Block): readonly string[] {
+  return [...addressesOf(block, "original-recipient"), ...addressesOf(block, "final-recipient")];
 }
 
 /**

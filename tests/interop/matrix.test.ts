@@ -153,9 +153,7 @@ for (const { name, needed, start } of SERVERS) {
         expect(report).toMatchObject({ ids: [mail.id], reports: [{ kind: "bounced", code: 550, enhanced: "5.1.1" }] });
         expect(report?.reports[0]?.addresses).toContain(PASSED_ON);
       });
-    }
 
-    if (name !== "smtp-server") {
       testServer("reports a mail that it has delivered, where that is asked for", async () => {
         await using way = openWay(server, "plain", { dsn: "all" });
         const mail = numberedMail(16);

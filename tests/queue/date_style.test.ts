@@ -8,7 +8,7 @@ test(
   async () => {
     await using database = await createDatabase();
     const name = new URL(database.url).pathname.slice(1);
-    // Neither day is a month.
+    // Days that could be months.
     const scheduledAt = "2030-03-02T01:00:00.000Z";
     const { id } = await createMailer(database.sql, { from: "shop@shop.example" })
       .send({ to: "ann@example.com", subject: "Hello", text: "!", scheduledAt });
