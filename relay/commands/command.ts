@@ -121,7 +121,8 @@ export async function withDatabase<T>(
   work: (sql: Sql, database: ConnectOptions) => Promise<T>,
 ): Promise<T> {
   const database = chooseDatabase(context, options.name);
-  let sql = connect({ ...database, pins: !database.pooled && options.ownPath !== true });
+  const pinned = options.ownPath === true ? "all but its path" : "all";
+  let sql = connect({ ...database, pinned: database.pooled ? undefined : pinned });
   try {
     const state = await schemaState(sql).catch(async (cause: unknown) => {
       if (!isOfPooler(cause)) throw cause;

@@ -88,21 +88,34 @@ const PLANS = { enable_seqscan: "off", plan_cache_mode: "force_generic_plan" };
 /**
  * What is ours is named with its schema, all else is Postgres'. In the role's own path any app may have put a function
  * that fits an argument better than one of pg_catalog, which then wins: it would run with the rights of this role,
- * which reads all mails. And the driver reads times as ISO writes them: of `SQL, DMY`, which an old application may
- * want for its database, it would take the day for the month.
+ * which reads all mails.
  */
-const PINNED = { search_path: "pg_catalog", DateStyle: "ISO" };
+const PATH = { search_path: "pg_catalog" };
+
+/**
+ * Statements that take a row which another has just changed look at it again. Where the database or the role makes all
+ * transactions serializable they would fail instead, and an app's with them: a claim reads what an enqueue writes. And
+ * a time that is told in milliseconds keeps all its digits, which below 0 it would not.
+ */
+const MEANINGS = { default_transaction_isolation: "read committed", extra_float_digits: 1 } as const;
+
+/**
+ * The driver knows no other form of a time, or takes the day for the month. Every pooler takes this parameter: JDBC
+ * begins each connection with it.
+ */
+const TIMES = { DateStyle: "ISO" };
 
 /**
  * Connects, without looking at the schema.
  *
  * @param keepsPlans for the statements of the queue
- * @param pins goes by no search_path and DateStyle of the role's own. Poolers refuse it as they do `keepsPlans`.
+ * @param pinned what holds whatever the database and the role have set; `all` looks for nothing in the role's own
+ * search_path. Poolers refuse it as they do `keepsPlans`.
  */
 export function connect(
-  { url, pooled, keepsPlans, pins, onClose }: Pick<ConnectOptions, "url" | "pooled"> & {
+  { url, pooled, keepsPlans, pinned, onClose }: Pick<ConnectOptions, "url" | "pooled"> & {
     readonly keepsPlans?: boolean;
-    readonly pins?: boolean;
+    readonly pinned?: "all" | "all but its path" | undefined;
     readonly onClose?: () => void;
   },
 ): Sql {
@@ -113,8 +126,10 @@ export function connect(
     keep_alive: KEEP_ALIVE_S,
     connection: {
       application_name: APPLICATION,
+      ...TIMES,
       ...(keepsPlans === true ? PLANS : {}),
-      ...(pins === true ? PINNED : {}),
+      ...(pinned === undefined ? {} : MEANINGS),
+      ...(pinned === "all" ? PATH : {}),
     },
     onnotice: () => {},
     ...(onClose === undefined ? {} : { onclose: onClose }),
@@ -153,7 +168,8 @@ export async function openDatabase(options: ConnectOptions, timing: Timing): Pro
   const { name, display, url } = options;
   const sql = new ConnectionPool({
     // A pooler keeps no plans, and knows no such parameters.
-    open: ({ prepare, onClose }) => connect({ url, pooled: !prepare, keepsPlans: prepare, pins: prepare, onClose }),
+    open: ({ prepare, onClose }) =>
+      connect({ url, pooled: !prepare, keepsPlans: prepare, pinned: prepare ? "all" : undefined, onClose }),
     prepare: !options.pooled,
     statementMs: statementLimitMs(timing.leaseMs),
     clock: timing.clock,
@@ -165,7 +181,9 @@ export async function openDatabase(options: ConnectOptions, timing: Timing): Pro
     const after = await schemaState(sql);
     const remaining = schemaProblem(after, display);
     if (remaining !== undefined) throw new DatabaseProblem(remaining);
-    if (!(await sql.unsafe(RIGHTS))[0]?.allowed) throw await missingRights(options);
+    const [rights] = await sql.unsafe(RIGHTS);
+    if (!rights?.allowed) throw await missingRights(options);
+    if (rights.read_only) throw new DatabaseProblem(readOnly(options, rights.role as string));
     return {
       ...{ name, display, sql, migrated, address: placeOf(options), schemaVersion: after.version },
       openSession: (hooks) => openSession(url, hooks),
@@ -196,7 +214,8 @@ async function migrateIfAllowed(options: ConnectOptions, problem: string): Promi
  * would ask for any of them.
  */
 const RIGHTS = `
-select bool_and(has_table_privilege('mailchute.' || t, p)) and has_table_privilege('mailchute.pause', 'select') as allowed
+select bool_and(has_table_privilege('mailchute.' || t, p)) and has_table_privilege('mailchute.pause', 'select') as allowed,
+  current_user::text as role, current_setting('transaction_read_only') = 'on' as read_only
 from unnest(array['content', 'attachment', 'message', 'recipient', 'attempt', 'queue', 'relay', 'place', 'throttle']) as t,
   unnest(array['select', 'insert', 'update', 'delete']) as p`;
 
@@ -211,9 +230,20 @@ async function missingRights(options: ConnectOptions, cause?: unknown): Promise<
   }
 }
 
+/** A replica says so too. */
+function readOnly({ name, display }: ConnectOptions, role: string): string {
+  const fix = `name the primary in ${
+    variableOf(name)
+  }, or let it write: alter role ${role} set default_transaction_read_only = off`;
+  return `Cannot serve the database ${display}: transactions are read-only there; ${fix}`;
+}
+
+function variableOf(name: string): string {
+  return name === "home" ? "DATABASE_URL" : `DATABASE_URL_${name.toUpperCase()}`;
+}
+
 /** Says why a database cannot be used, with the variable that names it. */
 export function unreachable(name: string, display: string, cause: unknown): DatabaseProblem {
-  const variable = name === "home" ? "DATABASE_URL" : `DATABASE_URL_${name.toUpperCase()}`;
   const reason = cause instanceof Error ? cause.message || errorCode(cause) : String(cause);
-  return new DatabaseProblem(`Cannot use the database ${display}: ${reason}; check ${variable}`, { cause });
+  return new DatabaseProblem(`Cannot use the database ${display}: ${reason}; check ${variableOf(name)}`, { cause });
 }

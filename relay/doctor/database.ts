@@ -6,6 +6,7 @@ import { checkApps } from "./apps.ts";
 import { checkClock } from "./clock_skew.ts";
 import { checkConnection } from "./connection.ts";
 import { checked, type Finding, span } from "./finding.ts";
+import { checkIsolation } from "./isolation.ts";
 import { checkListen } from "./listen.ts";
 import { checkPauses } from "./pauses.ts";
 import { checkPlace } from "./place.ts";
@@ -37,6 +38,7 @@ const ALWAYS: readonly (readonly [check: string, DatabaseCheck])[] = [
   ["postgres", checkServerVersion],
   ["clock", checkClock],
   ["pooler", checkPooler],
+  ["isolation", checkIsolation],
   ["listen", checkListen],
 ];
 const WITH_SCHEMA: readonly (readonly [check: string, DatabaseCheck])[] = [
@@ -52,7 +54,7 @@ const PATIENCE_MS = 20_000;
 
 /** Looks at one database; changes nothing in it. */
 export async function checkDatabase(options: Omit<DatabaseUnderTest, "sql">): Promise<readonly Finding[]> {
-  let sql = connect({ ...options.database, pins: !options.database.pooled });
+  let sql = connect({ ...options.database, pinned: options.database.pooled ? undefined : "all" });
   const connection: DatabaseCheck = async (test) => {
     try {
       return await checkConnection(test);

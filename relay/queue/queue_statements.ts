@@ -46,7 +46,9 @@ const CLAIMED = `
  * Index: queue_due, one range of it per lane. $5 names the lanes in order, each with the most to take of it and the row
  * behind which to begin, as [{"lane", "most", "due", "seq"}, …]; a range is not begun once the claim is full, so
  * nothing is locked that is not taken. `= any(array(…))` and not a join: under a generic plan the join becomes a hash
- * join over the whole queue. `offset 0` keeps the planner from turning the lookups by key into one.
+ * join over the whole queue. `offset 0` keeps the planner from turning the lookups by key into one. What comes back as
+ * a time is text of JSON: any other form depends on DateStyle, and one with the abbreviation of a zone may be read as
+ * another's.
  *
  * Its commit waits for the disk, though the answer costs one flush less without (synchronous_commit, 0.4 to 3 ms a
  * claim): a claim that a crash of Postgres undid would leave a mail due that is on the wire, and its outcome would be
@@ -67,7 +69,7 @@ export const CLAIM: string = claimOf(
   limit $3::int`,
   {
     floor: `case when p.seq = any (array(select distinct on (lane) seq from pick order by lane, due desc, seq desc))
-      then least(p.due, now() - interval '${LATE_MS} milliseconds')::text end`,
+      then to_json(least(p.due, now() - interval '${LATE_MS} milliseconds')) #>> '{}' end`,
   },
 );
 
