@@ -111,17 +111,80 @@ test("every setting can be given, and arrives in its own unit", () => {
 test("a setting may come from a file, whose last newline is no part of it", () => {
   const files = {
     "/run/a": "pass word \n",
-    "/run/b": "two\n\n",
+    "/run/b": "\ufefftwo\r\n",
     "/run/c": "dos\r\n",
     "/run/db": `${BASE.DATABASE_URL}\n`,
   };
   const password = (path: string) =>
     read({ ...BASE, RELAY_ADMIN_PASSWORD_FILE: path }, files).http.adminPassword?.reveal();
   expect(password("/run/a")).toBe("pass word ");
-  expect(password("/run/b")).toBe("two\n");
+  // As an editor of Windows saves it.
+  expect(password("/run/b")).toBe("two");
   expect(password("/run/c")).toBe("dos");
   const settings = read({ DATABASE_URL_FILE: "/run/db", SMTP_URL: BASE.SMTP_URL }, files);
   expect(settings.databases[0]?.display).toBe("db.example.com/shop");
+});
+
+test("a password, a token, a user or a folder with the end of a line in it is refused, and shown only where it is no secret", () => {
+  for (const name of ["RELAY_ADMIN_PASSWORD", "RELAY_METRICS_TOKEN", "EMAIL_HOST_PASSWORD"]) {
+    const said = refusal({ ...BASE, [name]: "hidden\r" });
+    expect(said).toStartWith(`Cannot use ${name}: it has a line break or another control character in it; take it out`);
+    expect(said).not.toContain("hidden");
+    expect(refusal({ ...BASE, [`${name}_FILE`]: "/run/a" }, { "/run/a": "hidden\n\n" })).toBe(said);
+  }
+  for (const name of ["RELAY_STATE_DIR", "EMAIL_HOST_USER", "EMAIL_HOST"]) {
+    expect(refusal({ ...BASE, [name]: "shown\r" })).toStartWith(`Cannot use ${name}="shown\\r": it has a line break`);
+  }
+  expect(refusal({ ...BASE, RELAY_METRICS_TOKEN: "two words" })).toContain(
+    "it has blanks, or characters that are not ASCII",
+  );
+  // Whose ends are no part of it.
+  expect(read({ ...BASE, SMTP_URL: "smtp://u:p@h\r\n" }).playground).toBe(false);
+});
+
+test("a file of a secret that was saved as UTF-16 is refused, and called that", () => {
+  const utf16 = Buffer.from("\ufeffsecret", "utf16le").toString("utf8");
+  const said = refusal({ ...BASE, RELAY_ADMIN_PASSWORD_FILE: "/run/a" }, { "/run/a": utf16 });
+  expect(said).toBe(
+    'Cannot read the file that RELAY_ADMIN_PASSWORD_FILE names, "/run/a": it is not UTF-8; save it as UTF-8',
+  );
+});
+
+test("a URL with a password that stands in another setting's place is refused without its password", () => {
+  const url = "smtp://relay:hidden/@x@smtp.example.com:587";
+  const names = ["RELAY_ROUTES", "RELAY_RATE", "RELAY_REDIRECT_TO", "RELAY_LEASE", "HOST", "RELAY_ON_BOUNCE", "PORT"];
+  for (const name of [...names, "EMAIL_HOST", "EMAIL_PORT"]) {
+    const said = refusal({ ...BASE, [name]: url });
+    expect(said).toContain(name);
+    expect(said).not.toContain("hidden");
+    expect(said).toContain("smtp.example.com");
+  }
+  // What is advised is no secret.
+  expect(refusal({ ...BASE, SMTP_URL: "x" })).toContain("smtp://user:password@host:587");
+});
+
+test("a host is a host: no URL, no port, no brackets, nothing that DNS does not have", () => {
+  const host = (value: string) => read({ DATABASE_URL: BASE.DATABASE_URL, EMAIL_HOST: value }).routes[0]?.smtp.host;
+  for (const good of ["smtp.example.com", "mail_server", "10.0.0.1", "::1", "fe80::1%eth0", "::ffff:10.0.0.1"]) {
+    expect(host(good)).toBe(good);
+    expect(read({ ...BASE, HOST: good }).http.host).toBe(good);
+  }
+  const cases: [string, string][] = [
+    ["smtp://smtp.example.com", "it is a URL; write the host alone, and its port in"],
+    ["smtp.example.com:587", "it has a port; write the host alone, and its port in"],
+    ["[::1]:25", "it has a port"],
+    ["[::1]", "it is in brackets, which only URLs have; write it without"],
+    ["münchen.example", "it has characters that no host has; write the name as DNS has it"],
+    ["a.example,b.example", "it has characters that no host has"],
+    [" a.example", "it has characters that no host has"],
+  ];
+  for (const [value, why] of cases) {
+    expect(refusal({ DATABASE_URL: BASE.DATABASE_URL, EMAIL_HOST: value })).toContain(why);
+    expect(refusal({ ...BASE, HOST: value })).toContain(why);
+  }
+  for (const value of ["smtp://münchen.example", "smtp://a.example,b.example", "smtp://a%20b"]) {
+    expect(refusal({ ...BASE, SMTP_URL: value })).toContain("its host has characters that no host has");
+  }
 });
 
 test("NAME and NAME_FILE together are refused", () => {

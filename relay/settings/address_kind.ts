@@ -1,5 +1,5 @@
 import { normalizeAddress, parseAddress } from "../../src/address.ts";
-import { type Kind, Wrong } from "./kind.ts";
+import { hasControl, type Kind, Wrong } from "./kind.ts";
 import { Secret } from "./secret.ts";
 
 /** One address without a name. */
@@ -49,11 +49,26 @@ export const addressPatterns: Kind<readonly string[]> = {
   },
 };
 
-/** What a relay listens on. */
-export const hostName: Kind<string> = {
-  form: "a host name or an IP address",
-  parse: (value) => /^[A-Za-z0-9._:%-]{1,255}$/.test(value) ? value : new Wrong("it has characters that no host has"),
-};
+/** A server, or what a relay listens on. @param port the setting that has its port */
+export function hostName(port: string): Kind<string> {
+  return {
+    form: "a host name or an IP address",
+    parse: (value) => hasControl(value) ?? hostProblem(value, port) ?? value,
+  };
+}
+
+function hostProblem(value: string, port: string): Wrong | undefined {
+  const alone = `write the host alone, and its port in ${port}`;
+  if (value.includes("://")) return new Wrong("it is a URL", alone);
+  // More than one colon: an address of IPv6, perhaps with its zone.
+  if (/^[\dA-Fa-f.]*:[\dA-Fa-f.]*:[\dA-Fa-f:.]*(%[\w.-]+)?$/.test(value)) return undefined;
+  if (/^(\[.*\]|[^:]*):\d*$/.test(value)) return new Wrong("it has a port", alone);
+  if (/^\[.*\]$/.test(value)) return new Wrong("it is in brackets, which only URLs have", "write it without");
+  return /^[\w.-]{1,255}$/.test(value) ? undefined : new Wrong(
+    "it has characters that no host has",
+    "write the name as DNS has it, such as mail.xn--mnchen-3ya.example, or an IP address",
+  );
+}
 
 /** A web address that may hold a key. */
 export const webUrl: Kind<Secret> = {

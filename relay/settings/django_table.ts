@@ -1,11 +1,12 @@
-import { choice, integer, secret, text } from "./kind.ts";
+import { hostName } from "./address_kind.ts";
+import { choice, integer, line, password, text } from "./kind.ts";
 import { optional } from "./setting.ts";
 
 const DJANGO = "SMTP server, in Django's words";
 
 /** The settings that Django's apps and django-email-relay have under the same names. */
 export const djangoTable = {
-  emailHost: optional("EMAIL_HOST", text("a host name or address"), {
+  emailHost: optional("EMAIL_HOST", hostName("EMAIL_PORT"), {
     group: DJANGO,
     fallbackNote: "localhost",
     description: "Instead of SMTP_URL: the next hop.",
@@ -15,8 +16,8 @@ export const djangoTable = {
     fallbackNote: "25",
     description: "Its port.",
   }),
-  emailUser: optional("EMAIL_HOST_USER", text("a user name"), { group: DJANGO, description: "The SMTP user." }),
-  emailPassword: optional("EMAIL_HOST_PASSWORD", secret("a password"), {
+  emailUser: optional("EMAIL_HOST_USER", line("a user name"), { group: DJANGO, description: "The SMTP user." }),
+  emailPassword: optional("EMAIL_HOST_PASSWORD", password("a password"), {
     group: DJANGO,
     description: "The SMTP password; always text, also when it looks like a number.",
   }),
@@ -34,11 +35,11 @@ export const djangoTable = {
     group: DJANGO,
     description: "Longest wait for the server, in seconds as in Django.",
   }),
-  emailCertificate: optional("EMAIL_SSL_CERTFILE", text("the path of a PEM file"), {
+  emailCertificate: optional("EMAIL_SSL_CERTFILE", line("the path of a PEM file"), {
     group: DJANGO,
     description: "The client certificate, with its chain; needs TLS.",
   }),
-  emailKey: optional("EMAIL_SSL_KEYFILE", text("the path of a PEM file"), {
+  emailKey: optional("EMAIL_SSL_KEYFILE", line("the path of a PEM file"), {
     group: DJANGO,
     fallbackNote: "in EMAIL_SSL_CERTFILE",
     description: "Its private key.",

@@ -33,8 +33,15 @@ export function createEnvironment(
       throw new SettingsError(name, `Cannot use both ${name} and ${fileName}: they say the same thing; remove one`);
     }
     if (path === undefined) return value === undefined ? undefined : checkEmpty(value, name, "");
-    // An editor ends a file with a newline that is no part of the password.
-    const held = readNamedFile(path, { fileName, readFile }).replace(/\r?\n$/, "");
+    // An editor ends a file with a newline that is no part of the password, and one of Windows may begin it with a
+    // mark.
+    const held = readNamedFile(path, { fileName, readFile }).replace(/^\ufeff|\r?\n$/g, "");
+    if (/[\0\ufffd]/.test(held)) {
+      throw new SettingsError(
+        fileName,
+        `Cannot read the file that ${fileName} names, ${JSON.stringify(path)}: it is not UTF-8; save it as UTF-8`,
+      );
+    }
     return checkEmpty(held, name, `_FILE`);
   }
 

@@ -26,6 +26,21 @@ export function text(form: string): Kind<string> {
   return { form, parse: (value) => value };
 }
 
+const CONTROL = /[\0-\x1f\x7f]/;
+const LINE_END =
+  "take it out: an editor, or a file with the line ends of Windows (docker run --env-file), may have put it there";
+
+/** A text of one line. Rules may stand on several. */
+export function line(form: string): Kind<string> {
+  return { form, parse: (value) => hasControl(value) ?? value };
+}
+
+/** What is wrong with a text that has more than one line, or what no keyboard types. */
+export function hasControl(value: string): Wrong | undefined {
+  if (!CONTROL.test(value)) return undefined;
+  return new Wrong("it has a line break or another control character in it", LINE_END);
+}
+
 /** A name of ASCII letters, digits, dots, hyphens and underscores. */
 export function word(form: string, mostCharacters: number): Kind<string> {
   return {
@@ -42,6 +57,25 @@ export function word(form: string, mostCharacters: number): Kind<string> {
 /** Any text that must not be shown. Values stay text: a password of `0123456` or `true` is just that. */
 export function secret(form: string): Kind<Secret> {
   return { form, parse: (value) => new Secret(value), secret: true };
+}
+
+/**
+ * A secret that somebody types: one with the end of a line in it would open nothing. URLs lose theirs when they are
+ * read.
+ */
+export function password(form: string): Kind<Secret> {
+  return { form, parse: (value) => hasControl(value) ?? new Secret(value), secret: true };
+}
+
+/** What HTTP carries behind `Bearer` (RFC 6750 section 2.1). */
+export function token(form: string): Kind<Secret> {
+  return {
+    form,
+    parse: (value) =>
+      hasControl(value) ??
+        (/^[!-~]+$/.test(value) ? new Secret(value) : new Wrong("it has blanks, or characters that are not ASCII")),
+    secret: true,
+  };
 }
 
 /** A whole number of a range, both ends included. */

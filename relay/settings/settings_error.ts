@@ -5,7 +5,12 @@ export class SettingsError extends Error {
   readonly variable: string;
 
   constructor(variable: string, message: string, options: { readonly cause?: unknown } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(hideCredentials(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.variable = variable;
   }
+}
+
+/** What was written is quoted, and may be the URL of another setting. The advice shows how one is written. */
+function hideCredentials(message: string): string {
+  return message.replaceAll(/:\/\/(?!user:password@)[^\s:/@]*:[^\s"]*@/g, "://**@");
 }

@@ -53,6 +53,10 @@ export function parseSmtpUrl(written: string, source: UrlSource): SmtpSettings {
     throw refuse("something follows the host that is no ?parameter", ENCODE);
   }
   if (url.hostname === "") throw refuse("it names no host", "write smtp://host:25");
+  // Not ASCII comes as %C3%BC, which nobody would find.
+  if (!/^([\w.-]+|\[.+\])$/.test(url.hostname)) {
+    throw refuse("its host has characters that no host has", "write it as DNS has it, such as xn--mnchen-3ya.example");
+  }
   const parameters = splitParameters(url, source);
   const login = readLogin(url, { parameters, source });
   const withCredentials = login.credentials !== undefined;

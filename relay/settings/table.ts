@@ -1,7 +1,21 @@
 import { address, addresses, addressPatterns, hostName, webUrl } from "./address_kind.ts";
 import { djangoTable } from "./django_table.ts";
 import type { Environment } from "./environment.ts";
-import { choice, duration, integer, logLevel, orNone, percent, secret, text, word, Wrong } from "./kind.ts";
+import {
+  choice,
+  duration,
+  integer,
+  line,
+  logLevel,
+  orNone,
+  password,
+  percent,
+  secret,
+  text,
+  token,
+  word,
+  Wrong,
+} from "./kind.ts";
 import { optional, type Setting, setting } from "./setting.ts";
 import { SettingsError } from "./settings_error.ts";
 
@@ -136,7 +150,7 @@ export const table = {
     group: "Outside of production",
     description: "Stands before each subject: `staging` makes `[staging] Your order`. In production leave it out.",
   }),
-  stateDirectory: setting("RELAY_STATE_DIR", text("a directory"), {
+  stateDirectory: setting("RELAY_STATE_DIR", line("a directory"), {
     group: "Relay",
     fallback: ".mailchute",
     description:
@@ -171,7 +185,7 @@ export const table = {
     fallback: "5s",
     description: "Longest wait for that answer.",
   }),
-  host: setting("HOST", hostName, {
+  host: setting("HOST", hostName("PORT"), {
     group: "HTTP",
     fallback: "127.0.0.1",
     description: "The address to listen on. On any but loopback, all but the probes need the password or the token.",
@@ -181,11 +195,11 @@ export const table = {
     fallback: "8025",
     description: "The port to listen on; 0 takes any free one.",
   }),
-  adminPassword: optional("RELAY_ADMIN_PASSWORD", secret("a password"), {
+  adminPassword: optional("RELAY_ADMIN_PASSWORD", password("a password"), {
     group: "HTTP",
     description: "Opens the pages, /status and /metrics from other machines (HTTP Basic, any user name).",
   }),
-  metricsToken: optional("RELAY_METRICS_TOKEN", secret("a token"), {
+  metricsToken: optional("RELAY_METRICS_TOKEN", token("a token of ASCII characters without blanks"), {
     group: "HTTP",
     description: "Opens /status and /metrics from other machines (HTTP Bearer).",
   }),
