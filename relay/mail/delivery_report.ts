@@ -112,7 +112,7 @@ function statusOf(
   const status = /[245]\.\d{1,3}\.\d{1,3}/.exec(block.get("status")?.[0] ?? "")?.[0];
   const kind = kindOf(block.get("action")?.[0], status);
   if (kind === undefined) return [];
-  const [, type, said] = /^\s*([\w-]+)\s*;(.*)$/s.exec(block.get("diagnostic-code")?.[0] ?? "") ??
+  const [, type, said] = /^\s*([\w-]+)\s*(?:\([^()]*\)\s*)?;(.*)$/s.exec(block.get("diagnostic-code")?.[0] ?? "") ??
     ["", "smtp", replyIn(notice, addresses)];
   const reply = said?.trim() || block.get("status")?.[0] || `Action: ${kind}`;
   // Only of SMTP are three digits a reply code.
@@ -137,7 +137,7 @@ function replyIn(notice: string, addresses: readonly string[]): string | undefin
 
 /** RFC 3464 section 2.3.3; some servers leave it out, and the class of the status tells. */
 function kindOf(action: string | undefined, status: string | undefined): Report["kind"] | undefined {
-  switch (action?.trim().toLowerCase()) {
+  switch (action === undefined ? undefined : withoutComments(action).toLowerCase()) {
     case "failed":
       return "bounced";
     case "delayed":
@@ -194,7 +194,20 @@ function valueOf(block: Block, name: string): string | undefined {
 }
 
 function bare(text: string): string {
-  return text.trim().replace(/^<(.*)>$/, "$1");
+  return withoutComments(text).replace(/^<(.*)>$/, "$1");
+}
+
+/** RFC 3464 section 2.1.1: a field that machines read may have comments. In quotes a parenthesis is none. */
+function withoutComments(text: string): string {
+  let depth = 0;
+  let out = "";
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|\\.|[\s\S]/g)) {
+    if (token === "(") depth++;
+    else if (token === ")" && depth > 0) depth--;
+    else if (depth === 0) out += token;
+  }
+  // One that never ends is none.
+  return (depth === 0 ? out : text).trim();
 }
 
 /** Takes xtext apart, and what RFC 6533 writes for it. */

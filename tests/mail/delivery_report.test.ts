@@ -69,6 +69,19 @@ test("an action that says nothing final is none; without one the class of the st
   );
 });
 
+test("comments in the fields that machines read are no part of what they say", () => {
+  const block = "Final-Recipient: rfc822 (by alias); ann@example.com (Ann (Sales) here)\nAction: failed (for good)\n" +
+    "Status: 5.1.1 (no such mailbox)\nDiagnostic-Code: smtp (final); 550 5.1.1 no such user (yet)\n";
+  expect(read(block)).toMatchObject({
+    ...{ kind: "bounced", addresses: ["ann@example.com"], code: 550, enhanced: "5.1.1" },
+    reply: "550 5.1.1 no such user (yet)",
+  });
+  const named = (address: string) => read(`Final-Recipient: rfc822; ${address}\nAction: failed\n`)?.addresses;
+  expect(named('"a(b)\\"("@example.com (quoted)')).toEqual(['"a(b)\\"("@example.com']);
+  expect(named("<ann@example.com> (Ann)")).toEqual(["ann@example.com"]);
+  expect(named("ann@example.com (never ended")).toEqual(["ann@example.com (never ended"]);
+});
+
 test("several recipients are several reports, whatever the line ends are, and at most as many as a mail can have", () => {
   const block = (number: number) => `Final-Recipient: rfc822; u${number}@example.com\nAction: failed\nStatus: 5.1.1\n`;
   const status = `Reporting-MTA: dns; mail.corp.example\n\n${block(1)}\n \n${block(2)}`;
