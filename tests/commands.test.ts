@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { PROGRAM_VERSION } from "../relay/version.ts";
 import { createDatabase } from "./database.ts";
-import { on, run, UNKNOWN_ID } from "./queue/command.ts";
+import { on, runProgram as run, UNKNOWN_ID } from "./command.ts";
 import { startRelayProcess, temporaryDirectory } from "./relay_process.ts";
 import { newRole } from "./schema/role.ts";
 import { startScriptedServer } from "./scripted_server.ts";

@@ -158,7 +158,7 @@ const DOORS: readonly (readonly [library: RegExp, door: readonly string[], types
     /^node:(crypto|events|fs|fs\/promises|module|os|path|url|util)$/,
     [
       "relay/{main,playground,start_relay}.ts",
-      "relay/commands/command.ts",
+      "relay/commands/{command,command_line,files}.ts",
       "relay/database/{embedded,schema}.ts",
       "relay/doctor/state_directory.ts",
       "relay/http/{access,style}.ts",

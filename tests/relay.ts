@@ -181,8 +181,11 @@ export async function makeDue(database: TestDatabase): Promise<void> {
   await database.sql`notify mailchute`;
 }
 
-/** Between two questions: without it, who waits takes a processor and a half from those it waits for. */
-const BETWEEN_MS = 4;
+/**
+ * Between two questions: without it, who waits takes a processor and a half from those it waits for. Who has waited for
+ * long can wait on.
+ */
+const BETWEEN_MS = { first: 4, growth: 1.15, last: 25 } as const;
 
 /**
  * Resolves when a question to the database is answered with yes: it has no event for it, so it is asked again and
@@ -190,8 +193,10 @@ const BETWEEN_MS = 4;
  */
 export async function until(condition: () => Promise<boolean>, what: string, timeoutMs = 15_000): Promise<void> {
   const end = Date.now() + timeoutMs;
+  let betweenMs: number = BETWEEN_MS.first;
   while (!await condition()) {
     if (Date.now() > end) throw new Error(`Still not so after ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => void systemClock.after(BETWEEN_MS, () => resolve(undefined)));
+    await new Promise((resolve) => void systemClock.after(betweenMs, () => resolve(undefined)));
+    betweenMs = Math.min(betweenMs * BETWEEN_MS.growth, BETWEEN_MS.last);
   }
 }

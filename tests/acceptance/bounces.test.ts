@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseBounceRules } from "../../relay/settings/bounces.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, type TestRelayOptions } from "../relay.ts";
 import { connectAs, newRole, send } from "../schema/role.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";

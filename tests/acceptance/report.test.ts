@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { reportTrouble } from "../../relay/delivery/report.ts";
 import { createLog } from "../../relay/log.ts";
 import { createDatabase } from "../database.ts";
-import { run } from "../queue/command.ts";
+import { run } from "../command.ts";
 import { untilLogged } from "../queue/setup.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { describeMessage, enqueue, enqueueMany, openTestRelay, type TestRelay, until } from "../relay.ts";

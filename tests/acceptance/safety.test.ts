@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
-import { run } from "../queue/command.ts";
+import { run } from "../command.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import PostalMime from "postal-mime";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 import { type RelayProcess, startRelayProcess } from "../relay_process.ts";
 import { enqueueMany, makeDue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";

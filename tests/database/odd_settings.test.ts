@@ -4,7 +4,7 @@ import { CLAIM } from "../../relay/queue/queue_statements.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { found, look } from "../doctor/setup.ts";
 import { startTransactionPooler } from "../doctor/transaction_pooler.ts";
-import { run } from "../queue/command.ts";
+import { run } from "../command.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { enqueue, openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";

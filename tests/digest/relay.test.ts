@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import PostalMime from "postal-mime";
 import { createMailer } from "../../mod.ts";
+import { on, run } from "../command.ts";
 import { createDatabase } from "../database.ts";
 import { openConnection, openQueue, untilSeen } from "../queue/setup.ts";
-import { startRelayProcess } from "../relay_process.ts";
 import { describeMessage, enqueue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { age, closeAt, digests, enqueueItem, viewOf } from "./setup.ts";
@@ -74,17 +74,17 @@ test("operators see what waits, what is in which digest, and what went out alone
   await closeAt(database, "1 hour");
   ids.push(await enqueueItem(database, {}, { key: "c" }));
   const made = (await digests(database)).find(({ items }) => items === 2)?.id as string;
-  const run = async (...words: readonly string[]) => {
-    await using command = startRelayProcess(words, { DATABASE_URL: database.url });
-    expect({ code: await command.exited, words }).toEqual({ code: 0, words });
-    return command.output();
+  const output = async (...words: readonly string[]) => {
+    const { code, stdout } = await run(words, on(database));
+    expect({ code, words }).toEqual({ code: 0, words });
+    return stdout;
   };
-  const shown = await run("show", ...ids.slice(1), made);
+  const shown = await output("show", ...ids.slice(1), made);
   expect(shown).toContain(`in digest a ${made}`);
   expect(shown).toContain("digest b, alone");
   expect(shown).toContain("waits for digest c");
   expect(shown).toContain("digest a of 2 items");
-  const listed = await run("list", "--state", "digested");
+  const listed = await output("list", "--state", "digested");
   expect(ids.map((id) => listed.includes(id))).toEqual([true, true, false, false]);
 });
 

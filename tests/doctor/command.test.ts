@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createDatabase } from "../database.ts";
-import { run } from "../queue/command.ts";
+import { run } from "../command.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { startScriptedServer, TEST_AUTHORITY } from "../scripted_server.ts";
 

@@ -8,7 +8,7 @@ import { SCHEMA_VERSION } from "../../relay/version.ts";
 import { startDatabaseProxy } from "../database_proxy.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { openConnection, openQueue } from "../queue/setup.ts";
-import { enqueue, enqueueMany } from "../relay.ts";
+import { enqueue, enqueueMany, until } from "../relay.ts";
 import { newRole } from "../schema/role.ts";
 import { found, look, notWell } from "./setup.ts";
 import { startTransactionPooler } from "./transaction_pooler.ts";
@@ -70,7 +70,7 @@ test("a look changes nothing in the database and leaves no connection behind", a
       where datname = current_database() and application_name = 'mailchute relay'`;
     return row?.count as number;
   };
-  while (await ours() > 0);
+  await until(async () => await ours() === 0, "gone");
 });
 
 /** URLs that lead nowhere, and the fix. */

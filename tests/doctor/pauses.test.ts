@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { pauseBatch } from "../../relay/limits/pause_table.ts";
 import { enqueueBatch } from "../batch.ts";
 import { createDatabase } from "../database.ts";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 import { enqueue } from "../relay.ts";
 import { found, look } from "./setup.ts";
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 import { complaintOf, receiptOf, reportOf } from "../queue/report.ts";
 import { openStage, type Stage } from "./stage.ts";
 

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import postgres from "postgres";
 import { stockRows } from "../../bench/stock_rows.ts";
 import { createDatabase } from "../database.ts";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 import { until } from "../relay.ts";
 import { openStage } from "./stage.ts";
 

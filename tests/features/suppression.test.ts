@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { parseBounceRules } from "../../relay/settings/bounces.ts";
 import { closeAt } from "../digest/setup.ts";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 import { describeMessage, enqueue, until } from "../relay.ts";
 import { openStage, type Stage } from "./stage.ts";
 

@@ -3,7 +3,7 @@ import postgres from "postgres";
 import { createMailer } from "../../mod.ts";
 import { rejects } from "../client/cases.ts";
 import { createDatabase } from "../database.ts";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 import { openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 

@@ -4,7 +4,7 @@ import { enqueueBatch } from "../batch.ts";
 import { createDatabase } from "../database.ts";
 import { openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { on, run } from "./command.ts";
+import { on, run } from "../command.ts";
 import { complaintOf, receiptOf } from "./report.ts";
 
 test("batch lists bulk sends, and tells of one how far it is and how long it takes yet", async () => {

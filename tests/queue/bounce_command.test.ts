@@ -4,7 +4,7 @@ import { startHeldServer } from "../held_server.ts";
 import { describeMessage, enqueue, makeDue, openTestRelay, until } from "../relay.ts";
 import { newRole } from "../schema/role.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { on, run, UNKNOWN_ID } from "./command.ts";
+import { on, run, UNKNOWN_ID } from "../command.ts";
 import { complaintOf, reportOf } from "./report.ts";
 
 // Reports that come back as mails, through the pipe of a mail server.

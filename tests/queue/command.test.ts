@@ -5,7 +5,7 @@ import { startTransactionPooler } from "../doctor/transaction_pooler.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { enqueue } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { on, run, UNKNOWN_ID } from "./command.ts";
+import { on, run, UNKNOWN_ID } from "../command.ts";
 import { openQueue, settlement } from "./setup.ts";
 
 /** Five messages: bounced, held, being sent, scheduled, queued; with their ids. */

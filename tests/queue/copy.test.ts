@@ -21,7 +21,7 @@ import {
 } from "../relay.ts";
 import { newRole } from "../schema/role.ts";
 import { type ScriptedServer, startScriptedServer } from "../scripted_server.ts";
-import { run } from "./command.ts";
+import { run } from "../command.ts";
 import { fastClock } from "./fast_clock.ts";
 import { untilLogged } from "./setup.ts";
 

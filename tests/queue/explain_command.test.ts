@@ -4,7 +4,7 @@ import { createDatabase } from "../database.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { enqueue } from "../relay.ts";
 import { newRole } from "../schema/role.ts";
-import { on, run, UNKNOWN_ID } from "./command.ts";
+import { on, run, UNKNOWN_ID } from "../command.ts";
 import { openQueue, settlement } from "./setup.ts";
 
 test(

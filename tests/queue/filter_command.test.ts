@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue } from "../relay.ts";
-import { on, run } from "./command.ts";
+import { on, run } from "../command.ts";
 import { openQueue, settlement } from "./setup.ts";
 
 /** Mails that differ in all that a filter looks at, the oldest first; with their ids. */

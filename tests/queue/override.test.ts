@@ -7,7 +7,7 @@ import { createDatabase, type TestDatabase } from "../database.ts";
 import { enqueue, openTestRelay } from "../relay.ts";
 import { connectAs, newRole, refusal, send } from "../schema/role.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { on, run } from "./command.ts";
+import { on, run } from "../command.ts";
 
 // Mail that must go to an address that wants none (overrideSuppression).
 

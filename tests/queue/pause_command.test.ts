@@ -5,7 +5,7 @@ import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { enqueue, until } from "../relay.ts";
 import { connectAs, newRole, send } from "../schema/role.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { on, run } from "./command.ts";
+import { on, run } from "../command.ts";
 
 test("pause begins, lists and says again why; resume ends, and says what is still paused", async () => {
   await using database = await createDatabase();

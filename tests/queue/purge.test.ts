@@ -9,7 +9,7 @@ import { closeAt, enqueueItem } from "../digest/setup.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { enqueue, openTestRelay, until } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { on, run } from "./command.ts";
+import { on, run } from "../command.ts";
 import { fill, openQueue } from "./setup.ts";
 
 /** Messages that ended so many days ago, by state, and one that is open and older than all. */

@@ -4,7 +4,7 @@ import { grantShop } from "../client/shop.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { on, run } from "./command.ts";
+import { on, run } from "../command.ts";
 
 /** Sends what waits, and returns what the server got. */
 async function delivered(database: TestDatabase) {

@@ -3,7 +3,7 @@ import type { RoutedOutcome } from "../../relay/delivery/transport.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { describeMessage, enqueue } from "../relay.ts";
 import { connectAs, newRole } from "../schema/role.ts";
-import { on, run, UNKNOWN_ID } from "./command.ts";
+import { on, run, UNKNOWN_ID } from "../command.ts";
 import { openConnection, openQueue, settlement, waitForLocks } from "./setup.ts";
 
 type Kind = RoutedOutcome["kind"];

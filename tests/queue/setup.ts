@@ -142,9 +142,9 @@ export async function untilLogged(database: TestDatabase, running: TestRelay, te
 
 /** Resolves when so many statements on this database wait for a lock. */
 export async function waitForLocks(database: TestDatabase, count: number): Promise<void> {
-  for (;;) {
+  await until(async () => {
     const [row] = await database.sql`
       select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-    if (row?.waiting >= count) return;
-  }
+    return row?.waiting >= count;
+  }, `${count} wait for a lock`);
 }

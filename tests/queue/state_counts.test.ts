@@ -7,7 +7,7 @@ import { ManualClock } from "../manual_clock.ts";
 import { enqueue, until } from "../relay.ts";
 import { startRelayProcess, temporaryDirectory } from "../relay_process.ts";
 import { startScriptedServer } from "../scripted_server.ts";
-import { on, run } from "./command.ts";
+import { on, run } from "../command.ts";
 import { fill } from "./setup.ts";
 
 const NONE = { scheduled: 0, queued: 0, sending: 0, deferred: 0, held: 0 };

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createDatabase } from "../database.ts";
 import { connectAs, newRole } from "../schema/role.ts";
-import { on, run } from "./command.ts";
+import { on, run } from "../command.ts";
 
 const PRESETS = [
   ["alert", "all", "high", "1d", "5s 15s 30s 1m 5m 15m", "retry", "yes"],

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { createDatabase } from "../database.ts";
 import { temporaryDirectory } from "../relay_process.ts";
 import { describeMessage, enqueue } from "../relay.ts";
-import { on, run } from "./command.ts";
+import { on, run } from "../command.ts";
 
 test("suppress puts addresses on the list in lower case, and what is enqueued for them then is suppressed", async () => {
   await using database = await createDatabase();

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createDatabase, type TestDatabase } from "../database.ts";
 import { temporaryDirectory } from "../relay_process.ts";
-import { on, run } from "./command.ts";
+import { on, run } from "../command.ts";
 
 /** A folder with these files, in one that goes with the test. */
 function folderOf(

@@ -3,7 +3,7 @@ import { MAKE_ROLES, migrationText } from "../../relay/database/migrate.ts";
 import { migrations } from "../../relay/database/schema.ts";
 import { SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 
 test("migrate --dry-run tells what it would do, prints the DBA's part, and does nothing", async () => {
   await using database = await createDatabase({ empty: true });

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
+import { run } from "../command.ts";
 import { createDatabase } from "../database.ts";
-import { startRelayProcess } from "../relay_process.ts";
 import { openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { connectAs, newRole, refusal, send } from "./role.ts";
@@ -33,9 +33,9 @@ test("a viewer reads states and attempts, but no content, and changes nothing", 
   const id = await send(database.sql);
   const env = { DATABASE_URL: await database.as(role) };
   for (const words of [["status"], ["list"], ["show", id]]) {
-    await using command = startRelayProcess(words, env);
-    expect({ words, code: await command.exited }).toEqual({ words, code: 0 });
-    expect(command.output()).toContain(words[0] === "status" ? "1 queued" : id);
+    const { code, stdout } = await run(words, env);
+    expect({ words, code }).toEqual({ words, code: 0 });
+    expect(stdout).toContain(words[0] === "status" ? "1 queued" : id);
   }
   const [seen] = await viewer`select state from mailchute.recipient`;
   expect(seen?.state).toBe("queued");

@@ -6,6 +6,7 @@ import { migrations } from "../../relay/database/schema.ts";
 import { systemClock } from "../../relay/time/clock.ts";
 import { OLDEST_PROGRAM, SCHEMA_VERSION } from "../../relay/version.ts";
 import { createDatabase, type TestDatabase, testServer } from "../database.ts";
+import { until } from "../relay.ts";
 import { catalogText } from "./catalog.ts";
 import { newRole } from "./role.ts";
 
@@ -241,12 +242,12 @@ function statements(text: string): readonly string[] {
 
 /** Resolves when a connection to this database waits for an advisory lock. */
 async function waitsForLock(database: TestDatabase): Promise<void> {
-  for (;;) {
+  await until(async () => {
     const [row] = await database.sql`
       select count(*)::int as waiting from pg_locks
       where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`;
-    if (row?.waiting > 0) return;
-  }
+    return row?.waiting > 0;
+  }, "waits for an advisory lock");
 }
 
 test("what an app has put into the search_path of the role that migrates is not bound into the functions of the schema", async () => {

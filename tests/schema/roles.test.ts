@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import type { Sql } from "postgres";
 import { createMailer } from "../../mod.ts";
+import { on, run } from "../command.ts";
 import { createDatabase, type TestDatabase } from "../database.ts";
-import { startRelayProcess } from "../relay_process.ts";
 import { openTestRelay } from "../relay.ts";
 import { startScriptedServer } from "../scripted_server.ts";
 import { connectAs, MAIL, newRole, refusal, send } from "./role.ts";
@@ -30,8 +30,7 @@ const FOR_APPS = [
 
 /** Gives rights by the real command. */
 async function grants(database: TestDatabase, words: readonly string[]): Promise<void> {
-  await using command = startRelayProcess(["grants", ...words], { DATABASE_URL: database.url });
-  expect({ code: await command.exited, output: command.output() }).toMatchObject({ code: 0 });
+  expect(await run(["grants", ...words], on(database))).toMatchObject({ code: 0 });
 }
 
 async function enqueue(
@@ -384,11 +383,8 @@ test("what an app has put into the search_path of the relay's role does not run 
   await using relay = await openTestRelay(database, { smtpPort: server.port });
   await relay.relay.runOnce();
   const env = { DATABASE_URL: database.url, SMTP_URL: `smtp://127.0.0.1:${server.port}?tls=none` };
-  await using show = startRelayProcess(["show", id], env);
-  expect({ code: await show.exited, output: show.output() }).toMatchObject({ code: 0 });
-  await using doctor = startRelayProcess(["doctor"], env);
-  await doctor.exited;
-  expect(doctor.output()).toContain("queue");
+  expect(await run(["show", id], env)).toMatchObject({ code: 0, stderr: "" });
+  expect((await run(["doctor"], env)).stdout).toContain("queue");
   expect([...await app`select * from public.seen`]).toEqual([]);
   expect(server.mails).toHaveLength(1);
 });

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { createMailer, type MailchuteError } from "../../mod.ts";
 import { contentOf, HEAD, issuesOf, save, type Saved } from "../client/templates.ts";
 import { createDatabase } from "../database.ts";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 import { connectAs, newRole, refusal } from "./role.ts";
 
 test("an app's role uses the templates of its app, and saves, reads and removes none", async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { forgetRemovals } from "../../relay/suppression/home.ts";
 import { createDatabase } from "../database.ts";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 import { connectAs, newRole } from "../schema/role.ts";
 import { copied, copier, suppress } from "./copier.ts";
 

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { beginPause } from "../../relay/limits/pause_table.ts";
 import { enqueueBatch } from "../batch.ts";
 import type { TestDatabase } from "../database.ts";
-import { on, run } from "../queue/command.ts";
+import { on, run } from "../command.ts";
 import { endLeases } from "../queue/setup.ts";
 import { describeMessage, enqueue, enqueueMany, makeDue, openTestRelay, until } from "../relay.ts";
 import { TEST_AUTHORITY } from "../scripted_server.ts";
