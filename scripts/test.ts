@@ -10,7 +10,7 @@ import { SERVER_VARIABLE, startTestServer } from "../tests/server.ts";
  * How many runs there are side by side, with one Postgres for all: for two processors, while some tests wait for a
  * clock.
  */
-const RUNS = 4;
+const RUNS = 5;
 /**
  * Into how many shares the files are dealt: a run that is done with one takes the next, so that all end at about the
  * same time.
@@ -22,16 +22,19 @@ const SHARES = 28;
  */
 const LONG = [
   "history/history",
+  "client/connections",
+  "queue/idle",
   "queue/silent_connection",
   "acceptance/rates",
-  "adopt/adopt",
-  "client/connections",
-  "schema/deploy",
+  "package/package",
   "acceptance/routes",
-  "acceptance/crash",
+  "worker/drain",
+  "schema/deploy",
+  "history/outage",
+  "adopt/adopt",
+  "interop/matrix",
   "queue/outage",
-  "runtimes/node",
-  "queue/idle",
+  "acceptance/crash",
 ].map((name) => `tests/${name}.test.ts`);
 const ROOT = join(import.meta.dir, "..");
 

@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
 import { PROGRAM_VERSION } from "../relay/version.ts";
 import { createDatabase } from "./database.ts";
-import { on, runProgram as run, UNKNOWN_ID } from "./command.ts";
+import { on, run, runProgram, UNKNOWN_ID } from "./command.ts";
 import { startRelayProcess, temporaryDirectory } from "./relay_process.ts";
 import { newRole } from "./schema/role.ts";
 import { startScriptedServer } from "./scripted_server.ts";
 
-// Every command as a real process: what it prints for programs (stdout), what it tells people (stderr), and its exit
-// code. What each one does is in schema/command.test.ts and queue/command.test.ts.
+// What each command prints for programs (stdout), what it tells people (stderr), and its exit code, most of them as a
+// real process. What each one does is in schema/command.test.ts and queue/command.test.ts.
 
 const COMMANDS = [
   "run",
@@ -31,7 +31,7 @@ const COMMANDS = [
 
 test("help names every command, every setting and their defaults, and needs no setting", async () => {
   for (const word of ["help", "--help", "-h"]) {
-    const { code, stdout, stderr } = await run([word], { RELAY_CONECTIONS: "wrong" });
+    const { code, stdout, stderr } = await runProgram([word], { RELAY_CONECTIONS: "wrong" });
     expect({ word, code, stderr }).toEqual({ word, code: 0, stderr: "" });
     for (const name of [...COMMANDS, "DATABASE_URL", "SMTP_URL", "RELAY_CONNECTIONS"]) expect(stdout).toContain(name);
   }
@@ -46,7 +46,7 @@ test("each command has a help of its own that begins with its usage", async () =
 });
 
 test("--version prints the version alone", async () => {
-  expect(await run(["--version"])).toEqual({ code: 0, stdout: `${PROGRAM_VERSION}\n`, stderr: "" });
+  expect(await runProgram(["--version"])).toEqual({ code: 0, stdout: `${PROGRAM_VERSION}\n`, stderr: "" });
 });
 
 /** Command lines that make no sense, and what the one sentence names. */
@@ -147,7 +147,7 @@ test("a command line that makes no sense exits with 2, one sentence on stderr an
 
 test("--database with an unknown name exits with 2 and names those that there are", async () => {
   await using database = await createDatabase();
-  const { code, stderr } = await run(["status", "--database", "shop"], on(database));
+  const { code, stderr } = await runProgram(["status", "--database", "shop"], on(database));
   expect(code).toBe(2);
   expect(stderr).toContain("No database is called shop: there are home");
 });
@@ -155,7 +155,7 @@ test("--database with an unknown name exits with 2 and names those that there ar
 test("a database that does not answer exits with 1 and names the variable, not the password", async () => {
   const env = { DATABASE_URL: "postgres://relay:secret@127.0.0.1:1/shop" };
   const ran = await Promise.all(
-    [["status"], ["list"], ["migrate"], ["show", UNKNOWN_ID]].map((words) => run(words, env)),
+    [["status"], ["list"], ["migrate"], ["show", UNKNOWN_ID]].map((words) => runProgram(words, env)),
   );
   for (const { code, stdout, stderr } of ran) {
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
@@ -167,7 +167,7 @@ test("a database that does not answer exits with 1 and names the variable, not t
 
 test("a database without the schema exits with 1 and names the command", async () => {
   await using database = await createDatabase({ empty: true });
-  const { code, stderr } = await run(["status"], on(database));
+  const { code, stderr } = await runProgram(["status"], on(database));
   expect(code).toBe(1);
   expect(stderr).toContain("run mailchute migrate");
 });
@@ -175,7 +175,7 @@ test("a database without the schema exits with 1 and names the command", async (
 test("a schema that wants a newer program is changed by no command", async () => {
   await using database = await createDatabase();
   await database.sql`update mailchute.schema_info set oldest_program = '99.0.0'`;
-  const { code, stderr } = await run(["suppress", "a@b.example"], on(database));
+  const { code, stderr } = await runProgram(["suppress", "a@b.example"], on(database));
   expect(code).toBe(1);
   expect(stderr).toContain("is too new and needs mailchute 99.0.0 or later");
   expect(await database.sql`select from mailchute.suppression`).toHaveLength(0);
@@ -194,10 +194,10 @@ test("a role without the right exits with 1, and names itself, what was refused 
       ),
     ),
   });
-  expect(await run(["status"], env)).toEqual(refused("schema mailchute"));
+  expect(await runProgram(["status"], env)).toEqual(refused("schema mailchute"));
   await database.sql.unsafe(`grant mailchute_viewer to ${role}`);
-  expect(await run(["pause", "--all"], env)).toEqual(refused("table pause"));
-  expect((await run(["grants", role, "--from", "*"], env)).stderr).toEndWith(
+  expect(await runProgram(["pause", "--all"], env)).toEqual(refused("table pause"));
+  expect((await runProgram(["grants", role, "--from", "*"], env)).stderr).toEndWith(
     "(permission denied for table app_role): do it as the owner of the database\n",
   );
 });
@@ -214,11 +214,14 @@ test("healthcheck exits with 0 against a running relay and with 1 against none",
   });
   await relay.printed('"msg":"serving"');
   const PORT = /http:\/\/127\.0\.0\.1:(\d+)/.exec(relay.output())?.[1] as string;
-  expect(await run(["healthcheck"], { PORT })).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
-  expect(await run(["healthcheck", "--ready"], { PORT, HOST: "0.0.0.0" })).toMatchObject({ code: 0, stderr: "" });
+  expect(await runProgram(["healthcheck"], { PORT })).toEqual({ code: 0, stdout: "ok\n", stderr: "" });
+  expect(await runProgram(["healthcheck", "--ready"], { PORT, HOST: "0.0.0.0" })).toMatchObject({
+    code: 0,
+    stderr: "",
+  });
   relay.kill("SIGTERM");
   expect(await relay.exited).toBe(0);
-  const none = await run(["healthcheck"], { PORT });
+  const none = await runProgram(["healthcheck"], { PORT });
   expect(none).toMatchObject({
     code: 1,
     stdout: "",
@@ -228,7 +231,7 @@ test("healthcheck exits with 0 against a running relay and with 1 against none",
 
 test("without a database and without a playground a command says what to set", async () => {
   using state = temporaryDirectory();
-  const { code, stderr } = await run(["list"], { RELAY_STATE_DIR: state.path });
+  const { code, stderr } = await runProgram(["list"], { RELAY_STATE_DIR: state.path });
   expect(code).toBe(2);
   expect(stderr).toContain("set DATABASE_URL=postgres://");
 });
@@ -240,12 +243,12 @@ test(
     const env = { RELAY_STATE_DIR: state.path, PORT: "0" };
     await using playground = startRelayProcess(["run"], env);
     await playground.printed("serving");
-    const status = await run(["status"], env);
+    const status = await runProgram(["status"], env);
     expect(status).toMatchObject({ code: 0, stdout: expect.stringContaining("nothing open") });
-    expect((await run(["list"], env)).stderr).toBe("No message matches.\n");
+    expect((await runProgram(["list"], env)).stderr).toBe("No message matches.\n");
     playground.kill("SIGTERM");
     expect(await playground.exited).toBe(0);
-    const stopped = await run(["status"], env);
+    const stopped = await runProgram(["status"], env);
     expect(stopped.code).toBe(1);
     expect(stopped.stderr).toContain("Cannot use the database the playground");
   },
