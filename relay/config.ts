@@ -17,7 +17,7 @@ import { checkNames, checkNearMisses, isKnown } from "./settings/unknown_name.ts
 import type { BounceRules } from "./suppression/bounces.ts";
 
 export { describeSettings } from "./settings/describe.ts";
-export { settingsHelp } from "./settings/document.ts";
+export { settingsHelp } from "./settings/help.ts";
 export { type DatabaseSettings, type RouteSettings, type SmtpSettings };
 export { Secret } from "./settings/secret.ts";
 export { SettingsError } from "./settings/settings_error.ts";

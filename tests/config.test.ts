@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { describeSettings, readDatabases, readSettings, SettingsError, settingsHelp } from "../relay/config.ts";
-import { SETTINGS_PAGE, settingsPage } from "../relay/settings/document.ts";
+import { SETTINGS_PAGE, settingsPage } from "../scripts/settings_page.ts";
 
 const NO_FILES = (path: string): string => {
   throw Object.assign(new Error(`no ${path}`), { code: "ENOENT" });
@@ -542,10 +543,8 @@ test("RELAY_BATCH_FAILURES is a percentage", () => {
   }
 });
 
-test("docs/settings.md is the text that the table makes", async () => {
-  const path = new URL(`../${SETTINGS_PAGE}`, import.meta.url);
-  // To write it again: bun -e 'import("./relay/settings/document.ts").then((it) => it.writeSettingsPage())'
-  expect(await Bun.file(path).text()).toBe(settingsPage());
+test("docs/settings.md is what the table says: run bun scripts/settings_page.ts after a change", async () => {
+  expect(await Bun.file(join(import.meta.dir, "..", SETTINGS_PAGE)).text()).toBe(settingsPage());
 });
 
 function refusalOf(action: () => unknown): string {

@@ -84,7 +84,7 @@ const LAYERS: readonly Layer[] = [
       "relay/limits/{depth,throttle_table,throttles}.ts",
       "relay/mail/{feedback_table,inbox,inbox_directory,mail_parser,report_mail,submitted_mail}.ts",
       "relay/queue/{batch_table,state_counts,stream_table}.ts",
-      "relay/settings/{address_kind,bounces,database_url,describe,django_email,django_table,document,predecessor_names,route_certificates,route_settings,safety_settings,setting,smtp_options,table,unknown_name}.ts",
+      "relay/settings/{address_kind,bounces,database_url,describe,django_email,django_table,help,predecessor_names,route_certificates,route_settings,safety_settings,setting,smtp_options,table,unknown_name}.ts",
       "relay/smtp/{connection,link,pool,probe,slow_start,smtp}.ts",
       "relay/suppression/{copy,file,home,table}.ts",
       "relay/templates/template_table.ts",

@@ -90,7 +90,7 @@ function valueOf(value: unknown): string {
 }
 
 /**
- * The List-* fields. Several values of one are one field here (RFC 2369 section 2: at most one of each), where
+ * The List-* fields. Several values of one are one field here (RFC 2369 section 3: at most one of each), where
  * nodemailer writes several.
  */
 function listHeaders(data: Data): readonly Pair[] {
