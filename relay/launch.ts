@@ -1,7 +1,7 @@
 import { describeSettings, readSettings } from "./config.ts";
 import { createLog, type Log } from "./log.ts";
 import { type Machine, type Service, startService } from "./service.ts";
-import { checkRouteCertificates } from "./settings/route_certificates.ts";
+import { checkDatabaseCertificates, checkRouteCertificates } from "./settings/certificates.ts";
 import { steadyClock } from "./time/clock.ts";
 import { PROGRAM_VERSION } from "./version.ts";
 
@@ -30,6 +30,7 @@ export interface Launched {
 export async function launch(context: LaunchContext, options: { readonly once: boolean }): Promise<Launched> {
   const { env, readFile, print, terminal, hostname, pid, random, clock } = context;
   const settings = readSettings(env, readFile, { terminal });
+  checkDatabaseCertificates(settings.databases);
   checkRouteCertificates(settings.routes);
   const log = createLog({ write: print, now: () => clock.now(), ...settings.log });
   log.info(`mailchute ${PROGRAM_VERSION} · ${describeSettings(settings)}`);

@@ -156,7 +156,8 @@ async function connectionsOf(settings: Settings, opened: AsyncDisposableStack): 
   for (const database of settings.databases) {
     const { name, display } = database;
     if (database.kind === "postgres") {
-      targets.push({ name, display, url: database.url.reveal(), pooled: database.pooled });
+      const { url, tls, pooled } = database;
+      targets.push({ name, display, url: url.reveal(), tls, pooled });
     } else {
       const { embedded, database: target } = await startEmbeddedDatabase(database.directory);
       opened.defer(() => (embedded as EmbeddedPostgres).stop());

@@ -30,7 +30,7 @@ test("the rest of a URL stays as it is, a password with a question mark's code t
 
 test("pgbouncer=true says that a transaction pooler stands between", () => {
   const pooled = (url: string) => {
-    const database = parseDatabaseUrl(url, { variable: "DATABASE_URL", name: "home" });
+    const database = parseDatabaseUrl(url, { variable: "DATABASE_URL", name: "home", readFile: () => "" });
     return database.kind === "postgres" && database.pooled;
   };
   expect(pooled("postgres://a:b@h/d?pgbouncer=true")).toBe(true);

@@ -37,7 +37,7 @@ const LAYERS: readonly Layer[] = [
     files: [
       "relay/{csv,error_code,mask,optional_packages,version}.ts",
       "relay/adopt/django_payload.ts",
-      "relay/database/statements.ts",
+      "relay/database/{server_address,statements}.ts",
       "relay/delivery/{mail_content,solitude,transport}.ts",
       "relay/drain/{bell,lane_floors,lane_order,lane_shares,pace,room,turns}.ts",
       "relay/explain/{explained_command,explained_mail,explanation}.ts",
@@ -75,7 +75,7 @@ const LAYERS: readonly Layer[] = [
     files: [
       "relay/{config,ping}.ts",
       "relay/adopt/email_relay_table.ts",
-      "relay/database/{connection_pool,database,embedded,migrate,retention,rights_advice,schema}.ts",
+      "relay/database/{connection_pool,database,embedded,migrate,retention,rights_advice,schema,server_options}.ts",
       "relay/delivery/advised_transport.ts",
       "relay/doctor/*.ts",
       "relay/explain/facts.ts",
@@ -84,7 +84,7 @@ const LAYERS: readonly Layer[] = [
       "relay/limits/{depth,throttle_table,throttles}.ts",
       "relay/mail/{feedback_table,inbox,inbox_directory,mail_parser,report_mail,submitted_mail}.ts",
       "relay/queue/{batch_table,state_counts,stream_table}.ts",
-      "relay/settings/{address_kind,bounces,database_url,describe,django_email,django_table,help,predecessor_names,route_certificates,route_settings,safety_settings,setting,smtp_options,table,unknown_name}.ts",
+      "relay/settings/{address_kind,bounces,certificates,database_tls,database_url,describe,django_email,django_table,help,predecessor_names,route_settings,safety_settings,setting,smtp_options,table,unknown_name}.ts",
       "relay/smtp/{connection,link,pool,probe,slow_start,smtp}.ts",
       "relay/suppression/{copy,file,home,table}.ts",
       "relay/templates/template_table.ts",
@@ -140,7 +140,7 @@ const DOORS: readonly (readonly [library: RegExp, door: readonly string[], types
     /^postgres$/,
     ["src/drivers/postgres.ts", "relay/database/database.ts", "worker/open_database.ts"],
     [
-      "relay/database/{connection_pool,migrate,retention}.ts",
+      "relay/database/{connection_pool,migrate,retention,server_options}.ts",
       "relay/commands/*.ts",
       "relay/doctor/{database,pooler}.ts",
     ],

@@ -5,6 +5,7 @@ import { isOfPooler } from "../database/connection_pool.ts";
 import { connect, type ConnectOptions, DatabaseProblem, unreachable } from "../database/database.ts";
 import { schemaProblem, schemaState } from "../database/schema_state.ts";
 import { errorCode } from "../error_code.ts";
+import { checkDatabaseCertificates } from "../settings/certificates.ts";
 import type { Clock } from "../time/clock.ts";
 
 /** What a command is given of the world outside. */
@@ -73,10 +74,13 @@ export interface FoundDatabase extends ConnectOptions {
 
 /** The databases of the environment, or the playground's. */
 export function findDatabases(context: CommandContext): readonly FoundDatabase[] {
-  const found = readDatabases(context.env, context.readFile).map((settings) => {
+  const databases = readDatabases(context.env, context.readFile);
+  checkDatabaseCertificates(databases);
+  const found = databases.map((settings) => {
     const { name, display } = settings;
     if (settings.kind === "postgres") {
-      return { name, display, url: settings.url.reveal(), pooled: settings.pooled, isEmbedded: false };
+      const { url, tls, pooled } = settings;
+      return { name, display, url: url.reveal(), tls, pooled, isEmbedded: false };
     }
     const url = context.embeddedUrl(settings.directory);
     if (url === undefined) {

@@ -7,7 +7,7 @@ import { fail, type Finding, ok, report, type SubjectFinding, warn } from "../do
 import type { RouteUnderTest } from "../doctor/route.ts";
 import { checkStateDirectory } from "../doctor/state_directory.ts";
 import type { sendTestMail } from "../doctor/test_mail.ts";
-import { checkRouteCertificates } from "../settings/route_certificates.ts";
+import { checkDatabaseCertificates, checkRouteCertificates } from "../settings/certificates.ts";
 import { describeSafety } from "../settings/safety_settings.ts";
 import { ehloName, smtpOptions } from "../settings/smtp_options.ts";
 import type { Clock } from "../time/clock.ts";
@@ -113,6 +113,7 @@ function readAll(context: CommandContext): {
 } {
   try {
     const settings = readSettings(context.env, context.readFile, { terminal: context.terminal });
+    checkDatabaseCertificates(settings.databases);
     checkRouteCertificates(settings.routes);
     const notices = settings.notices.map((notice) => {
       const [found = notice, fix] = notice.split("; ", 2);

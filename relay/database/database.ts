@@ -1,13 +1,14 @@
 import postgres, { type Sql } from "postgres";
-import { withoutForeignParameters } from "../../src/client_parameters.ts";
 import { errorCode } from "../error_code.ts";
 import { addressOf } from "../place/place.ts";
 import { statementLimitMs } from "../queue/lease.ts";
+import type { DatabaseTls } from "../settings/database_tls.ts";
 import type { Clock } from "../time/clock.ts";
 import { ConnectionPool } from "./connection_pool.ts";
 import { migrate } from "./migrate.ts";
 import { rightsAdvice } from "./rights_advice.ts";
 import { schemaProblem, schemaState } from "./schema_state.ts";
+import { driverOptions } from "./server_options.ts";
 
 /** A database that this relay serves, with its schema in order. */
 export interface RelayDatabase {
@@ -52,6 +53,8 @@ export interface ConnectOptions {
   readonly name: string;
   readonly display: string;
   readonly url: string;
+  /** What the URL says of TLS, with the files that it names. @default {none} */
+  readonly tls?: DatabaseTls | undefined;
   /** A transaction pooler stands between: no prepared statements. */
   readonly pooled: boolean;
   /**
@@ -113,13 +116,15 @@ const TIMES = { DateStyle: "ISO" };
  * search_path. Poolers refuse it as they do `keepsPlans`.
  */
 export function connect(
-  { url, pooled, keepsPlans, pinned, onClose }: Pick<ConnectOptions, "url" | "pooled"> & {
+  { url, tls, pooled, keepsPlans, pinned, onClose }: Pick<ConnectOptions, "url" | "tls" | "pooled"> & {
     readonly keepsPlans?: boolean;
     readonly pinned?: "all" | "all but its path" | undefined;
     readonly onClose?: () => void;
   },
 ): Sql {
-  return postgres(withoutForeignParameters(url), {
+  const server = driverOptions({ url, tls });
+  return postgres(server.url, {
+    ...server.options,
     max: POOL_SIZE,
     prepare: !pooled,
     connect_timeout: CONNECT_TIMEOUT_S,
@@ -137,8 +142,13 @@ export function connect(
   });
 }
 
-function openSession(url: string, { onNotify, onClose }: SessionHooks): ListeningSession {
+function openSession(
+  database: Pick<ConnectOptions, "url" | "tls">,
+  { onNotify, onClose }: SessionHooks,
+): ListeningSession {
+  const server = driverOptions(database);
   const options = {
+    ...server.options,
     ...{ max: 1, prepare: false, fetch_types: false, max_lifetime: null, idle_timeout: 0 },
     ...{ connect_timeout: CONNECT_TIMEOUT_S, keep_alive: KEEP_ALIVE_S, connection: { application_name: APPLICATION } },
     onnotice: () => {},
@@ -146,7 +156,7 @@ function openSession(url: string, { onNotify, onClose }: SessionHooks): Listenin
     // Not in the driver's types: `sql.listen` opens a connection that cannot be asked anything.
     onnotify: onNotify,
   };
-  const sql = postgres(withoutForeignParameters(url), options);
+  const sql = postgres(server.url, options);
   const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
   return {
     listen: async (channels) => {
@@ -165,11 +175,11 @@ function openSession(url: string, { onNotify, onClose }: SessionHooks): Listenin
  * @throws {DatabaseProblem} when it cannot be reached or must not be served
  */
 export async function openDatabase(options: ConnectOptions, timing: Timing): Promise<RelayDatabase> {
-  const { name, display, url } = options;
+  const { name, display, url, tls } = options;
   const sql = new ConnectionPool({
     // A pooler keeps no plans, and knows no such parameters.
     open: ({ prepare, onClose }) =>
-      connect({ url, pooled: !prepare, keepsPlans: prepare, pinned: prepare ? "all" : undefined, onClose }),
+      connect({ url, tls, pooled: !prepare, keepsPlans: prepare, pinned: prepare ? "all" : undefined, onClose }),
     prepare: !options.pooled,
     statementMs: statementLimitMs(timing.leaseMs),
     clock: timing.clock,
@@ -186,7 +196,7 @@ export async function openDatabase(options: ConnectOptions, timing: Timing): Pro
     if (rights.read_only) throw new DatabaseProblem(readOnly(options, rights.role as string));
     return {
       ...{ name, display, sql, migrated, address: placeOf(options), schemaVersion: after.version },
-      openSession: (hooks) => openSession(url, hooks),
+      openSession: (hooks) => openSession(options, hooks),
     };
   } catch (cause) {
     await sql.end({ timeout: 0 });

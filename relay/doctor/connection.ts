@@ -1,5 +1,7 @@
 import { isOfPooler } from "../database/connection_pool.ts";
+import { serverOf } from "../database/server_address.ts";
 import { errorCode } from "../error_code.ts";
+import type { DatabaseTlsMode } from "../settings/database_tls.ts";
 import type { DatabaseUnderTest } from "./database.ts";
 import { fail, type Finding, ok, reasonOf, span, warn } from "./finding.ts";
 
@@ -32,29 +34,27 @@ export async function checkConnection(test: DatabaseUnderTest): Promise<readonly
   }
   const role = row?.role as string;
   const connection = ok("connection", `answers the role ${role}, a round trip takes ${span(Math.min(...rounds))}`);
-  const { host, ssl } = sql.options as { readonly host: readonly string[]; readonly ssl?: unknown };
   const version = (row?.tls ?? undefined) as string | undefined;
-  const link = { host: host[0] ?? "", ssl, isServerTls: row?.ssl === true, version, variable: test.variable };
+  const { host } = serverOf(test.database.url);
+  const mode = test.database.tls?.mode ?? "disable";
+  const link = { host, mode, isServerTls: row?.ssl === true, version, variable: test.variable };
   return [connection, findingOfTls(link)];
 }
 
 /** What is known of the way to the database. */
 export interface DatabaseLink {
   readonly host: string;
-  /** The driver's option, as the URL gave it. */
-  readonly ssl: unknown;
+  readonly mode: DatabaseTlsMode;
   readonly isServerTls: boolean;
   readonly version: string | undefined;
   readonly variable: string;
 }
 
 /** Judges how the way to the database is protected. */
-export function findingOfTls({ host, ssl, isServerTls, version, variable }: DatabaseLink): Finding {
-  // `prefer` goes on without when the server has none; anything else is TLS or nothing.
-  const isTls = ssl === "prefer" ? isServerTls : ssl !== undefined && ssl !== false && ssl !== null;
-  if (isTls) {
-    const isVerified = ssl === "verify-full";
-    const note = isVerified ? "verified" : "not verified (sslmode=verify-full does that)";
+export function findingOfTls({ host, mode, isServerTls, version, variable }: DatabaseLink): Finding {
+  const isOptional = mode === "allow" || mode === "prefer";
+  if (isOptional ? isServerTls : mode !== "disable") {
+    const note = VERIFIED[mode] ?? "not verified (sslmode=verify-full does that)";
     return ok("tls", `${isServerTls && version !== undefined ? version : "TLS"}, certificate ${note}`);
   }
   if (LOOPBACK.has(host) || host.startsWith("/")) return ok("tls", "none, and none is needed on this machine");
@@ -64,6 +64,14 @@ export function findingOfTls({ host, ssl, isServerTls, version, variable }: Data
     `add ?sslmode=verify-full to ${variable} (or sslmode=require, which checks no certificate)`,
   );
 }
+
+const VERIFIED: Readonly<Partial<Record<DatabaseTlsMode, string>>> = {
+  "verify-ca": "verified, but not the name of the server (sslmode=verify-full does that)",
+  "verify-full": "verified",
+};
+
+const UNKNOWN_AUTHORITY =
+  "name the certificate of its authority by &sslrootcert=/path/to/ca.pem in {variable} (sslmode=require checks none)";
 
 /** What to change, by the code of the error. */
 const FIXES: Readonly<Record<string, string>> = {
@@ -79,9 +87,12 @@ const FIXES: Readonly<Record<string, string>> = {
   "42704": "take the parameter that the server does not know out of {variable}",
   "53300": "let the server allow more connections (max_connections), or use fewer elsewhere",
   "57P03": "wait: the server starts or stops",
-  SELF_SIGNED_CERT_IN_CHAIN: "use ?sslmode=require in {variable}, which checks no certificate",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "use ?sslmode=require in {variable}, which checks no certificate",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "use ?sslmode=require in {variable}, which checks no certificate",
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_AUTHORITY,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
+  CERT_SIGNATURE_FAILURE: UNKNOWN_AUTHORITY,
+  CERT_HAS_EXPIRED: "renew the server's certificate",
   ERR_TLS_CERT_ALTNAME_INVALID: "use the host name that the certificate is for in {variable}",
 };
 

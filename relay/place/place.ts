@@ -1,3 +1,5 @@
+import { serverOf } from "../database/server_address.ts";
+
 /** The place where a database's queue is drained, as the database remembers it. */
 export interface RememberedPlace {
   /** Of the cluster; undefined where the role could not read it. */
@@ -43,7 +45,7 @@ export function differenceOf(remembered: RememberedPlace, present: PresentPlace)
   return `it is the same database on another server, or at another address: ${address}`;
 }
 
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+const LOOPBACK = /^(localhost|127(\.\d+){3}|::1)$/;
 
 /**
  * The address of a database, without what may change while it stays the same: user, password, parameters, and by which
@@ -57,8 +59,9 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
  * ```
  */
 export function addressOf(url: string): string {
-  const { hostname, port, pathname, searchParams } = new URL(url);
-  const host = (hostname || (searchParams.get("host") ?? "")).toLowerCase().replace(/\.$/, "");
+  const { pathname } = new URL(url);
+  const { host: written, port } = serverOf(url);
+  const host = written.toLowerCase().replace(/\.$/, "");
   const plain = LOOPBACK.test(host) ? "localhost" : host.replace(/^([^.]+)-pooler\./, "$1.");
-  return `${plain}:${port || "5432"}/${decodeURIComponent(pathname.slice(1))}`;
+  return `${plain.includes(":") ? `[${plain}]` : plain}:${port}/${decodeURIComponent(pathname.slice(1))}`;
 }

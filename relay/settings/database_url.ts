@@ -1,15 +1,21 @@
+import { serverOf } from "../database/server_address.ts";
+import { type DatabaseTls, readDatabaseTls } from "./database_tls.ts";
 import type { Environment } from "./environment.ts";
 import { Secret } from "./secret.ts";
 import { SettingsError } from "./settings_error.ts";
+import type { UrlSource } from "./smtp_parameters.ts";
 
 /** One database that the relay serves. The first one is `home`. */
 export type DatabaseSettings =
   | {
     readonly kind: "postgres";
     readonly name: string;
+    /** Which setting names it. */
+    readonly variable: string;
     readonly url: Secret;
     /** `host/name`, for logs and pages. */
     readonly display: string;
+    readonly tls: DatabaseTls;
     /** The host name says that a pooler answers, which has no LISTEN. */
     readonly pooled: boolean;
   }
@@ -45,7 +51,10 @@ export function readDatabaseUrls(environment: Environment): readonly DatabaseSet
     const pooled = environment.get(base);
     const url = environment.get(`${base}_UNPOOLED`) ?? pooled;
     if (url === undefined) continue;
-    const database = parseDatabaseUrl(url, { variable, name: databaseName(base) });
+    const database = parseDatabaseUrl(url, {
+      ...{ variable, name: databaseName(base) },
+      readFile: environment.readFile,
+    });
     const owner = owners.get(database.display);
     if (owner !== undefined) {
       throw new SettingsError(
@@ -62,7 +71,7 @@ export function readDatabaseUrls(environment: Environment): readonly DatabaseSet
 /** Reads one database URL; its text appears in no error, since it holds a password. */
 export function parseDatabaseUrl(
   url: string,
-  options: { readonly variable: string; readonly name: string },
+  options: UrlSource & { readonly name: string },
 ): DatabaseSettings {
   const { variable, name } = options;
   if (url.startsWith("embedded:")) {
@@ -89,7 +98,7 @@ export function parseDatabaseUrl(
       `Cannot use ${variable}: a % in it is not followed by two hex digits; write %25 for %, in the password too`,
     );
   }
-  const host = parsed.hostname || parsed.searchParams.get("host") || "";
+  const { host, port } = serverOf(url);
   if (host === "") {
     throw new SettingsError(variable, `Cannot use ${variable}: it names no host; write ${EXAMPLE}`);
   }
@@ -97,10 +106,13 @@ export function parseDatabaseUrl(
   if (database === "") {
     throw new SettingsError(variable, `Cannot use ${variable}: it names no database; write ${EXAMPLE}`);
   }
-  const port = parsed.port === "" || parsed.port === "5432" ? "" : `:${parsed.port}`;
-  const display = `${host}${port}/${database}`;
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new SettingsError(variable, `Cannot use ${variable}: its port is none from 1 to 65535; write ${EXAMPLE}`);
+  }
+  const display = `${host.includes(":") ? `[${host}]` : host}${port === 5432 ? "" : `:${port}`}/${database}`;
   const pooled = /-pooler\./.test(host) || parsed.searchParams.get("pgbouncer") === "true";
-  return { kind: "postgres", name, url: new Secret(url), display, pooled };
+  const tls = readDatabaseTls(parsed.searchParams, options);
+  return { kind: "postgres", name, variable, url: new Secret(url), display, tls, pooled };
 }
 
 function databaseName(base: string): string {

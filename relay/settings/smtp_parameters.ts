@@ -152,7 +152,8 @@ function readClientCertificate(
   return readCertificateFiles({ cert, key }, { ...source, names: { cert: "cert", key: "key" } });
 }
 
-function readCertificate(
+/** Reads a PEM file that a parameter names. */
+export function readCertificate(
   path: string,
   { parameter, source }: { readonly parameter: string; readonly source: UrlSource },
 ): string {

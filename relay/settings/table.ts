@@ -24,7 +24,7 @@ export const table = {
   databaseUrl: optional("DATABASE_URL", secret("postgres://user:password@host:5432/name, or embedded:./directory"), {
     group: "Database",
     description:
-      "The home database: its queue is worked off, and throttles, pauses and the suppressions that hold in all databases live there. `embedded:` runs a Postgres of our own in that directory, and its file `url` says where apps on this machine find it, anew after each start. `DATABASE_URL_UNPOOLED`, when set, is preferred.",
+      "The home database: its queue is worked off, and throttles, pauses and the suppressions that hold in all databases live there. `embedded:` runs a Postgres of our own in that directory, and its file `url` says where apps on this machine find it, anew after each start. `DATABASE_URL_UNPOOLED`, when set, is preferred. Its parameters `sslmode`, `sslrootcert`, `sslcert` and `sslkey` are read as libpq reads them; without them nothing is encrypted.",
   }),
   databaseUrlNamed: optional("DATABASE_URL_<NAME>", secret("as DATABASE_URL"), {
     group: "Database",

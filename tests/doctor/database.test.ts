@@ -133,17 +133,20 @@ test("an embedded database that does not run now is no failure", async () => {
   ]);
 });
 
-test.each([
-  ["db.example.com", false, false, "warn: none: whoever is between here and db.example.com can read the mails"],
-  ["db.example.com", "prefer", false, "warn: none: whoever is between"],
-  ["db.example.com", "prefer", true, "ok: TLSv1.3, certificate not verified"],
-  ["db.example.com", "require", true, "ok: TLSv1.3, certificate not verified"],
-  ["db.example.com", "require", false, "ok: TLS, certificate not verified"],
-  ["db.example.com", "verify-full", true, "ok: TLSv1.3, certificate verified"],
-  ["127.0.0.1", false, false, "ok: none, and none is needed on this machine"],
-  ["/run/postgresql", false, false, "ok: none, and none is needed on this machine"],
-])("to %s with sslmode %p, where the server says %p: %s", (host, ssl, isServerTls, says) => {
-  const finding = findingOfTls({ host, ssl, isServerTls, version: "TLSv1.3", variable: "DATABASE_URL_SHOP" });
+test.each(
+  [
+    ["db.example.com", "disable", false, "warn: none: whoever is between here and db.example.com can read the mails"],
+    ["db.example.com", "prefer", false, "warn: none: whoever is between"],
+    ["db.example.com", "prefer", true, "ok: TLSv1.3, certificate not verified"],
+    ["db.example.com", "require", true, "ok: TLSv1.3, certificate not verified"],
+    ["db.example.com", "require", false, "ok: TLS, certificate not verified"],
+    ["db.example.com", "verify-ca", true, "ok: TLSv1.3, certificate verified, but not the name of the server"],
+    ["db.example.com", "verify-full", true, "ok: TLSv1.3, certificate verified"],
+    ["127.0.0.1", "disable", false, "ok: none, and none is needed on this machine"],
+    ["/run/postgresql", "disable", false, "ok: none, and none is needed on this machine"],
+  ] as const,
+)("to %s with sslmode %p, where the server says %p: %s", (host, mode, isServerTls, says) => {
+  const finding = findingOfTls({ host, mode, isServerTls, version: "TLSv1.3", variable: "DATABASE_URL_SHOP" });
   expect(found([finding], "tls")[0]).toStartWith(says);
   if (finding.level === "warn") expect(finding.fix).toContain("add ?sslmode=verify-full to DATABASE_URL_SHOP");
 });

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { readSettings, SettingsError, type SmtpSettings } from "../../relay/config.ts";
 import { createLog } from "../../relay/log.ts";
 import { openRoute } from "../../relay/routes/open_route.ts";
-import { checkRouteCertificates } from "../../relay/settings/route_certificates.ts";
+import { checkRouteCertificates } from "../../relay/settings/certificates.ts";
 import { systemClock } from "../../relay/time/clock.ts";
 import { createAuthority } from "../smtp/certificate.ts";
 
