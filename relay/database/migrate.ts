@@ -73,6 +73,7 @@ async function migrateIn(tx: TransactionSql, { lockMs }: Patience): Promise<read
   await tx.unsafe("select pg_advisory_xact_lock(hashtext('mailchute.migrate'))");
   const before = await schemaState(tx);
   if (before.oldestProgram !== undefined && isOlder(PROGRAM_VERSION, before.oldestProgram)) return [];
+  await tx.unsafe(CHECK_ENCODING).simple();
   await tx.unsafe(MAKE_ROLES).simple();
   await tx.unsafe(MAKE_SCHEMA).simple();
   const [owner] = await tx.unsafe(
@@ -88,6 +89,15 @@ async function migrateIn(tx: TransactionSql, { lockMs }: Patience): Promise<read
 
 /** In which the migrations are read. */
 const PATH = "pg_catalog, mailchute";
+
+/** A mail may have any character, which any other encoding would refuse or, as SQL_ASCII, take for several. */
+const CHECK_ENCODING = `do $$
+begin
+  if current_setting('server_encoding') <> 'UTF8' then
+    raise exception 'Cannot make the schema mailchute in a database whose encoding is %: use one with the encoding UTF8',
+      current_setting('server_encoding') using errcode = 'feature_not_supported';
+  end if;
+end $$;`;
 
 /** Makes the group roles and the owner where this role may; leaves out what it may not. */
 export const MAKE_ROLES = `do $$
@@ -144,7 +154,7 @@ export function migrationText(from: number): string {
   const files = pending.map((migration) => `-- ${migration.name}.sql\n${migration.text}`);
   return [
     IN_PATH,
-    ...(from === 0 ? [MAKE_ROLES, MAKE_SCHEMA] : []),
+    ...(from === 0 ? [CHECK_ENCODING, MAKE_ROLES, MAKE_SCHEMA] : []),
     AS_OWNER,
     ...files,
     recordVersion(),

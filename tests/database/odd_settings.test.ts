@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import postgres from "postgres";
 import { CLAIM } from "../../relay/queue/queue_statements.ts";
-import { createDatabase, type TestDatabase } from "../database.ts";
+import { createDatabase, type TestDatabase, testServer } from "../database.ts";
 import { found, look } from "../doctor/setup.ts";
 import { startTransactionPooler } from "../doctor/transaction_pooler.ts";
 import { run } from "../command.ts";
@@ -111,4 +111,26 @@ test("where numbers are told with few digits, the database's clock is told with 
   await using database = await createDatabase();
   await set(database, { extra_float_digits: "-10" });
   expect(found(await look(database.url), "clock")).toEqual([expect.stringMatching(/^ok/)]);
+}, 30_000);
+
+test("a database whose encoding lacks characters gets no schema, whoever migrates, and doctor says why", async () => {
+  const { admin, url } = await testServer();
+  for (const encoding of ["LATIN1", "SQL_ASCII"]) {
+    const name = `test_${process.pid}_${encoding.toLowerCase()}`;
+    await admin.unsafe(`create database ${name} encoding '${encoding}' locale 'C' template template0`);
+    const DATABASE_URL = Object.assign(new URL(url), { pathname: `/${name}` }).href;
+    const refused = `in a database whose encoding is ${encoding}: use one with the encoding UTF8`;
+    expect(await run(["migrate"], { DATABASE_URL })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(refused),
+    });
+    const { stdout: text } = await run(["migrate", "--sql"], { DATABASE_URL });
+    const sql = postgres(DATABASE_URL, { max: 1, onnotice: () => {} });
+    // As psql does, one statement after the other.
+    const check = text.slice(text.indexOf("do $$"), text.indexOf("end $$;") + "end $$;".length);
+    await expect(sql.unsafe(check).simple().then(() => "made")).rejects.toThrow(refused);
+    await sql.end();
+    expect(found(await look(DATABASE_URL), "postgres")[1]).toStartWith(`fail: the encoding ${encoding}`);
+    await admin.unsafe(`drop database ${name} with (force)`);
+  }
 }, 30_000);
