@@ -98,6 +98,12 @@ export function parseDatabaseUrl(
       `Cannot use ${variable}: a % in it is not followed by two hex digits; write %25 for %, in the password too`,
     );
   }
+  if (!isUtf8(url)) {
+    throw new SettingsError(
+      variable,
+      `Cannot use ${variable}: a %… in it is no UTF-8; write ü as %C3%BC, and % as %25`,
+    );
+  }
   const { host, port } = serverOf(url);
   if (host === "") {
     throw new SettingsError(variable, `Cannot use ${variable}: it names no host; write ${EXAMPLE}`);
@@ -113,6 +119,15 @@ export function parseDatabaseUrl(
   const pooled = /-pooler\./.test(host) || parsed.searchParams.get("pgbouncer") === "true";
   const tls = readDatabaseTls(parsed.searchParams, options);
   return { kind: "postgres", name, variable, url: new Secret(url), display, tls, pooled };
+}
+
+function isUtf8(encoded: string): boolean {
+  try {
+    decodeURIComponent(encoded);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function databaseName(base: string): string {

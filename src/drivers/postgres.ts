@@ -56,6 +56,7 @@ export function postgresMailer(url: string, options: MailerOptions = {}): Postgr
 
 function connect(url: string): postgres.Sql {
   return postgres(url, {
+    ...ipv6Of(url),
     // Named statements break behind PgBouncer (transaction pooling), and reading all types costs a round trip.
     prepare: false,
     fetch_types: false,
@@ -64,4 +65,12 @@ function connect(url: string): postgres.Sql {
     connect_timeout: CONNECT_SECONDS,
     onnotice: () => {},
   });
+}
+
+/** The driver splits a host at its colons, and takes a list as it is, of which its types say nothing. */
+function ipv6Of(url: string): { readonly host?: string; readonly port?: number } {
+  // Not by URL, which knows no list of hosts; the driver does.
+  const [, host, port = 5432] = /^\w+:\/\/(?:[^@/]*@)?\[([^\]]+)\](?::(\d+))?/.exec(url) ?? [];
+  if (host === undefined) return {};
+  return { host: [host], port: [Number(port)] } as unknown as ReturnType<typeof ipv6Of>;
 }

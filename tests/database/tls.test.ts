@@ -3,6 +3,7 @@ import { chownSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { connect as connectSocket, createServer, type ListenOptions } from "node:net";
 import { join } from "node:path";
 import postgres from "postgres";
+import { postgresMailer } from "../../src/drivers/postgres.ts";
 import type { EmbeddedPostgres } from "../../relay/database/embedded.ts";
 import { run } from "../command.ts";
 import { type RelayProcess, startRelayProcess, temporaryDirectory } from "../relay_process.ts";
@@ -148,4 +149,6 @@ test("a database is found by its IPv6 address, and by the folder of its socket, 
     const { code, stderr } = await run(["status"], { DATABASE_URL: url });
     expect({ url, code, stderr }).toEqual({ url, code: 0, stderr: "" });
   }
+  await using mail = postgresMailer(`${login}[::1]:${port}${pathname}`, { from: "shop@shop.example" });
+  expect(await mail.send({ to: "ann@example.com", subject: "Hi", text: "Hi" })).toMatchObject({ created: true });
 });

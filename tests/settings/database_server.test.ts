@@ -68,6 +68,12 @@ test("a port is one that there is, wherever it stands", () => {
   expect(read("?port=5433").display).toBe("db.example.com:5433/shop");
 });
 
+test("what is percent-encoded is UTF-8, in the host as in the password", () => {
+  for (const server of ["%FF", "x:%FC@db"]) {
+    expect(() => read("", server)).toThrow("Cannot use DATABASE_URL: a %… in it is no UTF-8; write ü as %C3%BC");
+  }
+});
+
 test("a host is shown as it is found: IPv6 in brackets, a socket by its folder", () => {
   expect(read("", "[fd00::1]:5433").display).toBe("[fd00::1]:5433/shop");
   expect(read("", "%2Frun%2Fpostgresql").display).toBe("/run/postgresql/shop");
