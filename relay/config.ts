@@ -3,7 +3,7 @@ import type { RateLimit } from "./limits/rate_limit.ts";
 import { leaseNotice } from "./queue/lease.ts";
 import { ONLY_ROUTE } from "./routes/routing.ts";
 import { parseBounceRules } from "./settings/bounces.ts";
-import { type DatabaseSettings, readDatabaseUrls } from "./settings/database_url.ts";
+import { type DatabaseSettings, databaseVariable, readDatabaseUrls } from "./settings/database_url.ts";
 import { createEnvironment, type Environment } from "./settings/environment.ts";
 import { predecessorNotices } from "./settings/predecessor_names.ts";
 import { parseRates } from "./settings/rates.ts";
@@ -222,7 +222,7 @@ function readNotices(values: Values, databases: readonly DatabaseSettings[]): re
   if (shortLease !== undefined) notices.push(shortLease);
   for (const database of databases) {
     if (database.kind !== "postgres" || !database.pooled) continue;
-    const base = database.name === "home" ? "DATABASE_URL" : `DATABASE_URL_${database.name.toUpperCase()}`;
+    const base = databaseVariable(database.name);
     notices.push(
       `${base} points at a pooler, where LISTEN does not work: mail waits for RELAY_POLL; set ${base}_UNPOOLED to the direct address`,
     );

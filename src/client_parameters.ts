@@ -29,3 +29,10 @@ export function withoutForeignParameters(url: string): string {
   const kept = url.slice(at + 1).split("&").filter((pair) => !FOREIGN.has(pair.split("=", 1)[0] ?? ""));
   return url.slice(0, at) + (kept.length === 0 ? "" : `?${kept.join("&")}`);
 }
+
+/** A server as postgres.js takes it without splitting its name at colons: lists, of which its types say nothing. */
+export function driverHost(
+  server: { readonly host: string; readonly port: number },
+): { readonly host: string; readonly port: number } {
+  return { host: [server.host], port: [server.port] } as unknown as typeof server;
+}

@@ -8,6 +8,7 @@ import type { RouteUnderTest } from "../doctor/route.ts";
 import { checkStateDirectory } from "../doctor/state_directory.ts";
 import type { sendTestMail } from "../doctor/test_mail.ts";
 import { checkDatabaseCertificates, checkRouteCertificates } from "../settings/certificates.ts";
+import { databaseVariable } from "../settings/database_url.ts";
 import { describeSafety } from "../settings/safety_settings.ts";
 import { ehloName, smtpOptions } from "../settings/smtp_options.ts";
 import type { Clock } from "../time/clock.ts";
@@ -77,7 +78,7 @@ async function examine(
           isEmbedded,
           pollMs,
           clock: machine.clock,
-          variable: database.name === "home" ? "DATABASE_URL" : `DATABASE_URL_${database.name.toUpperCase()}`,
+          variable: databaseVariable(database.name),
         }),
       )
     ),

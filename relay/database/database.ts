@@ -3,6 +3,7 @@ import { errorCode } from "../error_code.ts";
 import { addressOf } from "../place/place.ts";
 import { statementLimitMs } from "../queue/lease.ts";
 import type { DatabaseTls } from "../settings/database_tls.ts";
+import { databaseVariable } from "../settings/database_url.ts";
 import type { Clock } from "../time/clock.ts";
 import { ConnectionPool } from "./connection_pool.ts";
 import { migrate } from "./migrate.ts";
@@ -243,17 +244,15 @@ async function missingRights(options: ConnectOptions, cause?: unknown): Promise<
 /** A replica says so too. */
 function readOnly({ name, display }: ConnectOptions, role: string): string {
   const fix = `name the primary in ${
-    variableOf(name)
+    databaseVariable(name)
   }, or let it write: alter role ${role} set default_transaction_read_only = off`;
   return `Cannot serve the database ${display}: transactions are read-only there; ${fix}`;
-}
-
-function variableOf(name: string): string {
-  return name === "home" ? "DATABASE_URL" : `DATABASE_URL_${name.toUpperCase()}`;
 }
 
 /** Says why a database cannot be used, with the variable that names it. */
 export function unreachable(name: string, display: string, cause: unknown): DatabaseProblem {
   const reason = cause instanceof Error ? cause.message || errorCode(cause) : String(cause);
-  return new DatabaseProblem(`Cannot use the database ${display}: ${reason}; check ${variableOf(name)}`, { cause });
+  return new DatabaseProblem(`Cannot use the database ${display}: ${reason}; check ${databaseVariable(name)}`, {
+    cause,
+  });
 }

@@ -1,5 +1,5 @@
 import type { Options } from "postgres";
-import { withoutForeignParameters } from "../../src/client_parameters.ts";
+import { driverHost, withoutForeignParameters } from "../../src/client_parameters.ts";
 import { type DatabaseTls, TLS_PARAMETERS } from "../settings/database_tls.ts";
 import { serverOf } from "./server_address.ts";
 
@@ -11,8 +11,6 @@ export function driverOptions({ url, tls }: { readonly url: string; readonly tls
   readonly options: Pick<Options<Record<string, never>>, "host" | "port" | "path" | "user" | "password" | "ssl">;
 } {
   const { host, port } = serverOf(url);
-  // Not in the driver's types: lists it takes as they are, and a text it splits at colons, also at those of IPv6.
-  const where = { host: [host], port: [port] } as unknown as { readonly host: string; readonly port: number };
   const { searchParams } = new URL(url);
   // A URL whose host is a parameter has no place for them before it.
   const login = ["user", "password"].flatMap((name) => searchParams.has(name) ? [[name, searchParams.get(name)]] : []);
@@ -21,7 +19,7 @@ export function driverOptions({ url, tls }: { readonly url: string; readonly tls
   return {
     url: kept.length === 0 ? before : `${before}?${kept.join("&")}`,
     options: {
-      ...where,
+      ...driverHost({ host, port }),
       ...Object.fromEntries(login),
       ...(host.startsWith("/") ? { path: `${host}/.s.PGSQL.${port}` } : {}),
       ssl: tls === undefined ? false : sslOf(tls),

@@ -1,8 +1,9 @@
 import { errorCode } from "../error_code.ts";
 import { checkCertificates } from "../smtp/connection.ts";
+import type { ClientCertificateSettings } from "./certificate_files.ts";
 import type { DatabaseSettings } from "./database_url.ts";
 import { IN_PLACE_OF_DJANGO, type RouteSettings } from "./route_settings.ts";
-import { type ClientCertificateSettings, refuse } from "./smtp_parameters.ts";
+import { refuse } from "./url_source.ts";
 
 /**
  * Tries the certificates of every route, as its first connection would: what only looks like PEM, or a key that is

@@ -1,10 +1,5 @@
-import {
-  type ClientCertificateSettings,
-  readCertificate,
-  readCertificateFiles,
-  refuse,
-  type UrlSource,
-} from "./smtp_parameters.ts";
+import { type ClientCertificateSettings, readCertificate, readCertificateFiles } from "./certificate_files.ts";
+import { refuse, type UrlSource } from "./url_source.ts";
 
 const MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 
@@ -47,7 +42,7 @@ export function readDatabaseTls(parameters: URLSearchParams, source: UrlSource):
     throw refuse(source, `with sslmode=${mode} sslrootcert=${root} has no meaning`, "write sslmode=verify-full");
   }
   if ((cert === undefined) !== (key === undefined)) {
-    throw refuse(source, `sslcert and sslkey belong together`, "give both, or neither");
+    throw refuse(source, "sslcert and sslkey belong together", "give both, or neither");
   }
   const ca = isOwn ? { ca: readCertificate(root, { parameter: "sslrootcert", source }) } : {};
   if (cert === undefined || key === undefined) return { mode, ...ca };

@@ -3,7 +3,7 @@ import { type DatabaseTls, readDatabaseTls } from "./database_tls.ts";
 import type { Environment } from "./environment.ts";
 import { Secret } from "./secret.ts";
 import { SettingsError } from "./settings_error.ts";
-import type { UrlSource } from "./smtp_parameters.ts";
+import { refuse, type UrlSource } from "./url_source.ts";
 
 /** One database that the relay serves. The first one is `home`. */
 export type DatabaseSettings =
@@ -77,43 +77,30 @@ export function parseDatabaseUrl(
   if (url.startsWith("embedded:")) {
     const directory = url.slice("embedded:".length);
     if (directory === "" || directory.startsWith("//")) {
-      throw new SettingsError(
-        variable,
-        `Cannot use ${variable}: embedded: needs a directory; write embedded:./data`,
-      );
+      throw refuse(options, "embedded: needs a directory", "write embedded:./data");
     }
     return { kind: "embedded", name, directory, display: `embedded ${directory}` };
   }
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^postgres(ql)?:$/.test(parsed.protocol) || parsed.hash !== "") {
-    throw new SettingsError(
-      variable,
-      `Cannot use ${variable}: it is no URL of the form ${EXAMPLE}; ` +
-        "correct it, and write special characters of the password as %40 for @, %3A for :, %2F for / and %23 for #",
+    throw refuse(
+      options,
+      `it is no URL of the form ${EXAMPLE}`,
+      "correct it, and write special characters of the password as %40 for @, %3A for :, %2F for / and %23 for #",
     );
   }
   if (/%(?![\dA-Fa-f]{2})/.test(url)) {
-    throw new SettingsError(
-      variable,
-      `Cannot use ${variable}: a % in it is not followed by two hex digits; write %25 for %, in the password too`,
-    );
+    throw refuse(options, "a % in it is not followed by two hex digits", "write %25 for %, in the password too");
   }
   if (!isUtf8(url)) {
-    throw new SettingsError(
-      variable,
-      `Cannot use ${variable}: a %… in it is no UTF-8; write ü as %C3%BC, and % as %25`,
-    );
+    throw refuse(options, "a %… in it is no UTF-8", "write ü as %C3%BC, and % as %25");
   }
   const { host, port } = serverOf(url);
-  if (host === "") {
-    throw new SettingsError(variable, `Cannot use ${variable}: it names no host; write ${EXAMPLE}`);
-  }
   const database = parsed.pathname.slice(1);
-  if (database === "") {
-    throw new SettingsError(variable, `Cannot use ${variable}: it names no database; write ${EXAMPLE}`);
-  }
+  if (host === "") throw refuse(options, "it names no host", `write ${EXAMPLE}`);
+  if (database === "") throw refuse(options, "it names no database", `write ${EXAMPLE}`);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new SettingsError(variable, `Cannot use ${variable}: its port is none from 1 to 65535; write ${EXAMPLE}`);
+    throw refuse(options, "its port is none from 1 to 65535", `write ${EXAMPLE}`);
   }
   const display = `${host.includes(":") ? `[${host}]` : host}${port === 5432 ? "" : `:${port}`}/${database}`;
   const pooled = /-pooler\./.test(host) || parsed.searchParams.get("pgbouncer") === "true";
@@ -128,6 +115,11 @@ function isUtf8(encoded: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The setting that names a database, without `_UNPOOLED`. */
+export function databaseVariable(name: string): string {
+  return name === "home" ? FIRST : `${FIRST}_${name.toUpperCase()}`;
 }
 
 function databaseName(base: string): string {

@@ -1,6 +1,6 @@
+import { type ClientCertificateSettings, readCertificateFiles } from "./certificate_files.ts";
 import type { Secret } from "./secret.ts";
 import { SettingsError } from "./settings_error.ts";
-import { type ClientCertificateSettings, readCertificateFiles } from "./smtp_parameters.ts";
 import type { SmtpSettings, TlsMode } from "./smtp_url.ts";
 import type { Values } from "./table.ts";
 

@@ -3,9 +3,9 @@ import { DJANGO_NAMES, readDjangoEmail } from "./django_email.ts";
 import type { Environment } from "./environment.ts";
 import { parseRoutes } from "./routes.ts";
 import { SettingsError } from "./settings_error.ts";
-import { refuse } from "./smtp_parameters.ts";
 import { parseSmtpUrl, type SmtpSettings } from "./smtp_url.ts";
 import type { Values } from "./table.ts";
+import { refuse } from "./url_source.ts";
 
 /** One configured SMTP server. */
 export interface RouteSettings {

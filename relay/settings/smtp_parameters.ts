@@ -1,9 +1,8 @@
 import type { Limit } from "../limits/throttle.ts";
-import { readNamedFile } from "./environment.ts";
+import { type ClientCertificateSettings, readCertificate, readCertificateFiles } from "./certificate_files.ts";
 import { type Kind, Wrong } from "./kind.ts";
-import { Secret } from "./secret.ts";
-import { SettingsError } from "./settings_error.ts";
 import { PARAMETER_NAMES, type ParameterName, type ParameterValue, smtpParameters } from "./smtp_parameter_table.ts";
+import { refuse, type UrlSource } from "./url_source.ts";
 
 /** What `?…` of an SMTP URL says beside TLS and login; those left out keep the default of the transport. */
 export interface SmtpParameters {
@@ -25,18 +24,6 @@ export interface SmtpParameters {
   readonly chunking?: false;
   /** Which delivery reports are asked for. */
   readonly dsn?: "none" | "all";
-}
-
-/** Who we are, for a server that asks for a certificate; both as PEM text. */
-export interface ClientCertificateSettings {
-  readonly cert: string;
-  readonly key: Secret;
-}
-
-/** Where a URL was found, for its error texts, and how to read the files that it names. */
-export interface UrlSource {
-  readonly variable: string;
-  readonly readFile: (path: string) => string;
 }
 
 /** The parameters as they are written. */
@@ -89,35 +76,6 @@ export function readParameters(
   });
 }
 
-/** A setting that stops the start because of an SMTP URL. */
-export function refuse({ variable }: Pick<UrlSource, "variable">, because: string, fix: string): SettingsError {
-  return new SettingsError(variable, `Cannot use ${variable}: ${because}; ${fix}`);
-}
-
-/**
- * Reads a client certificate from its file, and the key from the other; without the other, both stand in the first (as
- * in Django).
- */
-export function readCertificateFiles(
-  paths: { readonly cert: string; readonly key: string },
-  source: UrlSource & { readonly names: { readonly cert: string; readonly key: string } },
-): ClientCertificateSettings {
-  const cert = readCertificate(paths.cert, { parameter: source.names.cert, source });
-  const key = readNamedFile(paths.key, { fileName: source.variable, readFile: source.readFile });
-  const shown = `the file ${JSON.stringify(paths.key)} that ${source.names.key} names`;
-  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key)) {
-    throw refuse(source, `${shown} holds no PEM private key`, "name a PEM file");
-  }
-  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(key)) {
-    throw refuse(
-      source,
-      `${shown} is encrypted, and nobody is there to be asked`,
-      "write it with openssl pkey -in … -out …",
-    );
-  }
-  return { cert, key: new Secret(key) };
-}
-
 /** The parameters of a URL, and where it was found. */
 export interface Written {
   readonly written: WrittenParameters;
@@ -150,20 +108,6 @@ function readClientCertificate(
     throw refuse(source, `it has ${given} and no ${missing}`, `add ?${missing}= with the path of a PEM file`);
   }
   return readCertificateFiles({ cert, key }, { ...source, names: { cert: "cert", key: "key" } });
-}
-
-/** Reads a PEM file that a parameter names. */
-export function readCertificate(
-  path: string,
-  { parameter, source }: { readonly parameter: string; readonly source: UrlSource },
-): string {
-  const pem = readNamedFile(path, { fileName: source.variable, readFile: source.readFile });
-  if (pem.includes("-----BEGIN CERTIFICATE-----")) return pem;
-  throw refuse(
-    source,
-    `the file ${JSON.stringify(path)} that ${parameter} names holds no PEM certificate`,
-    "name a PEM file",
-  );
 }
 
 function checkEhloName(name: string, source: UrlSource): string {

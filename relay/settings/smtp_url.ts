@@ -4,12 +4,11 @@ import type { SettingsError } from "./settings_error.ts";
 import {
   readParameter,
   readParameters,
-  refuse as refuseFor,
   type SmtpParameters,
   splitParameters,
-  type UrlSource,
   type WrittenParameters,
 } from "./smtp_parameters.ts";
+import { refuse as refuseFor, type UrlSource } from "./url_source.ts";
 
 /** `required` is STARTTLS with a verified certificate or nothing; `opportunistic` is STARTTLS when it is offered. */
 export type TlsMode = "implicit" | "required" | "opportunistic" | "none";

@@ -5,6 +5,7 @@
  */
 import postgres from "postgres";
 import { createMailer, DEFAULT_TIMEOUT_MS } from "../client.ts";
+import { driverHost } from "../client_parameters.ts";
 import type { Mailer, MailerOptions } from "../mailer.ts";
 import { lastingPool } from "./lasting_pool.ts";
 import { openUrl } from "./url.ts";
@@ -67,10 +68,9 @@ function connect(url: string): postgres.Sql {
   });
 }
 
-/** The driver splits a host at its colons, and takes a list as it is, of which its types say nothing. */
-function ipv6Of(url: string): { readonly host?: string; readonly port?: number } {
+/** The driver splits a host at its colons, also at those of IPv6, unless it is given apart. */
+function ipv6Of(url: string): ReturnType<typeof driverHost> | undefined {
   // Not by URL, which knows no list of hosts; the driver does.
   const [, host, port = 5432] = /^\w+:\/\/(?:[^@/]*@)?\[([^\]]+)\](?::(\d+))?/.exec(url) ?? [];
-  if (host === undefined) return {};
-  return { host: [host], port: [Number(port)] } as unknown as ReturnType<typeof ipv6Of>;
+  return host === undefined ? undefined : driverHost({ host, port: Number(port) });
 }
