@@ -62,8 +62,8 @@ const NO_ID = "00000000-0000-7000-8000-000000000000";
  * It takes a mailer, and no connection with options of its own, so that an app says once who its mails are from and
  * where they are kept, and so that its tests hand in the mailer of `mailchute/testing`. What only a queue knows goes
  * into the field `mailchute` of a message: `tx`, `idempotencyKey`, `tags`, `metadata`, `priority`, `scheduledAt`,
- * `expiresAt`, `unsubscribe`, `onUncertain`, `stream`. The promise of `sendMail` says that the mail is queued, and
- * `mail.get(info.id)` what became of it.
+ * `expiresAt`, `unsubscribe`, `onUncertain`, `stream`, `digest`, `template`, `overrideSuppression`. The promise of
+ * `sendMail` says that the mail is queued, and `mail.get(info.id)` what became of it.
  *
  * @example Receipts in the app's own transaction, through nodemailer
  * ```ts
