@@ -1,4 +1,4 @@
-import type { PeerCertificate } from "../smtp/connection.ts";
+import type { PeerCertificate } from "../smtp/peer_certificate.ts";
 import { type Finding, ok, span, warn } from "./finding.ts";
 
 const DAY_MS = 86_400_000;

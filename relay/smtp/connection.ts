@@ -1,12 +1,15 @@
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from "node:net";
-import { connect as connectTls, createSecureContext, type PeerCertificate as Certificate, TLSSocket } from "node:tls";
+import { connect as connectTls, createSecureContext, TLSSocket } from "node:tls";
 import { type Cause, causeOf } from "./cause.ts";
+import { type PeerCertificate, readCertificate } from "./peer_certificate.ts";
+import { TurnEnd, type Writer } from "./turn_end.ts";
 
 /**
  * DESIGN: the one file that opens sockets. Bytes, TLS and back-pressure; it knows no SMTP and no deadlines.
  *
- * Short pieces are collected and written at once by `flush`. A long content goes out slice by slice, the next one read
- * when the kernel has the last, so that a slow peer costs no memory. After `close` no event comes any more.
+ * Short pieces are collected, and what `flush` asks for is written in one go at the end of the turn. A long content
+ * goes out slice by slice, the next one read when the kernel has the last, so that a slow peer costs no memory. After
+ * `close` no event comes any more.
  */
 
 /** Where to, and whom to believe. */
@@ -66,15 +69,6 @@ export interface TlsFacts {
   readonly certificate: PeerCertificate | undefined;
 }
 
-/** What a certificate says. */
-export interface PeerCertificate {
-  readonly issuer: string;
-  /** Host names and addresses that it is for. */
-  readonly names: readonly string[];
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-}
-
 /** Opens a connection. An argument of the transport, so that tests can put a black hole in its place. */
 export type Connector = (target: Target, events: ConnectionEvents) => Connection;
 
@@ -117,11 +111,16 @@ export function checkCertificates(
   }
 }
 
-class SocketConnection implements Connection {
+/** Of all connections of this process: they share its event loop. */
+const TURN_END = new TurnEnd();
+
+class SocketConnection implements Connection, Writer {
   readonly #target: Target;
   readonly #events: ConnectionEvents;
   #socket: Socket;
   #pieces: Uint8Array[] = [];
+  /** They are to be written at the end of this turn. */
+  #isDue = false;
   #isStreaming = false;
   #isClosed = false;
   #isTls: boolean;
@@ -145,6 +144,13 @@ class SocketConnection implements Connection {
   }
 
   flush(): void {
+    if (this.#isClosed || this.#isStreaming || this.#isDue || this.#pieces.length === 0) return;
+    this.#isDue = true;
+    TURN_END.add(this);
+  }
+
+  writeOut(): void {
+    this.#isDue = false;
     if (this.#isClosed || this.#isStreaming || this.#pieces.length === 0) return;
     const bytes = joined(this.#pieces);
     this.#pieces = [];
@@ -152,7 +158,7 @@ class SocketConnection implements Connection {
   }
 
   stream(chunks: AsyncIterable<Uint8Array>): void {
-    this.flush();
+    this.writeOut();
     this.#isStreaming = true;
     void this.#pump(chunks);
   }
@@ -182,6 +188,7 @@ class SocketConnection implements Connection {
 
   close(): void {
     if (this.#isClosed) return;
+    if (this.#isDue) this.writeOut();
     this.#isClosed = true;
     this.#pieces = [];
     this.#socket.destroy();
@@ -265,25 +272,4 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
   const [first] = pieces;
   if (pieces.length === 1 && first !== undefined) return first;
   return Buffer.concat(pieces);
-}
-
-/** Node gives an empty object when the peer showed no certificate. */
-function readCertificate(shown: Partial<Certificate> | undefined): PeerCertificate | undefined {
-  if (shown?.valid_to === undefined) return undefined;
-  const { issuer, subject, subjectaltname, valid_from, valid_to } = shown;
-  // "DNS:mx.example, IP Address:192.0.2.1"; the common name counts only where there is no such list (RFC 6125 section
-  // 6.4.4).
-  const names = subjectaltname?.split(", ").map((entry) => entry.replace(/^(DNS|IP Address):/, ""));
-  return {
-    issuer: nameOf(issuer),
-    names: names ?? (subject?.CN === undefined ? [] : [subject.CN].flat()),
-    notBeforeMs: Date.parse(valid_from ?? ""),
-    notAfterMs: Date.parse(valid_to),
-  };
-}
-
-/** The organisation with the common name, such as `Let's Encrypt, R11`. */
-function nameOf(name: Partial<Certificate["issuer"]> | undefined): string {
-  const parts = [name?.O, name?.CN].flat().filter((part) => part !== undefined && part !== "");
-  return parts.length === 0 ? "nobody it names" : parts.join(", ");
 }
