@@ -13,6 +13,7 @@ import type { Secret } from "./settings/secret.ts";
 import { SettingsError } from "./settings/settings_error.ts";
 import type { SmtpSettings } from "./settings/smtp_url.ts";
 import { readTable, type Values } from "./settings/table.ts";
+import { together } from "./settings/together.ts";
 import { checkNames, checkNearMisses, isKnown } from "./settings/unknown_name.ts";
 import type { BounceRules } from "./suppression/bounces.ts";
 
@@ -100,7 +101,8 @@ type Variables = Readonly<Record<string, string | undefined>>;
  *
  * @param readFile called for `NAME_FILE` and for the certificates that `SMTP_URL` names
  * @param options `terminal`: stdout is one, which makes the log pretty unless LOG_FORMAT says otherwise
- * @throws {SettingsError} with one sentence that names the variable and the fix
+ * @throws {SettingsError} with one sentence that names the variable and the fix; when several are wrong, a line for
+ * each
  */
 export function readSettings(
   env: Variables,
@@ -108,12 +110,12 @@ export function readSettings(
   options: { readonly terminal?: boolean } = {},
 ): Settings {
   const environment = createEnvironment(env, readFile);
-  checkNames(environment.names);
-  const values = readTable(environment);
-  const databases = readDatabaseUrls(environment);
-  const found = readRoutes(values, environment);
-  const healthcheck = readHealthcheck(values, environment);
   const { names } = environment;
+  const [, { values, found, healthcheck }, databases] = together(
+    () => checkNames(names),
+    () => readValues(environment),
+    () => readDatabaseUrls(environment),
+  );
   const common = readCommon(values, { databases, healthcheck, names, terminal: options.terminal ?? false });
   const [home, ...others] = databases;
   if (home === undefined) {
@@ -141,6 +143,20 @@ export function readSettings(
   return { ...common, playground: false, databases: [home, ...others], ...found, limits, safety };
 }
 
+/** Reads what is not about databases. */
+function readValues(environment: Environment): {
+  readonly values: Values;
+  readonly found: RoutesSettings | undefined;
+  readonly healthcheck: HealthcheckSettings | undefined;
+} {
+  const values = readTable(environment);
+  const [found, healthcheck] = together(
+    () => readRoutes(values, environment),
+    () => readHealthcheck(values, environment),
+  );
+  return { values, found, healthcheck };
+}
+
 /** Reads only RELAY_ON_BOUNCE, for the command that takes in reports: it may run where no relay does. */
 export function readBounceRules(env: Variables, readFile: (path: string) => string): BounceRules | undefined {
   return parseBounceRules(createEnvironment(env, readFile).get("RELAY_ON_BOUNCE") ?? "ignore");
@@ -149,8 +165,8 @@ export function readBounceRules(env: Variables, readFile: (path: string) => stri
 /** Reads only the databases, for commands such as `migrate` that send nothing and so need no SMTP server. */
 export function readDatabases(env: Variables, readFile: (path: string) => string): readonly DatabaseSettings[] {
   const environment = createEnvironment(env, readFile);
-  checkNames(environment.names);
-  return readDatabaseUrls(environment);
+  const [, databases] = together(() => checkNames(environment.names), () => readDatabaseUrls(environment));
+  return databases;
 }
 
 function readHealthcheck(values: Values, environment: Environment): HealthcheckSettings | undefined {

@@ -24,7 +24,7 @@ export interface Launched {
 /**
  * Starts a relay as its environment says; the first line of the log tells what was understood.
  *
- * @throws {SettingsError} with one sentence that names the variable and the fix
+ * @throws {SettingsError} with a line for each wrong setting, which names the variable and the fix
  * @throws {Error} when something is not as the settings say, such as a database that does not answer
  */
 export async function launch(context: LaunchContext, options: { readonly once: boolean }): Promise<Launched> {

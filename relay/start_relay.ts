@@ -53,7 +53,7 @@ export interface RunningRelay {
  * const relay = await startRelay({ env, pid, print: console.log, signal: asked.signal });
  * await relay.stopped;
  * ```
- * @throws {SettingsError} when a setting is wrong: one sentence that names the variable and the fix
+ * @throws {SettingsError} when settings are wrong: for each a line that names the variable and the fix
  * @throws {Error} when something is not as the settings say, such as a database that does not answer; and the signal's
  * reason when it was aborted
  */

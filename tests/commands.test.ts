@@ -165,6 +165,17 @@ test("a database that does not answer exits with 1 and names the variable, not t
   }
 });
 
+test("wrong settings exit with 2 and a line for each, which says whose it is", async () => {
+  const env = { DATABASE_URL: "mysql://localhost/shop", SMTP_URL: "smtps://mx.example:25", RELAY_POLL: "1s" };
+  const { code, stdout, stderr } = await runProgram(["run"], env);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  const lines = stderr.trim().split("\n");
+  expect(lines.map((line) => line.slice(0, line.indexOf(":", 11)))).toEqual([
+    "mailchute: Cannot use SMTP_URL",
+    "mailchute: Cannot use DATABASE_URL",
+  ]);
+});
+
 test("a database without the schema exits with 1 and names the command", async () => {
   await using database = await createDatabase({ empty: true });
   const { code, stderr } = await runProgram(["status"], on(database));

@@ -548,10 +548,45 @@ test("docs/settings.md is what the table says: run bun scripts/settings_page.ts 
 });
 
 function refusalOf(action: () => unknown): string {
+  return caught(action).message;
+}
+
+test("all that is wrong is told at once, a sentence for each, and by itself where it is the only one", () => {
+  const env = {
+    DATABASE_URL: "mysql://relay:pw-db@db.example.com/shop",
+    SMTP_URL: "smtps://mx.example:25",
+    RELAY_CONECTIONS: "4",
+    RELAY_PUL: "1s",
+    RELAY_HEALTHCHECK_METHOD: "GET",
+  };
+  const error = caught(() => read(env));
+  expect(error.each.map(({ variable }) => variable)).toEqual([
+    "RELAY_CONECTIONS",
+    "RELAY_PUL",
+    "SMTP_URL",
+    "RELAY_HEALTHCHECK_METHOD",
+    "DATABASE_URL",
+  ]);
+  expect(error.variable).toBe("RELAY_CONECTIONS");
+  expect(error.message.split("\n")).toEqual(error.each.map(({ message }) => message));
+  for (const { message } of error.each) expect(message).toMatch(/^Cannot [^\n]*; [^\n]*[^.\n]$/);
+  expect(error.message).not.toContain("pw-db");
+
+  const values = caught(() => read({ ...BASE, RELAY_POLL: "soon", RELAY_LEASE: "2 fortnights", PORT: "http" }));
+  expect(values.each.map(({ variable }) => variable).sort()).toEqual(["PORT", "RELAY_LEASE", "RELAY_POLL"]);
+
+  const databases = caught(() => readDatabases({ DATABASE_URL: "mysql://h/d", RELAY_POL: "1s" }, NO_FILES));
+  expect(databases.each.map(({ variable }) => variable)).toEqual(["RELAY_POL", "DATABASE_URL"]);
+
+  const single = caught(() => read({ ...BASE, RELAY_POLL: "soon" }));
+  expect(single.each).toEqual([single]);
+});
+
+function caught(action: () => unknown): SettingsError {
   try {
     action();
   } catch (error) {
-    if (error instanceof SettingsError) return error.message;
+    if (error instanceof SettingsError) return error;
     throw error;
   }
   throw new Error("accepted");

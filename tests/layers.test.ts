@@ -64,7 +64,7 @@ const LAYERS: readonly Layer[] = [
       "relay/log.ts",
       "relay/place/place_record.ts",
       "relay/queue/{claim_rows,claimed_message,crash,digest_closer,lease_statements,queue,queue_statements,relay_row,settlement,settlement_input}.ts",
-      "relay/settings/{certificate_files,environment,kind,rates,routes,secret,settings_error,smtp_parameter_table,smtp_parameters,smtp_url,url_source}.ts",
+      "relay/settings/{certificate_files,environment,kind,rates,routes,secret,settings_error,smtp_parameter_table,smtp_parameters,smtp_url,together,url_source}.ts",
       "relay/smtp/timers.ts",
       "relay/suppression/bounces.ts",
     ],

@@ -28,7 +28,8 @@ export async function runCommandLine(
     }
     return await command.run(context, positionals, values);
   } catch (error) {
-    context.tell(error instanceof Error ? `mailchute: ${error.message}` : `mailchute: ${error}`);
+    const faults = error instanceof SettingsError ? error.each : [error];
+    for (const fault of faults) context.tell(`mailchute: ${fault instanceof Error ? fault.message : fault}`);
     if (error instanceof UsageError) return command?.usageExit ?? EXIT.usage;
     if (error instanceof SettingsError) return EXIT.usage;
     return EXIT.failed;

@@ -130,10 +130,12 @@ function readAll(context: CommandContext): {
     return { settings, findings: [ok("settings", describeSettings(settings)), ...safety, ...notices] };
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
-    // Every one of these sentences ends in its fix.
-    const at = error.message.lastIndexOf("; ");
-    const [found, fix] = [error.message.slice(0, at), error.message.slice(at + 2)];
-    return { settings: undefined, findings: [fail("settings", found, fix)] };
+    const findings = error.each.map(({ message }) => {
+      // Every one of these sentences ends in its fix.
+      const at = message.lastIndexOf("; ");
+      return fail("settings", message.slice(0, at), message.slice(at + 2));
+    });
+    return { settings: undefined, findings };
   }
 }
 

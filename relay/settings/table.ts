@@ -18,6 +18,7 @@ import {
 } from "./kind.ts";
 import { optional, type Setting, setting } from "./setting.ts";
 import { SettingsError } from "./settings_error.ts";
+import { together } from "./together.ts";
 
 /** Every setting of this version, in the order of the docs. `DATABASE_URL_<NAME>` stands for any number of them. */
 export const table = {
@@ -241,7 +242,8 @@ export function readSetting<Value>(entry: Setting<Value>, environment: Environme
 
 /** Reads the whole table but the database and SMTP families, which have files of their own. */
 export function readTable(environment: Environment): Values {
-  const values: Record<string, unknown> = {};
-  for (const [key, entry] of Object.entries(table)) values[key] = readSetting<unknown>(entry, environment);
-  return values as Values; // built key by key from the very table that Values is derived from
+  const entries = Object.entries(table).map(([key, entry]) => () =>
+    [key, readSetting<unknown>(entry, environment)] as const
+  );
+  return Object.fromEntries(together(...entries)) as Values; // built from the very table that Values is derived from
 }

@@ -1,21 +1,24 @@
 import { answerTo } from "./predecessor_names.ts";
 import { SettingsError } from "./settings_error.ts";
 import { table } from "./table.ts";
+import { together } from "./together.ts";
 
-/** Refuses the first name that looks like a setting of ours and is none. */
+/** Refuses names that look like settings of ours and are none. */
 export function checkNames(names: readonly string[]): void {
-  for (const name of names) {
-    const answer = answerTo(name, isKnown);
-    if (answer?.then === "refuse") throw new SettingsError(name, `Cannot use ${name}: ${answer.words}`);
-    if (name.startsWith("RELAY_") && !isKnown(name)) {
-      const near = name === "RELAY_PORT" ? "PORT" : name === "RELAY_HOST" ? "HOST" : nearest(name, isRelayName);
-      const hint = near === undefined ? "--help lists them all" : `did you mean ${near}?`;
-      throw new SettingsError(name, `Cannot use ${name}: there is no such setting; ${hint}`);
-    }
-    const meant = isKnown(name) ? undefined : slipOf(name);
-    if (meant === undefined || names.includes(meant)) continue;
-    throw new SettingsError(name, `Cannot use ${name}: there is no such setting; did you mean ${meant}?`);
+  together(...names.map((name) => () => checkName(name, names)));
+}
+
+function checkName(name: string, names: readonly string[]): void {
+  const answer = answerTo(name, isKnown);
+  if (answer?.then === "refuse") throw new SettingsError(name, `Cannot use ${name}: ${answer.words}`);
+  if (name.startsWith("RELAY_") && !isKnown(name)) {
+    const near = name === "RELAY_PORT" ? "PORT" : name === "RELAY_HOST" ? "HOST" : nearest(name, isRelayName);
+    const hint = near === undefined ? "--help lists them all" : `did you mean ${near}?`;
+    throw new SettingsError(name, `Cannot use ${name}: there is no such setting; ${hint}`);
   }
+  const meant = isKnown(name) ? undefined : slipOf(name);
+  if (meant === undefined || names.includes(meant)) return;
+  throw new SettingsError(name, `Cannot use ${name}: there is no such setting; did you mean ${meant}?`);
 }
 
 /** Names of ours that are shorter are too near to what other programs read. */
