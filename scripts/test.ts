@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SERVER_VARIABLE, startTestServer } from "../tests/server.ts";
@@ -44,7 +44,11 @@ interface Totals {
   readonly skipped: number;
 }
 
-const folder = mkdtempSync(join(tmpdir(), "mailchute-junit-"));
+const folder = mkdtempSync(join(tmpdir(), "mailchute-tests-"));
+// What a test leaves behind goes with it. Mail servers that a test starts become other users, and have files there.
+const temporary = join(folder, "tmp");
+mkdirSync(temporary);
+for (const path of [folder, temporary]) chmodSync(path, 0o755);
 const named = process.argv.slice(2);
 const files = [...new Bun.Glob("tests/**/*.test.ts").scanSync(ROOT)].filter((file) => !file.includes("node_modules"))
   .sort();
@@ -90,7 +94,7 @@ async function runTests(share: readonly string[], report: string, serverUrl: str
     ],
     {
       cwd: ROOT,
-      env: { ...process.env, ...(serverUrl === undefined ? {} : { [SERVER_VARIABLE]: serverUrl }) },
+      env: { ...process.env, TMPDIR: temporary, ...(serverUrl === undefined ? {} : { [SERVER_VARIABLE]: serverUrl }) },
       stdout: isAlone ? "inherit" : "pipe",
       stderr: isAlone ? "inherit" : "pipe",
     },
